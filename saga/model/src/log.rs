@@ -73,7 +73,9 @@ number! {
 }
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z, never before it.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Time(u64);
 
@@ -92,7 +94,11 @@ impl Time {
     #[must_use]
     pub const fn after(self, span: Duration) -> Self {
         let micros = span.as_micros();
-        Self(self.0.saturating_add(if micros > u64::MAX as u128 { u64::MAX } else { micros as u64 }))
+        Self(self.0.saturating_add(if micros > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            micros as u64
+        }))
     }
 
     /// The span from `earlier` to this moment; zero if `earlier` is later.

@@ -1,0 +1,280 @@
+//! A definition as data: what is printed, compared, recorded in the log and walked by the engine.
+//!
+//! A graph holds no code. Where an input is computed, it says from which nodes; the functions
+//! themselves stay in the [`Definition`](crate::Definition) that the graph was built with.
+
+use alloc::{string::String, vec::Vec};
+use core::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{contract::RecoveryClass, payload::Payload, policy::Retry};
+
+/// Number of a node in its graph.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeIndex(pub u32);
+
+/// Number of a block in its graph; block 0 is the main line.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BlockIndex(pub u32);
+
+/// Version of a definition, chosen by its author, from 1.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DefinitionVersion(pub u32);
+
+impl fmt::Display for DefinitionVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One definition's nodes and blocks. Built by [`Saga::define`](crate::Saga::define), checked, and
+/// unchangeable from then on.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    /// The saga's name.
+    pub saga: String,
+    /// The definition's version.
+    pub version: DefinitionVersion,
+    /// How long a run may take before it turns back; after the pivot it only alerts.
+    #[serde(
+        with = "crate::micros::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub deadline: Option<Duration>,
+    /// The nodes, in the order of the source. Node 0 is the start and gives the saga's input; the
+    /// last node of block 0 is the return.
+    pub nodes: Vec<Node>,
+    /// The sequences of nodes. Block 0 is the main line.
+    pub blocks: Vec<Block>,
+}
+
+/// A place in a graph.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id: for the log and for people, unique in its graph.
+    pub id: String,
+    /// The block it stands in.
+    pub block: BlockIndex,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// A sequence of nodes: the main line, a branch or an arm.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The node it is a branch of; none for the main line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<NodeIndex>,
+    /// Its name among its siblings.
+    pub label: String,
+    /// Its nodes in order.
+    pub nodes: Vec<NodeIndex>,
+    /// What it gives; none for the main line, whose last node is the return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Source>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The output of a node, unchanged.
+    Copy(NodeIndex),
+    /// A constant of the definition.
+    Constant(Payload),
+    /// A pure function of the outputs of these nodes.
+    Computed(Vec<NodeIndex>),
+}
+
+impl Source {
+    /// The nodes whose outputs it reads.
+    pub fn reads(&self) -> &[NodeIndex] {
+        match self {
+            Self::Copy(node) => core::slice::from_ref(node),
+            Self::Constant(_) => &[],
+            Self::Computed(nodes) => nodes,
+        }
+    }
+}
+
+/// What a node does.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Kind {
+    /// The beginning; its output is the saga's input.
+    Start,
+    /// The beginning of an arm; its output is the arm's payload.
+    Entry,
+    /// Asks a participant.
+    Step {
+        /// The contract.
+        spec: StepSpec,
+        /// The action's input.
+        input: Source,
+    },
+    /// Computes a value.
+    Value {
+        /// The value.
+        value: Source,
+    },
+    /// Goes on with the `Ok` value of a `Result<T, String>`; an `Err` turns the saga.
+    Check {
+        /// The result.
+        verdict: Source,
+    },
+    /// Turns the saga.
+    Fail {
+        /// Why: a string.
+        reason: Source,
+    },
+    /// Runs its branches side by side and ends when all have.
+    All {
+        /// The branches.
+        branches: Vec<BlockIndex>,
+    },
+    /// Runs one of its arms; its output is the arm's result.
+    Choose {
+        /// Gives `{"arm": index, "with": payload}`.
+        pick: Source,
+        /// The arms.
+        arms: Vec<BlockIndex>,
+        /// Whether no arm may run (an index beyond the last), which gives `null`: a `when`.
+        optional: bool,
+    },
+    /// Waits for a span.
+    Sleep {
+        /// The span, a serialised `Duration`.
+        span: Source,
+    },
+    /// Waits for a signal, at most for a span; gives the signal's payload or `null`.
+    Signal {
+        /// The signal's name.
+        signal: String,
+        /// The span, a serialised `Duration`.
+        within: Source,
+    },
+    /// The point of no return.
+    Pivot,
+    /// The end: gives the saga's output.
+    Return {
+        /// The output.
+        output: Source,
+    },
+}
+
+/// What a step's contract agrees to.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// The contract's name.
+    pub name: String,
+    /// How it recovers.
+    pub class: RecoveryClass,
+    /// Whether its participant can say if the action took effect.
+    pub probed: bool,
+    /// How long one attempt of the action, or one probe, may take.
+    #[serde(with = "crate::micros")]
+    pub timeout: Duration,
+    /// How long all attempts of the action may take together.
+    #[serde(
+        with = "crate::micros::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub deadline: Option<Duration>,
+    /// When the action is asked again.
+    pub retry: Retry,
+    /// How it is undone; some exactly if it is compensatable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<UndoPolicy>,
+}
+
+/// How a step is undone.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct UndoPolicy {
+    /// How long one attempt of the compensation may take.
+    #[serde(with = "crate::micros")]
+    pub timeout: Duration,
+    /// When the compensation is asked again.
+    pub retry: Retry,
+    /// What happens when it fails for good.
+    pub otherwise: Otherwise,
+}
+
+/// What happens when a compensation fails for good.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// It waits for a person.
+    Park,
+    /// It is left undone.
+    Skip {
+        /// Why that is acceptable.
+        reason: String,
+    },
+    /// Another step makes up for it; if that fails too, it waits for a person.
+    Alternative {
+        /// That step's name.
+        name: String,
+        /// How long one attempt of it may take.
+        #[serde(with = "crate::micros")]
+        timeout: Duration,
+        /// When it is asked again.
+        retry: Retry,
+    },
+}
+
+impl Graph {
+    /// The main line.
+    pub const MAIN: BlockIndex = BlockIndex(0);
+    /// The node that gives the saga's input.
+    pub const START: NodeIndex = NodeIndex(0);
+
+    /// The node at `index`.
+    pub fn node(&self, index: NodeIndex) -> &Node {
+        &self.nodes[index.0 as usize]
+    }
+
+    /// The block at `index`.
+    pub fn block(&self, index: BlockIndex) -> &Block {
+        &self.blocks[index.0 as usize]
+    }
+
+    /// The node with this id.
+    pub fn find(&self, id: &str) -> Option<NodeIndex> {
+        self.nodes
+            .iter()
+            .position(|node| node.id == id)
+            .map(|at| NodeIndex(at as u32))
+    }
+
+    /// All nodes with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeIndex, &Node)> {
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(at, node)| (NodeIndex(at as u32), node))
+    }
+
+    /// The node whose block this is a branch or arm of; none for the main line.
+    pub fn parent(&self, node: NodeIndex) -> Option<NodeIndex> {
+        self.block(self.node(node).block).inside
+    }
+}
+
+impl StepSpec {
+    /// The participant that performs the step: its name up to the last dot, or all of it.
+    pub fn participant(&self) -> &str {
+        participant(&self.name)
+    }
+}
+
+/// The participant that performs the step of this name: the part before the last dot, or all of it.
+pub fn participant(step: &str) -> &str {
+    step.rsplit_once('.')
+        .map_or(step, |(participant, _)| participant)
+}

@@ -1,0 +1,211 @@
+//! What the runtime and its participants say to each other. `docs/protocol.md` is the same for
+//! people who write a participant.
+
+use alloc::{format, string::String, sync::Arc};
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    log::{BadName, StreamName, Time},
+    payload::Payload,
+};
+
+/// Id of a saga, chosen by whoever starts it; it names the saga's stream.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SagaId(StreamName);
+
+impl SagaId {
+    /// Takes an id: 1 to 255 bytes without spaces or control characters, not beginning with `$`.
+    ///
+    /// # Errors
+    /// [`BadName`] says what is wrong with it.
+    pub fn new(id: impl Into<Arc<str>>) -> Result<Self, BadName> {
+        let name = StreamName::new(id)?;
+        if name.as_str().starts_with('$') {
+            Err(BadName::Reserved)
+        } else {
+            Ok(Self(name))
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The saga's stream.
+    pub fn stream(&self) -> &StreamName {
+        &self.0
+    }
+}
+
+impl fmt::Display for SagaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<String> for SagaId {
+    type Error = BadName;
+
+    fn try_from(id: String) -> Result<Self, BadName> {
+        Self::new(id)
+    }
+}
+
+impl From<SagaId> for String {
+    fn from(id: SagaId) -> Self {
+        Self::from(id.as_str())
+    }
+}
+
+/// What is asked of a participant.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The forward work.
+    Action,
+    /// Whether the action took effect.
+    Probe,
+    /// Undoing the action.
+    Compensation,
+    /// Making up for a compensation that failed for good.
+    Alternative,
+}
+
+impl Direction {
+    /// Its word in the log and in idempotency keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Probe => "probe",
+            Self::Compensation => "compensation",
+            Self::Alternative => "alternative",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Number of an attempt in its direction, from 1.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptNumber(pub u32);
+
+impl fmt::Display for AttemptNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of one external effect: `tenant/saga/node/direction`. Never the attempt, so that every
+/// attempt of the same work carries the same key.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IdempotencyKey(Arc<str>);
+
+impl IdempotencyKey {
+    /// The key of one direction of a node of a saga. A probe asks about the action, so it has the
+    /// action's key.
+    pub fn of(saga: &SagaId, node: &str, direction: Direction) -> Self {
+        let direction = if direction == Direction::Probe {
+            Direction::Action
+        } else {
+            direction
+        };
+        Self(format!("{TENANT}/{saga}/{node}/{direction}").into())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The only tenant until there are more.
+pub const TENANT: &str = "default";
+
+/// Asks a participant for one attempt.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// The saga.
+    pub saga: SagaId,
+    /// The node's id.
+    pub node: Arc<str>,
+    /// The name of the contract: the step's, or its alternative's.
+    pub step: Arc<str>,
+    /// What is asked.
+    pub direction: Direction,
+    /// Which attempt this is.
+    pub attempt: AttemptNumber,
+    /// After this it must not be started any more, and a running call is cancelled.
+    pub deadline: Time,
+    /// The key of what is asked.
+    pub key: IdempotencyKey,
+    /// The key of the action that is probed or made up for; the same as `key` for an action.
+    pub action_key: IdempotencyKey,
+    /// The action's input; for an alternative `{"input": .., "output": ..}`.
+    pub input: Payload,
+    /// For a compensation: the action's output, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Payload>,
+}
+
+/// What became of one attempt.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The saga.
+    pub saga: SagaId,
+    /// The node's id.
+    pub node: Arc<str>,
+    /// What was asked.
+    pub direction: Direction,
+    /// Which attempt.
+    pub attempt: AttemptNumber,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It took effect. A compensation's payload is `null`; a probe's is the action's output.
+    Succeeded(Payload),
+    /// Nothing took effect, the participant vouches for it.
+    Failed {
+        /// Whether asking again can help.
+        class: FailureClass,
+        /// Why, for people.
+        reason: String,
+    },
+    /// It may have taken effect or not.
+    Unknown {
+        /// Why, for people.
+        reason: String,
+    },
+    /// A probe's answer: the action has not taken effect so far.
+    NotDone,
+}
+
+/// Whether asking again can help.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// It can.
+    Transient,
+    /// It cannot.
+    Permanent,
+}

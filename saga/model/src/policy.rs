@@ -1,0 +1,145 @@
+//! Retry policies, as data. The schedule they give is a pure fold in the projections.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// How often something is asked, and how long to wait in between.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// How often it is asked in all, at least once.
+    pub attempts: u32,
+    /// The waits between attempts.
+    pub delays: Delays,
+    /// Up to how many percent a wait is lengthened, by a hash of what is retried.
+    pub jitter_percent: u8,
+}
+
+/// The waits between attempts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delays {
+    /// `first`, then twice as long each time, never longer than `cap`.
+    Exponential {
+        /// The wait before the second attempt.
+        #[serde(with = "crate::micros")]
+        first: Duration,
+        /// The longest wait.
+        #[serde(with = "crate::micros")]
+        cap: Duration,
+    },
+    /// Always the same.
+    Fixed(#[serde(with = "crate::micros")] Duration),
+    /// One after the other; the last one repeats.
+    Listed(DelayList),
+}
+
+impl Retry {
+    /// Five attempts, 100 ms doubling up to 60 s, 20 % jitter.
+    pub const DEFAULT: Self =
+        Self::exponential(Duration::from_millis(100), Duration::from_secs(60)).attempts(5);
+
+    /// Asked once only.
+    pub const NEVER: Self = Self::fixed(Duration::ZERO).attempts(1);
+
+    /// Waits that double from `first` up to `cap`.
+    pub const fn exponential(first: Duration, cap: Duration) -> Self {
+        Self {
+            attempts: 5,
+            delays: Delays::Exponential { first, cap },
+            jitter_percent: 20,
+        }
+    }
+
+    /// The same wait each time.
+    pub const fn fixed(delay: Duration) -> Self {
+        Self {
+            attempts: 5,
+            delays: Delays::Fixed(delay),
+            jitter_percent: 0,
+        }
+    }
+
+    /// These waits in order, one attempt more than there are waits.
+    ///
+    /// # Panics
+    /// If there are none or more than [`DelayList::MAX`]; in a constant that is a compile error.
+    pub const fn listed(delays: &[Duration]) -> Self {
+        let list = DelayList::new(delays);
+        Self {
+            attempts: delays.len() as u32 + 1,
+            delays: Delays::Listed(list),
+            jitter_percent: 0,
+        }
+    }
+
+    /// How often it is asked in all.
+    ///
+    /// # Panics
+    /// If that is never; in a constant that is a compile error.
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        assert!(attempts > 0, "a step is asked at least once");
+        self.attempts = attempts;
+        self
+    }
+
+    /// Up to how many percent each wait is lengthened.
+    #[must_use]
+    pub const fn jitter_percent(mut self, percent: u8) -> Self {
+        self.jitter_percent = percent;
+        self
+    }
+}
+
+/// A short list of waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DelayList {
+    waits: [Duration; Self::MAX],
+    len: usize,
+}
+
+impl DelayList {
+    /// The most waits that a list holds.
+    pub const MAX: usize = 12;
+
+    const fn new(delays: &[Duration]) -> Self {
+        assert!(
+            !delays.is_empty() && delays.len() <= Self::MAX,
+            "a list of delays has 1 to 12 entries"
+        );
+        let mut waits = [Duration::ZERO; Self::MAX];
+        let mut at = 0;
+        while at < delays.len() {
+            waits[at] = delays[at];
+            at += 1;
+        }
+        Self {
+            waits,
+            len: delays.len(),
+        }
+    }
+
+    /// The waits.
+    pub fn as_slice(&self) -> &[Duration] {
+        &self.waits[..self.len]
+    }
+}
+
+impl Serialize for DelayList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.as_slice().iter().map(Duration::as_micros))
+    }
+}
+
+impl<'de> Deserialize<'de> for DelayList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let waits = Vec::<u64>::deserialize(deserializer)?;
+        if waits.is_empty() || waits.len() > Self::MAX {
+            return Err(D::Error::custom("a list of delays has 1 to 12 entries"));
+        }
+        let waits: Vec<_> = waits.into_iter().map(Duration::from_micros).collect();
+        Ok(Self::new(&waits))
+    }
+}
