@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The folds of Sagalog: what the events of a saga add up to. They decide nothing.
+//!
+//! [`SagaState`] is the one fold of a saga's stream; everything else here is a view of it:
+//! [`timers`], [`undoing`] and [`why`] keep no state of their own, so nothing can disagree.
+#![no_std]
+extern crate alloc;
+
+pub mod attempts;
+pub mod dedup;
+pub mod retry;
+pub mod saga;
+pub mod signals;
+pub mod step;
+pub mod timers;
+pub mod undoing;
+pub mod why;
+
+pub use attempts::{Attempts, OpenAttempt};
+pub use saga::{IllegalEvent, NodeState, Parked, Phase, SagaState, Status, Turn};
+pub use step::StepState;
+pub use timers::Timer;
+pub use why::{Waiting, Why};

@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The verbs of Sagalog: what follows from what happened, and in which order it may be seen.
+//!
+//! [`decide`] is pure: a saga's state and one input give events. [`Partition`] is the machine around
+//! it, without I/O: inputs go in, and what must be appended, published and answered comes out.
+#![no_std]
+extern crate alloc;
+
+pub mod command;
+pub mod decide;
+pub mod evaluate;
+pub mod input;
+pub mod partition;
+pub mod rules;
+
+pub use decide::{Refusal, decide, start};
+pub use evaluate::Evaluate;
+pub use input::{Request, SagaInput};
+pub use partition::{Answer, Effect, Input, Partition, Query, Ticket};
+pub use rules::Rules;

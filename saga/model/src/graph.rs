@@ -3,7 +3,7 @@
 //! A graph holds no code. Where an input is computed, it says from which nodes; the functions
 //! themselves stay in the [`Definition`](crate::Definition) that the graph was built with.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub struct Graph {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Its id: for the log and for people, unique in its graph.
-    pub id: String,
+    pub id: Arc<str>,
     /// The block it stands in.
     pub block: BlockIndex,
     /// What it does.
@@ -87,8 +87,14 @@ pub enum Source {
     Copy(NodeIndex),
     /// A constant of the definition.
     Constant(Payload),
-    /// A pure function of the outputs of these nodes.
-    Computed(Vec<NodeIndex>),
+    /// A pure function of outputs and constants.
+    Computed {
+        /// The nodes whose outputs it reads.
+        reads: Vec<NodeIndex>,
+        /// The constants it was built with, so that a fingerprint notices when one changes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        constants: Vec<Payload>,
+    },
 }
 
 impl Source {
@@ -97,14 +103,16 @@ impl Source {
         match self {
             Self::Copy(node) => core::slice::from_ref(node),
             Self::Constant(_) => &[],
-            Self::Computed(nodes) => nodes,
+            Self::Computed { reads, .. } => reads,
         }
     }
 }
 
 /// What a node does.
+// Not tagged by a field: serde buffers the content of such an enum, and JSON text kept as it was
+// written, which a constant is, does not survive that.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The beginning; its output is the saga's input.
     Start,
@@ -167,11 +175,29 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// What is evaluated when the node is entered; nothing for the start, an entry, `all` and the
+    /// pivot.
+    pub fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Start | Self::Entry | Self::All { .. } | Self::Pivot => None,
+            Self::Step { input: source, .. }
+            | Self::Value { value: source }
+            | Self::Check { verdict: source }
+            | Self::Fail { reason: source }
+            | Self::Choose { pick: source, .. }
+            | Self::Sleep { span: source }
+            | Self::Signal { within: source, .. }
+            | Self::Return { output: source } => Some(source),
+        }
+    }
+}
+
 /// What a step's contract agrees to.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct StepSpec {
     /// The contract's name.
-    pub name: String,
+    pub name: Arc<str>,
     /// How it recovers.
     pub class: RecoveryClass,
     /// Whether its participant can say if the action took effect.
@@ -219,7 +245,7 @@ pub enum Otherwise {
     /// Another step makes up for it; if that fails too, it waits for a person.
     Alternative {
         /// That step's name.
-        name: String,
+        name: Arc<str>,
         /// How long one attempt of it may take.
         #[serde(with = "crate::micros")]
         timeout: Duration,
@@ -248,7 +274,7 @@ impl Graph {
     pub fn find(&self, id: &str) -> Option<NodeIndex> {
         self.nodes
             .iter()
-            .position(|node| node.id == id)
+            .position(|node| &*node.id == id)
             .map(|at| NodeIndex(at as u32))
     }
 

@@ -3,17 +3,33 @@
 //! No clock, no randomness, no I/O: time and ids are arguments.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod check;
 pub mod contract;
+pub mod definition;
+pub mod draw;
+pub mod event;
+pub mod expr;
+pub mod fingerprint;
+pub mod flow;
 pub mod graph;
 pub mod log;
 pub mod message;
 pub mod payload;
 pub mod policy;
+pub mod system;
 
 mod micros;
 
+pub use check::{BadDefinition, Fault};
 pub use contract::{Json, NeedsRecoveryClass, RecoveryClass, Saga, Signal, Step, Undo};
+pub use definition::{AnyDefinition, Definition, Expression};
+pub use event::SagaEvent;
+pub use expr::{Expr, ExpressionError, Gives, Out, Outputs, just};
+pub use fingerprint::Fingerprint;
+pub use flow::{All, Arm, Choice, Draft, Flow, Pick, Picker, Wait};
 pub use graph::{Graph, Kind, NodeIndex, StepSpec};
 pub use message::{
     AttemptNumber, Command, Direction, FailureClass, IdempotencyKey, Outcome, Reply, SagaId,

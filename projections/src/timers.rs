@@ -1,0 +1,123 @@
+//! Timers: deadlines that were recorded, and what each is for.
+
+use sagalog_model::{AttemptNumber, Direction, NodeIndex, StepSpec, log::Time};
+
+use crate::{
+    attempts::Retrying,
+    saga::{Phase, SagaState},
+    step::{StepState, UndoEnd},
+};
+
+/// What a deadline is for. Ordered: of several that are due together, the first here comes first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Timer {
+    /// An attempt counts as unknown from then on.
+    Attempt {
+        /// The step's node.
+        node: NodeIndex,
+        /// What was asked.
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    },
+    /// The next attempt is asked.
+    Retry {
+        /// The step's node.
+        node: NodeIndex,
+        /// What is asked.
+        direction: Direction,
+    },
+    /// A sleep ends.
+    Sleep {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// A wait ends without its signal.
+    Wait {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// A step's own deadline.
+    StepDeadline {
+        /// The step's node.
+        node: NodeIndex,
+    },
+    /// The saga's deadline.
+    SagaDeadline,
+}
+
+/// The earliest timer of a saga, if it has one.
+pub fn next(state: &SagaState) -> Option<(Time, Timer)> {
+    let mut earliest = None;
+    each(state, |due, timer| {
+        let candidate = (due, timer);
+        if earliest.is_none_or(|earliest| candidate < earliest) {
+            earliest = Some(candidate);
+        }
+    });
+    earliest
+}
+
+/// Calls `found` with every timer of a saga, in no order.
+pub fn each(state: &SagaState, mut found: impl FnMut(Time, Timer)) {
+    if state.status().is_terminal() {
+        return;
+    }
+    let turned = state.turn().is_some();
+    if let (Some(due), false, false) = (state.deadline(), state.deadline_passed(), turned) {
+        found(due, Timer::SagaDeadline);
+    }
+    for (index, _) in state.graph().iter() {
+        let node = state.node(index);
+        match node.phase {
+            Phase::Sleeping { until } if !turned => found(until, Timer::Sleep { node: index }),
+            Phase::Waiting { until } if !turned => found(until, Timer::Wait { node: index }),
+            _ => {}
+        }
+        if let Some((spec, step)) = state.step(index) {
+            each_of_step(state, index, spec, step, &mut found);
+        }
+    }
+}
+
+fn each_of_step(
+    state: &SagaState,
+    node: NodeIndex,
+    spec: &StepSpec,
+    step: &StepState,
+    found: &mut impl FnMut(Time, Timer),
+) {
+    let turned = state.turn().is_some();
+    let asking = state.node(node).phase == Phase::Asking;
+    if let (Some(until), true, false, false) = (step.until, asking, step.until_passed, turned) {
+        found(until, Timer::StepDeadline { node });
+    }
+    for direction in [
+        Direction::Action,
+        Direction::Probe,
+        Direction::Compensation,
+        Direction::Alternative,
+    ] {
+        let attempts = step.attempts(direction);
+        let matters = match direction {
+            Direction::Action | Direction::Probe => state.awaits_action(spec),
+            Direction::Compensation | Direction::Alternative => step.undo == UndoEnd::Open,
+        };
+        if !matters {
+            continue;
+        }
+        if let Some(open) = attempts.open {
+            found(
+                open.deadline,
+                Timer::Attempt {
+                    node,
+                    direction,
+                    attempt: open.number,
+                },
+            );
+        }
+        if let Retrying::At(due) = attempts.retry {
+            found(due, Timer::Retry { node, direction });
+        }
+    }
+}

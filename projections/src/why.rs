@@ -1,0 +1,338 @@
+//! Why a saga waits: for what, since when, until when, who can unblock it, what is next, what is
+//! left. A view of the state alone, so that it can be asked of any log.
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use sagalog_model::{
+    Direction, Kind, NodeIndex, StepSpec,
+    event::{NodeId, ParkCause, TurnCause},
+    graph::{Otherwise, participant},
+    log::Time,
+};
+use serde::Serialize;
+
+use crate::{
+    attempts::{Attempts, Retrying},
+    saga::{Phase, SagaState, Status},
+    step::{StepState, UndoEnd},
+    undoing::{self, Undoing},
+};
+
+/// The answer to "why is it waiting".
+#[derive(Clone, Debug, Serialize)]
+pub struct Why {
+    /// Where the saga stands.
+    pub status: &'static str,
+    /// Why it went back, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turned: Option<Turned>,
+    /// What it waits for now; nothing if it has ended.
+    pub waiting: Vec<Waiting>,
+    /// What comes after that: the nodes ahead, or the steps still to undo.
+    pub to_do: Vec<NodeId>,
+    /// Whether the point of no return is behind.
+    pub pivot_passed: bool,
+    /// The saga's own deadline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+    /// The nodes whose effects are left, once it has ended partly compensated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<NodeId>,
+}
+
+/// Why a saga went back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Turned {
+    /// What kind of reason.
+    pub cause: TurnCause,
+    /// The node that caused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// The reason in words.
+    pub reason: String,
+    /// When.
+    pub at: Time,
+}
+
+/// A saga's own deadline.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Deadline {
+    /// When it is.
+    pub at: Time,
+    /// Whether it has passed without effect, because the pivot was behind.
+    pub overdue: bool,
+}
+
+/// One thing that is waited for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waiting {
+    /// The node that waits.
+    pub node: NodeId,
+    /// For what.
+    #[serde(flatten)]
+    pub what: WaitsFor,
+    /// Since when.
+    pub since: Time,
+    /// Until when at most; never ends by itself without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// Who can unblock it.
+    pub who: String,
+    /// What happens next.
+    pub next: String,
+}
+
+/// What a node waits for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "for")]
+pub enum WaitsFor {
+    /// The answer to an attempt.
+    Reply {
+        /// The contract that was asked.
+        step: Arc<str>,
+        /// What was asked.
+        direction: Direction,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The time of the next attempt.
+    Retry {
+        /// What will be asked.
+        direction: Direction,
+        /// Which attempt will be asked.
+        attempt: u32,
+        /// How the last one ended.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    },
+    /// The end of a sleep.
+    Sleep,
+    /// A signal.
+    Signal {
+        /// Its name.
+        signal: String,
+    },
+    /// A person.
+    Person {
+        /// What could not be done.
+        cause: ParkCause,
+        /// Details.
+        reason: String,
+    },
+}
+
+/// Explains a state.
+pub fn why(state: &SagaState) -> Why {
+    let mut waiting = Vec::new();
+    if !state.status().is_terminal() {
+        for (index, _) in state.graph().iter() {
+            waits_of(state, index, &mut waiting);
+        }
+    }
+    Why {
+        status: state.status().as_str(),
+        turned: state.turn().map(|turn| Turned {
+            cause: turn.cause,
+            node: turn.node.clone(),
+            reason: turn.reason.clone(),
+            at: turn.at,
+        }),
+        to_do: to_do(state, &waiting),
+        waiting,
+        pivot_passed: state.pivot_passed(),
+        deadline: state.deadline().map(|at| Deadline {
+            at,
+            overdue: state.deadline_passed() && state.pivot_passed(),
+        }),
+        left: state.left().to_vec(),
+    }
+}
+
+fn waits_of(state: &SagaState, index: NodeIndex, waiting: &mut Vec<Waiting>) {
+    let graph = state.graph();
+    let node = state.node(index);
+    let id = graph.node(index).id.clone();
+    if let Some(parked) = &node.parked {
+        waiting.push(Waiting {
+            what: WaitsFor::Person {
+                cause: parked.cause,
+                reason: parked.reason.clone(),
+            },
+            since: parked.since,
+            until: None,
+            who: String::from("an operator"),
+            next: format!("`saga retry`, `saga resolve` or `saga skip` of node {id}"),
+            node: id,
+        });
+        return;
+    }
+    let turned = state.turn().is_some();
+    match (&graph.node(index).kind, node.phase) {
+        (Kind::Sleep { .. }, Phase::Sleeping { until }) if !turned => waiting.push(Waiting {
+            node: id,
+            what: WaitsFor::Sleep,
+            since: node.since,
+            until: Some(until),
+            who: String::from("nobody: it ends by itself"),
+            next: after(state, index),
+        }),
+        (Kind::Signal { signal, .. }, Phase::Waiting { until }) if !turned => {
+            waiting.push(Waiting {
+                node: id,
+                what: WaitsFor::Signal {
+                    signal: signal.clone(),
+                },
+                since: node.since,
+                until: Some(until),
+                who: format!("whoever sends the signal {signal}"),
+                next: format!(
+                    "{}; without the signal the same, with none",
+                    after(state, index)
+                ),
+            })
+        }
+        _ => {
+            if let Some((spec, step)) = state.step(index) {
+                waits_of_step(state, index, spec, step, waiting);
+            }
+        }
+    }
+}
+
+fn waits_of_step(
+    state: &SagaState,
+    index: NodeIndex,
+    spec: &StepSpec,
+    step: &StepState,
+    waiting: &mut Vec<Waiting>,
+) {
+    let id = &state.graph().node(index).id;
+    for direction in [
+        Direction::Action,
+        Direction::Probe,
+        Direction::Compensation,
+        Direction::Alternative,
+    ] {
+        let forward = matches!(direction, Direction::Action | Direction::Probe);
+        let over = if forward {
+            !state.awaits_action(spec)
+        } else {
+            step.undo != UndoEnd::Open
+        };
+        if over {
+            continue;
+        }
+        let attempts = step.attempts(direction);
+        let contract = contract(spec, direction);
+        if let Some(open) = attempts.open {
+            waiting.push(Waiting {
+                node: id.clone(),
+                what: WaitsFor::Reply {
+                    step: contract.clone(),
+                    direction,
+                    attempt: open.number.0,
+                },
+                since: open.asked_at,
+                until: Some(open.deadline),
+                who: format!("participant {}", participant(&contract)),
+                next: if forward && state.turn().is_some() {
+                    String::from("it is undone once this is settled")
+                } else {
+                    format!(
+                        "without an answer it counts as unknown; {}",
+                        left_of_budget(spec, direction, attempts)
+                    )
+                },
+            });
+        }
+        if let Retrying::At(due) = attempts.retry {
+            let trouble = attempts.trouble.as_ref();
+            waiting.push(Waiting {
+                node: id.clone(),
+                what: WaitsFor::Retry {
+                    direction,
+                    attempt: attempts.next().0,
+                    trouble: trouble.map(|trouble| trouble.reason.clone()),
+                },
+                since: trouble.map_or_else(|| state.changed_at(), |trouble| trouble.at),
+                until: Some(due),
+                who: format!(
+                    "nobody: {} is asked again by itself",
+                    participant(&contract)
+                ),
+                next: left_of_budget(spec, direction, attempts),
+            });
+        }
+    }
+}
+
+fn contract(spec: &StepSpec, direction: Direction) -> Arc<str> {
+    match (direction, spec.undo.as_ref().map(|undo| &undo.otherwise)) {
+        (Direction::Alternative, Some(Otherwise::Alternative { name, .. })) => name.clone(),
+        _ => spec.name.clone(),
+    }
+}
+
+fn left_of_budget(spec: &StepSpec, direction: Direction, attempts: &Attempts) -> String {
+    let budget = match (direction, &spec.undo) {
+        (Direction::Action | Direction::Probe, _) | (_, None) => spec.retry.attempts,
+        (Direction::Compensation, Some(undo)) => undo.retry.attempts,
+        (Direction::Alternative, Some(undo)) => match &undo.otherwise {
+            Otherwise::Alternative { retry, .. } => retry.attempts,
+            Otherwise::Park | Otherwise::Skip { .. } => 0,
+        },
+    };
+    if direction == Direction::Probe {
+        return String::from("then the action is asked again");
+    }
+    match budget.saturating_sub(attempts.spent()) {
+        0 => String::from("no further attempt is left in its budget"),
+        1 => String::from("1 further attempt is left in its budget"),
+        more => format!("{more} further attempts are left in its budget"),
+    }
+}
+
+/// The node that follows in the same block.
+fn after(state: &SagaState, index: NodeIndex) -> String {
+    let graph = state.graph();
+    let block = graph.block(graph.node(index).block);
+    let next = block.nodes.iter().skip_while(|node| **node != index).nth(1);
+    match next.map(|next| &graph.node(*next).id) {
+        Some(id) => format!("then {id}"),
+        None => String::from("then its branch ends"),
+    }
+}
+
+fn to_do(state: &SagaState, waiting: &[Waiting]) -> Vec<NodeId> {
+    let is_waiting = |id: &NodeId| waiting.iter().any(|waiting| waiting.node == *id);
+    let graph = state.graph();
+    match state.status() {
+        Status::Running => graph
+            .iter()
+            .filter(|(index, node)| {
+                let passive = matches!(node.kind, Kind::Start | Kind::Entry);
+                let may_run = state.node(*index).phase == Phase::Ahead
+                    && !passive
+                    && state.is_reachable(*index);
+                may_run && !is_waiting(&node.id) && !state.is_done(*index)
+            })
+            .map(|(_, node)| node.id.clone())
+            .collect(),
+        Status::Compensating => {
+            let mut steps: Vec<_> = state
+                .steps()
+                .filter(|(_, spec, step)| {
+                    matches!(
+                        undoing::of(spec, step),
+                        Undoing::Due | Undoing::Settling | Undoing::CanProbe
+                    )
+                })
+                .map(|(index, ..)| graph.node(index).id.clone())
+                .filter(|id| !is_waiting(id))
+                .collect();
+            steps.reverse();
+            steps
+        }
+        Status::Completed | Status::Compensated | Status::PartlyCompensated => Vec::new(),
+    }
+}

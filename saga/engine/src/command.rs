@@ -1,0 +1,56 @@
+//! The command that an open attempt stands for. It is built from the state, never remembered beside
+//! it: what must be asked after a restart is what the folded state says is asked and unanswered.
+
+use alloc::format;
+
+use sagalog_model::{
+    AttemptNumber, Command, Direction, IdempotencyKey, NodeIndex, Payload, graph::Otherwise,
+};
+use sagalog_projections::SagaState;
+
+/// The command of an attempt; none if that attempt is not the open one (any more).
+pub fn command(
+    state: &SagaState,
+    index: NodeIndex,
+    direction: Direction,
+    attempt: AttemptNumber,
+) -> Option<Command> {
+    let (spec, step) = state.step(index)?;
+    let open = step
+        .attempts(direction)
+        .open
+        .filter(|open| open.number == attempt)?;
+    let node = &state.graph().node(index).id;
+    let contract = match (direction, spec.undo.as_ref().map(|undo| &undo.otherwise)) {
+        (Direction::Alternative, Some(Otherwise::Alternative { name, .. })) => name.clone(),
+        _ => spec.name.clone(),
+    };
+    let known_output = || {
+        state
+            .node(index)
+            .output
+            .clone()
+            .filter(|_| step.has_succeeded())
+    };
+    let (input, output) = match direction {
+        Direction::Action | Direction::Probe => (step.input.clone(), None),
+        Direction::Compensation => (step.input.clone(), known_output()),
+        Direction::Alternative => {
+            let output = known_output().unwrap_or_else(Payload::null);
+            let undo = format!(r#"{{"input":{},"output":{}}}"#, step.input, output);
+            (Payload::from_json_text(undo), None)
+        }
+    };
+    Some(Command {
+        saga: state.id().clone(),
+        node: node.clone(),
+        step: contract,
+        direction,
+        attempt,
+        deadline: open.deadline,
+        key: IdempotencyKey::of(state.id(), node, direction),
+        action_key: IdempotencyKey::of(state.id(), node, Direction::Action),
+        input,
+        output,
+    })
+}

@@ -1,0 +1,207 @@
+//! Asking participants: first attempts, probes, and whether to ask again.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+
+use sagalog_model::{
+    Direction, NodeIndex, Payload, Retry, StepSpec,
+    definition::Expression,
+    event::{AttemptAsked, ParkCause, RetryScheduled, TurnCause},
+    log::Time,
+};
+use sagalog_projections::{
+    Attempts, Phase,
+    attempts::Retrying,
+    retry::{Jitter, wait_after},
+    step::failed_permanently,
+};
+
+use super::{Decider, forward::Line};
+
+/// Whether another attempt comes.
+pub(super) enum Again {
+    /// It is asked or planned.
+    Yes,
+    /// It is not: the newest failure is permanent, or the budget is spent.
+    No,
+}
+
+impl Decider<'_> {
+    pub(super) fn run_step(&mut self, index: NodeIndex, spec: &StepSpec) -> Line {
+        if self.state.node(index).phase == Phase::Ahead {
+            self.enter_step(index, spec);
+            return Line::Waits;
+        }
+        self.pursue_action(index, spec)
+    }
+
+    fn enter_step(&mut self, index: NodeIndex, spec: &StepSpec) {
+        let Some(input) = self.evaluate(index, Expression::Node(index)) else {
+            return;
+        };
+        let until = spec.deadline.map(|span| self.context.now.after(span));
+        let deadline = earlier(self.context.now.after(spec.timeout), until);
+        self.ask(index, Direction::Action, deadline, until, Some(input));
+    }
+
+    /// Goes on with a step that was asked and is not done. Looks at the state only.
+    fn pursue_action(&mut self, index: NodeIndex, spec: &StepSpec) -> Line {
+        let step = self
+            .state
+            .node(index)
+            .step
+            .as_ref()
+            .expect("a step that was entered was asked");
+        if step.until_passed && !self.state.pivot_passed() {
+            let reason = format!("`{}` was not done within its deadline", spec.name);
+            self.turn(TurnCause::StepDeadline, Some(self.id(index)), reason);
+            return Line::Ended;
+        }
+        if step.probe.open.is_some() || step.action.open.is_some() {
+            return Line::Waits;
+        }
+        if step.action.is_idle() && step.can_probe(spec) {
+            self.ask_probe(index, spec);
+            return Line::Waits;
+        }
+        match self.ask_again(index, Direction::Action, spec.retry) {
+            Again::Yes => Line::Waits,
+            Again::No => self.give_up(index),
+        }
+    }
+
+    pub(super) fn ask_probe(&mut self, index: NodeIndex, spec: &StepSpec) {
+        self.ask(
+            index,
+            Direction::Probe,
+            self.context.now.after(spec.timeout),
+            None,
+            None,
+        );
+    }
+
+    /// Asks once more in a direction, now or after the wait of its policy.
+    pub(super) fn ask_again(
+        &mut self,
+        index: NodeIndex,
+        direction: Direction,
+        policy: Retry,
+    ) -> Again {
+        let node = self.id(index);
+        let attempts = self.attempts(index, direction);
+        let due = match attempts.retry {
+            Retrying::At(_) => return Again::Yes,
+            Retrying::Now => None,
+            Retrying::No if failed_permanently(attempts) => return Again::No,
+            Retrying::No => {
+                let attempt = sagalog_model::AttemptNumber(attempts.asked);
+                let jitter = Jitter {
+                    saga: self.state.id(),
+                    node: &node,
+                    direction,
+                    attempt,
+                };
+                match wait_after(&policy, attempts.spent(), jitter) {
+                    None => return Again::No,
+                    Some(wait) if wait.is_zero() => None,
+                    Some(wait) => Some(self.context.now.after(wait)),
+                }
+            }
+        };
+        match due {
+            Some(due) => self.emit(RetryScheduled {
+                node,
+                direction,
+                due,
+            }),
+            None => self.ask_next(index, direction),
+        }
+        Again::Yes
+    }
+
+    /// Asks the next attempt of a direction now.
+    pub(super) fn ask_next(&mut self, index: NodeIndex, direction: Direction) {
+        let (spec, step) = self
+            .state
+            .step(index)
+            .expect("only a step that was entered is asked again");
+        let until = step
+            .until
+            .filter(|_| direction == Direction::Action && !step.until_passed);
+        let deadline = self.context.now.after(timeout(spec, direction));
+        self.ask(index, direction, earlier(deadline, until), None, None);
+    }
+
+    fn ask(
+        &mut self,
+        index: NodeIndex,
+        direction: Direction,
+        deadline: Time,
+        until: Option<Time>,
+        input: Option<Payload>,
+    ) {
+        let asked = self
+            .state
+            .step(index)
+            .map_or(0, |(_, step)| step.attempts(direction).asked);
+        let attempt = sagalog_model::AttemptNumber(asked + 1);
+        self.emit(AttemptAsked {
+            node: self.id(index),
+            direction,
+            attempt,
+            deadline,
+            until,
+            input,
+        });
+    }
+
+    /// A step failed for good: before the pivot the saga turns, after it a person is needed.
+    fn give_up(&mut self, index: NodeIndex) -> Line {
+        let reason = self.trouble(index, Direction::Action);
+        if self.state.pivot_passed() {
+            self.park(index, ParkCause::Action, reason);
+            Line::Waits
+        } else {
+            self.turn(TurnCause::StepFailed, Some(self.id(index)), reason);
+            Line::Ended
+        }
+    }
+
+    pub(super) fn attempts(&self, index: NodeIndex, direction: Direction) -> &Attempts {
+        let (_, step) = self
+            .state
+            .step(index)
+            .expect("only a step that was entered has attempts");
+        step.attempts(direction)
+    }
+
+    /// How the newest attempt in a direction ended, for people.
+    pub(super) fn trouble(&self, index: NodeIndex, direction: Direction) -> String {
+        self.attempts(index, direction)
+            .trouble
+            .as_ref()
+            .map_or_else(
+                || "no attempt succeeded".to_string(),
+                |trouble| trouble.reason.clone(),
+            )
+    }
+}
+
+/// How long one attempt in a direction may take.
+pub(super) fn timeout(spec: &StepSpec, direction: Direction) -> core::time::Duration {
+    use sagalog_model::graph::Otherwise;
+    match (direction, &spec.undo) {
+        (Direction::Compensation, Some(undo)) => undo.timeout,
+        (Direction::Alternative, Some(undo)) => match &undo.otherwise {
+            Otherwise::Alternative { timeout, .. } => *timeout,
+            Otherwise::Park | Otherwise::Skip { .. } => undo.timeout,
+        },
+        _ => spec.timeout,
+    }
+}
+
+pub(super) fn earlier(one: Time, other: Option<Time>) -> Time {
+    other.map_or(one, |other| one.min(other))
+}

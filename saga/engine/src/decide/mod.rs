@@ -1,0 +1,168 @@
+//! What follows from what happened: a saga's state and one input give events.
+//!
+//! The input is first recorded as a fact; then whatever the state now calls for is concluded, forward
+//! ([`forward`]) or back ([`back`]). Both look at nothing but the state, so a restart needs no code of
+//! its own: fold the log and go on.
+
+mod asking;
+mod back;
+mod forward;
+mod refusal;
+mod reply;
+mod request;
+mod signal;
+mod timer;
+
+use alloc::{string::String, vec::Vec};
+
+use sagalog_model::{
+    NodeIndex, Payload, SagaEvent, SagaId,
+    definition::{AnyDefinition, Expression},
+    event::{NodeId, ParkCause, Parked, Started, TurnCause, Turned},
+    log::Time,
+};
+use sagalog_projections::SagaState;
+
+pub use refusal::Refusal;
+
+use crate::{evaluate::Evaluate, input::SagaInput, rules::Rules};
+
+/// What is decided with, besides the state and the input.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The saga's definition: exactly the version that it started with.
+    pub definition: &'a AnyDefinition,
+    /// Runs the definition's functions.
+    pub evaluate: &'a dyn Evaluate,
+    /// The bounds.
+    pub rules: &'a Rules,
+    /// The time, for every deadline that is set and for every event.
+    pub now: Time,
+}
+
+/// Begins a saga.
+pub fn start(id: SagaId, input: Payload, context: Context<'_>) -> (SagaState, Vec<SagaEvent>) {
+    let graph = context.definition.graph().clone();
+    let started = Started {
+        definition: graph.saga.as_str().into(),
+        version: graph.version,
+        fingerprint: context.definition.fingerprint(),
+        deadline: graph.deadline.map(|span| context.now.after(span)),
+        input,
+    };
+    let mut state = SagaState::start(id, graph, &started, context.now);
+    let mut decider = Decider {
+        state: &mut state,
+        context,
+        events: Vec::new(),
+    };
+    decider.events.push(started.into());
+    decider.go_on();
+    let events = decider.events;
+    (state, events)
+}
+
+/// Decides one input. No events means that it says nothing new: a duplicate, or too late to matter.
+///
+/// The state is changed by exactly the events that are returned.
+///
+/// # Errors
+/// [`Refusal`] if the input is not legal in this state; the state is unchanged then.
+pub fn decide(
+    state: &mut SagaState,
+    input: &SagaInput,
+    context: Context<'_>,
+) -> Result<Vec<SagaEvent>, Refusal> {
+    let mut decider = Decider {
+        state,
+        context,
+        events: Vec::new(),
+    };
+    match input {
+        SagaInput::Reply(reply) => decider.reply(reply)?,
+        SagaInput::TimerFired { timer, missed } => decider.timer_fired(*timer, *missed),
+        SagaInput::Signal {
+            signal,
+            id,
+            payload,
+        } => decider.signal(signal, id, payload)?,
+        SagaInput::Request(request) => decider.request(request)?,
+    }
+    Ok(decider.events)
+}
+
+struct Decider<'a> {
+    state: &'a mut SagaState,
+    context: Context<'a>,
+    events: Vec<SagaEvent>,
+}
+
+impl Decider<'_> {
+    /// Records an event: the fold is the only way to change the state.
+    fn emit(&mut self, event: impl Into<SagaEvent>) {
+        let event = event.into();
+        if let Err(illegal) = self.state.apply(&event, self.context.now) {
+            panic!("the engine concluded an event that its own fold refuses: {illegal}");
+        }
+        self.events.push(event);
+    }
+
+    /// Concludes whatever the state calls for.
+    fn go_on(&mut self) {
+        if self.state.status().is_terminal() {
+            return;
+        }
+        if self.state.turn().is_none() {
+            self.forward();
+        }
+        if self.state.turn().is_some() {
+            self.back();
+        }
+    }
+
+    fn turn(&mut self, cause: TurnCause, node: Option<NodeId>, reason: String) {
+        self.emit(Turned {
+            cause,
+            node,
+            reason,
+        });
+    }
+
+    fn park(&mut self, index: NodeIndex, cause: ParkCause, reason: String) {
+        self.emit(Parked {
+            node: self.id(index),
+            cause,
+            reason,
+        });
+    }
+
+    fn id(&self, index: NodeIndex) -> NodeId {
+        self.state.graph().node(index).id.clone()
+    }
+
+    /// A value of the definition's code; without one the node is parked.
+    fn evaluate(&mut self, index: NodeIndex, what: Expression) -> Option<Payload> {
+        let context = self.context;
+        let max = context.rules.payload_max;
+        let value = context
+            .evaluate
+            .evaluate(context.definition, what, &*self.state)
+            .and_then(|value| {
+                let bytes = value.as_str().len();
+                if bytes > max {
+                    Err(alloc::format!(
+                        "the value has {bytes} bytes, a payload has at most {max}"
+                    ))
+                } else {
+                    Ok(value)
+                }
+            });
+        match value {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.park(index, ParkCause::Expression, reason);
+                None
+            }
+        }
+    }
+}

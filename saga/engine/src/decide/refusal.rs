@@ -1,0 +1,136 @@
+//! Why an input is not accepted.
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use sagalog_model::{AttemptNumber, Direction, SagaId};
+use sagalog_projections::{Status, signals::Signals};
+
+/// Why an input is not accepted. Nothing is recorded of it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No saga of this id was ever started.
+    #[error("there is no saga `{saga}`")]
+    NoSuchSaga {
+        /// The id.
+        saga: SagaId,
+    },
+    /// A saga of this id was started with another definition or input.
+    #[error(
+        "saga `{saga}` was started before, with another definition or input; choose another id"
+    )]
+    OtherContent {
+        /// The id.
+        saga: SagaId,
+    },
+    /// No definition of this name is registered.
+    #[error("no definition of saga `{definition}` is registered{}", version_hint(.version))]
+    NoSuchDefinition {
+        /// The name.
+        definition: String,
+        /// The version, if a certain one is needed.
+        version: Option<u32>,
+    },
+    /// The saga's recorded history cannot be folded by this program.
+    #[error("the saga's history cannot be used: {why}")]
+    BadHistory {
+        /// Why.
+        why: String,
+    },
+    /// The payload is over the limit.
+    #[error(
+        "the payload has {bytes} bytes, at most {max} are accepted; store it elsewhere and send a reference"
+    )]
+    PayloadTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Too many sagas are under way, or too many callers wait.
+    #[error("{what} ({max}) is reached; try again when some have ended")]
+    Busy {
+        /// The limit's name.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// The saga has ended.
+    #[error("saga `{saga}` has ended: it is {status}")]
+    Ended {
+        /// The saga.
+        saga: SagaId,
+        /// How it ended.
+        status: Status,
+    },
+    /// A cancel after the point of no return.
+    #[error("saga `{saga}` has passed its pivot: from there on it only goes forward")]
+    PivotPassed {
+        /// The saga.
+        saga: SagaId,
+    },
+    /// An answer to something that was never asked.
+    #[error("attempt {attempt} of the {direction} of `{node}` was never asked")]
+    NotAsked {
+        /// The node named.
+        node: String,
+        /// The direction named.
+        direction: Direction,
+        /// The attempt named.
+        attempt: AttemptNumber,
+    },
+    /// Only a probe is answered with "not done".
+    #[error("the {direction} of `{node}` was answered with `not_done`, which only a probe can be")]
+    NotAProbe {
+        /// The node.
+        node: String,
+        /// What was asked.
+        direction: Direction,
+    },
+    /// The definition waits for no signal of this name.
+    #[error("the definition waits for no signal `{signal}`; {}", known_signals(.known))]
+    UnknownSignal {
+        /// The name.
+        signal: String,
+        /// The names it does wait for.
+        known: Vec<String>,
+    },
+    /// The saga has had as many signals as it may.
+    #[error("the saga has had {} signals, which is the limit", Signals::MAX)]
+    TooManySignals,
+    /// The definition has no such node.
+    #[error("the definition has no node `{node}`")]
+    NoSuchNode {
+        /// The id named.
+        node: String,
+    },
+    /// Only a parked node is retried, resolved or skipped.
+    #[error("node `{node}` is not parked; {}", parked_nodes(.parked))]
+    NotParked {
+        /// The node named.
+        node: String,
+        /// Those that are.
+        parked: Vec<String>,
+    },
+}
+
+fn version_hint(version: &Option<u32>) -> impl fmt::Display {
+    version.map_or_else(String::new, |version| {
+        alloc::format!(" in version {version}, which this saga runs")
+    })
+}
+
+fn known_signals(known: &[String]) -> String {
+    match known {
+        [] => "it waits for none".into(),
+        known => alloc::format!("it waits for: {}", known.join(", ")),
+    }
+}
+
+fn parked_nodes(parked: &[String]) -> String {
+    match parked {
+        [] => "no node of this saga is".into(),
+        parked => alloc::format!("parked are: {}", parked.join(", ")),
+    }
+}

@@ -1,0 +1,89 @@
+//! Signals: early ones wait, one wait takes one, late ones are recorded as such.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use sagalog_model::{
+    Kind, Payload,
+    event::{SignalLate, SignalReceived},
+};
+use sagalog_projections::Phase;
+
+use super::{Decider, Refusal};
+
+impl Decider<'_> {
+    pub(super) fn signal(
+        &mut self,
+        signal: &Arc<str>,
+        id: &Arc<str>,
+        payload: &Payload,
+    ) -> Result<(), Refusal> {
+        if self.state.signals().contains(id) {
+            return Ok(());
+        }
+        self.not_ended()?;
+        let known = self.known_signals();
+        if !known.iter().any(|known| **known == **signal) {
+            return Err(Refusal::UnknownSignal {
+                signal: (**signal).into(),
+                known,
+            });
+        }
+        if self.state.signals().is_full() {
+            return Err(Refusal::TooManySignals);
+        }
+        self.emit(SignalReceived {
+            signal: signal.clone(),
+            id: id.clone(),
+            payload: payload.clone(),
+        });
+        if self.is_awaited(signal) {
+            self.go_on();
+        } else {
+            self.emit(SignalLate { id: id.clone() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn not_ended(&self) -> Result<(), Refusal> {
+        let status = self.state.status();
+        if status.is_terminal() {
+            return Err(Refusal::Ended {
+                saga: self.state.id().clone(),
+                status,
+            });
+        }
+        Ok(())
+    }
+
+    fn known_signals(&self) -> Vec<String> {
+        let mut known: Vec<_> = self
+            .state
+            .graph()
+            .nodes
+            .iter()
+            .filter_map(|node| match &node.kind {
+                Kind::Signal { signal, .. } => Some(signal.clone()),
+                _ => None,
+            })
+            .collect();
+        known.sort();
+        known.dedup();
+        known
+    }
+
+    /// Whether a wait for this name is under way or may still come.
+    fn is_awaited(&self, name: &str) -> bool {
+        self.state.turn().is_none()
+            && self
+                .state
+                .graph()
+                .iter()
+                .any(|(index, node)| match &node.kind {
+                    Kind::Signal { signal, .. } if signal == name => {
+                        self.state.node(index).phase != Phase::Done
+                            && self.state.is_reachable(index)
+                    }
+                    _ => false,
+                })
+    }
+}

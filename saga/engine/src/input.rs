@@ -1,0 +1,242 @@
+//! What one saga can be told, and the identity of each input.
+
+use alloc::sync::Arc;
+
+use sagalog_model::{
+    Direction, NodeIndex, Outcome, Payload, Reply,
+    log::{Digest, InputId},
+};
+use sagalog_projections::Timer;
+use sha2::{Digest as _, Sha256};
+
+/// Something a saga is told after its start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SagaInput {
+    /// A participant answered.
+    Reply(Reply),
+    /// A deadline has come.
+    TimerFired {
+        /// Which.
+        timer: Timer,
+        /// Whether it passed while nobody owned the partition.
+        missed: bool,
+    },
+    /// Somebody sent a signal.
+    Signal {
+        /// Its name.
+        signal: Arc<str>,
+        /// The sender's id for it.
+        id: Arc<str>,
+        /// What it carries.
+        payload: Payload,
+    },
+    /// A person wants something.
+    Request(Request),
+}
+
+/// What a person can want of a saga. `id` makes it safe to send twice; `by` says who it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The caller's id for it.
+    pub id: Arc<str>,
+    /// Who asks.
+    pub by: Arc<str>,
+    /// What.
+    pub wish: Wish,
+}
+
+/// The wishes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wish {
+    /// Undo the saga.
+    Cancel {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Try a parked node again.
+    Retry {
+        /// The node.
+        node: Arc<str>,
+    },
+    /// Take a parked node's work as done by hand.
+    Resolve {
+        /// The node.
+        node: Arc<str>,
+        /// What it gives.
+        output: Payload,
+    },
+    /// Give a parked node's work up.
+    Skip {
+        /// The node.
+        node: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+/// The identity of a start's content: what tells the same start twice from another one with its id.
+pub fn start_identity(definition: &str, input: &Payload) -> Identity {
+    let mut identity = Builder::new("start");
+    identity.content(definition.as_bytes());
+    identity.content(input.as_str().as_bytes());
+    identity.finish()
+}
+
+/// An input's id, and the digest of its content.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// The same for the same input delivered twice.
+    pub id: InputId,
+    /// Differs if the content does.
+    pub digest: Digest,
+}
+
+impl SagaInput {
+    /// The input's id, and the digest of its content.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Self::Reply(reply) => reply_identity(reply),
+            Self::TimerFired { timer, missed } => {
+                let mut identity = Builder::new("timer");
+                timer_key(&mut identity, *timer);
+                identity.content(&[u8::from(*missed)]);
+                identity.finish()
+            }
+            Self::Signal {
+                signal,
+                id,
+                payload,
+            } => {
+                let mut identity = Builder::new("signal");
+                identity.key(id.as_bytes());
+                identity.content(signal.as_bytes());
+                identity.content(payload.as_str().as_bytes());
+                identity.finish()
+            }
+            Self::Request(request) => request_identity(request),
+        }
+    }
+}
+
+fn reply_identity(reply: &Reply) -> Identity {
+    let mut identity = Builder::new("reply");
+    identity.key(reply.node.as_bytes());
+    identity.key(reply.direction.as_str().as_bytes());
+    identity.key(&reply.attempt.0.to_be_bytes());
+    match &reply.outcome {
+        Outcome::Succeeded(output) => {
+            identity.key(b"succeeded");
+            identity.content(output.as_str().as_bytes());
+        }
+        Outcome::Failed { class, reason } => {
+            identity.key(b"failed");
+            identity.content(&[*class as u8]);
+            identity.content(reason.as_bytes());
+        }
+        Outcome::Unknown { reason } => {
+            identity.key(b"unknown");
+            identity.content(reason.as_bytes());
+        }
+        Outcome::NotDone => identity.key(b"not-done"),
+    }
+    identity.finish()
+}
+
+fn request_identity(request: &Request) -> Identity {
+    let mut identity = Builder::new("request");
+    identity.key(request.id.as_bytes());
+    identity.content(request.by.as_bytes());
+    match &request.wish {
+        Wish::Cancel { reason } => {
+            identity.content(b"cancel");
+            identity.content(reason.as_bytes());
+        }
+        Wish::Retry { node } => {
+            identity.content(b"retry");
+            identity.content(node.as_bytes());
+        }
+        Wish::Resolve { node, output } => {
+            identity.content(b"resolve");
+            identity.content(node.as_bytes());
+            identity.content(output.as_str().as_bytes());
+        }
+        Wish::Skip { node, reason } => {
+            identity.content(b"skip");
+            identity.content(node.as_bytes());
+            identity.content(reason.as_bytes());
+        }
+    }
+    identity.finish()
+}
+
+fn timer_key(identity: &mut Builder, timer: Timer) {
+    let mut node = |kind: &[u8], node: NodeIndex| {
+        identity.key(kind);
+        identity.key(&node.0.to_be_bytes());
+    };
+    let direction = |direction: Direction| [direction as u8];
+    match timer {
+        Timer::Attempt {
+            node: at,
+            direction: of,
+            attempt,
+        } => {
+            node(b"attempt", at);
+            identity.key(&direction(of));
+            identity.key(&attempt.0.to_be_bytes());
+        }
+        Timer::Retry {
+            node: at,
+            direction: of,
+        } => {
+            node(b"retry", at);
+            identity.key(&direction(of));
+        }
+        Timer::Sleep { node: at } => node(b"sleep", at),
+        Timer::Wait { node: at } => node(b"wait", at),
+        Timer::StepDeadline { node: at } => node(b"step-deadline", at),
+        Timer::SagaDeadline => identity.key(b"saga-deadline"),
+    }
+}
+
+/// Hashes length-framed parts: those of the key into the id, all of them into the digest.
+struct Builder {
+    key: Sha256,
+    all: Sha256,
+}
+
+impl Builder {
+    fn new(kind: &str) -> Self {
+        let mut builder = Self {
+            key: Sha256::new(),
+            all: Sha256::new(),
+        };
+        builder.key(kind.as_bytes());
+        builder
+    }
+
+    fn key(&mut self, part: &[u8]) {
+        framed(&mut self.key, part);
+        framed(&mut self.all, part);
+    }
+
+    fn content(&mut self, part: &[u8]) {
+        framed(&mut self.all, part);
+    }
+
+    fn finish(self) -> Identity {
+        let key: [u8; 32] = self.key.finalize().into();
+        let (head, _) = key
+            .split_first_chunk()
+            .expect("a SHA-256 has more than sixteen bytes");
+        Identity {
+            id: InputId(u128::from_be_bytes(*head)),
+            digest: Digest(self.all.finalize().into()),
+        }
+    }
+}
+
+fn framed(hash: &mut Sha256, part: &[u8]) {
+    hash.update((part.len() as u64).to_be_bytes());
+    hash.update(part);
+}

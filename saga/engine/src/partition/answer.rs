@@ -1,0 +1,128 @@
+//! What comes out of the machine, gated by what is durable.
+
+use alloc::sync::Arc;
+
+use sagalog_model::{Command, Payload, SagaId, log::Position};
+use sagalog_projections::SagaState;
+
+use super::Partition;
+use crate::{decide::Refusal, evaluate::Evaluate};
+
+/// Names an input in its answer. Chosen by whoever drives the machine.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(pub u64);
+
+/// Something that may be seen outside now.
+#[derive(Debug)]
+pub enum Effect {
+    /// Publish a command.
+    Ask(Command),
+    /// Answer an input: acknowledge its delivery, or tell its caller.
+    Answer {
+        /// The input.
+        ticket: Ticket,
+        /// The answer.
+        answer: Answer,
+    },
+}
+
+/// The answer to an input.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is durable, or it was before, or it says nothing new: do not send it again.
+    Recorded,
+    /// It is not accepted.
+    Refused(Refusal),
+    /// The state that was asked for.
+    State(Arc<SagaState>),
+}
+
+impl<E: Evaluate> Partition<E> {
+    /// What may be seen outside next: answers first, then commands within the publish window.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        let durable = self.appending.durable();
+        if let Some((_, effect)) = self.answers.pop_front_if(|(gate, _)| *gate <= durable) {
+            return Some(effect);
+        }
+        self.asks
+            .poll(&mut self.sagas, durable, self.rules.window)
+            .map(Effect::Ask)
+    }
+
+    /// I8: an answer waits for everything decided so far. That covers the input's own batch, and for
+    /// a duplicate the batch of the original.
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.answers
+            .push_back((self.appending.tail(), Effect::Answer { ticket, answer }));
+    }
+
+    pub(super) fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
+        self.answer(ticket, Answer::Refused(refusal));
+    }
+
+    pub(super) fn answer_state(&mut self, ticket: Ticket, saga: &SagaId) {
+        let state = Arc::new(self.sagas[saga].state.clone());
+        self.answer(ticket, Answer::State(state));
+    }
+
+    pub(super) fn answer_end(&mut self, ticket: Ticket, saga: &SagaId) {
+        let live = self
+            .sagas
+            .get_mut(saga)
+            .expect("the caller has looked that it is here");
+        if live.state.status().is_terminal() {
+            self.answer_state(ticket, saga);
+        } else if self.waiters >= self.rules.waiters_max {
+            let max = self.rules.waiters_max;
+            self.refuse(
+                ticket,
+                Refusal::Busy {
+                    what: "the limit of callers that wait for an end",
+                    max,
+                },
+            );
+        } else {
+            live.waiters.push(ticket);
+            self.waiters += 1;
+        }
+    }
+
+    /// Nobody waits under this ticket any more.
+    pub fn forget(&mut self, saga: &SagaId, ticket: Ticket) {
+        if let Some(live) = self.sagas.get_mut(saga) {
+            let before = live.waiters.len();
+            live.waiters.retain(|waiter| *waiter != ticket);
+            self.waiters -= before - live.waiters.len();
+        }
+    }
+
+    pub(super) fn answer_waiters(&mut self, saga: &SagaId) {
+        let live = self
+            .sagas
+            .get_mut(saga)
+            .expect("a saga that has just ended is here");
+        let waiters = core::mem::take(&mut live.waiters);
+        if waiters.is_empty() {
+            return;
+        }
+        self.waiters -= waiters.len();
+        let state = Arc::new(live.state.clone());
+        for ticket in waiters {
+            self.answer(ticket, Answer::State(state.clone()));
+        }
+    }
+
+    pub(super) fn is_too_large(&self, payload: &Payload) -> bool {
+        payload.as_str().len() > self.rules.payload_max
+    }
+
+    pub(super) fn refuse_size(&mut self, ticket: Ticket, payload: &Payload) {
+        let (bytes, max) = (payload.as_str().len(), self.rules.payload_max);
+        self.refuse(ticket, Refusal::PayloadTooLarge { bytes, max });
+    }
+
+    /// The position up to which answers may be seen.
+    pub fn durable(&self) -> Position {
+        self.appending.durable()
+    }
+}

@@ -1,0 +1,119 @@
+//! Commands that are to be published, within the window.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use sagalog_model::{
+    AttemptNumber, Command, Direction, NodeIndex, SagaEvent, SagaId, log::Position,
+};
+use sagalog_projections::SagaState;
+
+use super::live::Live;
+use crate::command::command;
+
+/// Attempts that were asked in state and not yet published, oldest first (I14).
+#[derive(Default)]
+pub(super) struct Asks {
+    queue: VecDeque<Ask>,
+    unanswered: usize,
+}
+
+struct Ask {
+    /// I5: nothing is published before the event that asks it is durable.
+    gate: Position,
+    saga: SagaId,
+    node: NodeIndex,
+    direction: Direction,
+    attempt: AttemptNumber,
+}
+
+impl Asks {
+    /// Queues what a batch asks, and gives back the places of what it settles.
+    pub(super) fn after(&mut self, live: &mut Live, events: &[SagaEvent], gate: Position) {
+        let state = &live.state;
+        let before = live.published.len();
+        live.published
+            .retain(|(node, direction, attempt)| is_open(state, *node, *direction, *attempt));
+        self.unanswered -= before - live.published.len();
+        for event in events {
+            let (id, direction, attempt) = match event {
+                SagaEvent::AttemptAsked(e) => (&e.node, e.direction, e.attempt),
+                SagaEvent::AttemptRenewed(e) => (&e.node, e.direction, e.attempt),
+                _ => continue,
+            };
+            let node = state
+                .graph()
+                .find(id)
+                .expect("the fold knows the nodes of its events");
+            self.queue.push_back(Ask {
+                gate,
+                saga: state.id().clone(),
+                node,
+                direction,
+                attempt,
+            });
+        }
+    }
+
+    /// Queues what a folded state says is asked and unanswered.
+    pub(super) fn again(&mut self, live: &Live, gate: Position) {
+        for (node, spec, step) in live.state.steps() {
+            for direction in [
+                Direction::Action,
+                Direction::Probe,
+                Direction::Compensation,
+                Direction::Alternative,
+            ] {
+                let forward = matches!(direction, Direction::Action | Direction::Probe);
+                if let Some(open) = step.attempts(direction).open
+                    && (!forward || live.state.awaits_action(spec))
+                {
+                    let saga = live.state.id().clone();
+                    self.queue.push_back(Ask {
+                        gate,
+                        saga,
+                        node,
+                        direction,
+                        attempt: open.number,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The next command; those that a later event has superseded are dropped (I6).
+    pub(super) fn poll(
+        &mut self,
+        sagas: &mut BTreeMap<SagaId, Live>,
+        durable: Position,
+        window: usize,
+    ) -> Option<Command> {
+        while self.unanswered < window {
+            let ask = self.queue.pop_front_if(|ask| ask.gate <= durable)?;
+            let Some(live) = sagas.get_mut(&ask.saga) else {
+                continue;
+            };
+            let Some(command) = command(&live.state, ask.node, ask.direction, ask.attempt) else {
+                continue;
+            };
+            let place = (ask.node, ask.direction, ask.attempt);
+            if !live.published.contains(&place) {
+                live.published.push(place);
+                self.unanswered += 1;
+            }
+            return Some(command);
+        }
+        None
+    }
+}
+
+fn is_open(
+    state: &SagaState,
+    node: NodeIndex,
+    direction: Direction,
+    attempt: AttemptNumber,
+) -> bool {
+    !state.status().is_terminal()
+        && state
+            .step(node)
+            .is_some_and(|(_, step)| step.attempts(direction).is_open(attempt))
+}

@@ -1,0 +1,149 @@
+//! One saga that is here, and how it is folded from its history.
+
+use alloc::{string::String, vec::Vec};
+
+use sagalog_model::{
+    AttemptNumber, Direction, NodeIndex, Outcome, Reply, SagaEvent, SagaId,
+    definition::AnyDefinition,
+    log::{Position, StreamKey, Time},
+    system::LateSuccess,
+};
+use sagalog_projections::{IllegalEvent, SagaState, Timer};
+
+use super::{
+    answer::Ticket,
+    registry::{Registry, UnknownDefinition},
+};
+use crate::decide::Refusal;
+
+/// What a look-up in the log found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// The saga was never started.
+    Nothing,
+    /// Its whole history.
+    History(History),
+}
+
+/// The history of a saga as it was read from the log.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// Its stream.
+    pub key: StreamKey,
+    /// Its events in order, with their times.
+    pub events: Vec<(Time, SagaEvent)>,
+}
+
+/// Why a history cannot be folded.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadHistory {
+    /// It does not begin with `Started`.
+    #[error("the stream of saga `{saga}` does not begin with its start")]
+    NoStart {
+        /// The saga.
+        saga: SagaId,
+    },
+    /// It needs a definition that neither the program nor the log has.
+    #[error(transparent)]
+    UnknownDefinition(#[from] UnknownDefinition),
+    /// Its events do not follow one another.
+    #[error(transparent)]
+    IllegalEvent(#[from] IllegalEvent),
+}
+
+/// A saga that is here.
+pub(super) struct Live {
+    pub(super) state: SagaState,
+    /// None for one that has ended and whose definition the program no longer has.
+    pub(super) definition: Option<AnyDefinition>,
+    pub(super) key: StreamKey,
+    /// The earliest timer, as it is filed.
+    pub(super) timer: Option<(Time, Timer)>,
+    /// Commands that were published and are unanswered.
+    pub(super) published: Vec<(NodeIndex, Direction, AttemptNumber)>,
+    /// Callers that wait for its end.
+    pub(super) waiters: Vec<Ticket>,
+}
+
+impl Live {
+    pub(super) const fn new(
+        state: SagaState,
+        definition: Option<AnyDefinition>,
+        key: StreamKey,
+    ) -> Self {
+        Self {
+            state,
+            definition,
+            key,
+            timer: None,
+            published: Vec::new(),
+            waiters: Vec::new(),
+        }
+    }
+
+    /// Folds a history for a look-up; what is wrong with it is the asker's answer.
+    pub(super) fn fold(
+        saga: &SagaId,
+        history: History,
+        registry: &Registry,
+    ) -> Result<Self, Refusal> {
+        Self::try_fold(saga, history, registry).map_err(|bad| Refusal::BadHistory {
+            why: alloc::format!("{bad}"),
+        })
+    }
+
+    pub(super) fn try_fold(
+        saga: &SagaId,
+        history: History,
+        registry: &Registry,
+    ) -> Result<Self, BadHistory> {
+        let mut events = history.events.into_iter();
+        let Some((at, SagaEvent::Started(started))) = events.next() else {
+            return Err(BadHistory::NoStart { saga: saga.clone() });
+        };
+        let (graph, definition) = registry.of(&started)?;
+        let mut state = SagaState::start(saga.clone(), graph, &started, at);
+        for (at, event) in events {
+            state.apply(&event, at)?;
+        }
+        if definition.is_none() && !state.status().is_terminal() {
+            return Err(UnknownDefinition {
+                saga: String::from(&*started.definition),
+                version: started.version,
+            }
+            .into());
+        }
+        Ok(Self::new(state, definition, history.key))
+    }
+
+    pub(super) fn ended(&self) -> Refusal {
+        Refusal::Ended {
+            saga: self.state.id().clone(),
+            status: self.state.status(),
+        }
+    }
+
+    /// Whether a reply reports a success that the ended saga knows nothing of.
+    pub(super) fn contradicts(&self, reply: &Reply) -> Option<LateSuccess> {
+        if !self.state.status().is_terminal() {
+            return None;
+        }
+        let forward = matches!(reply.direction, Direction::Action);
+        let succeeded = matches!(reply.outcome, Outcome::Succeeded(_));
+        let index = self.state.graph().find(&reply.node)?;
+        let (_, step) = self.state.step(index)?;
+        let news = step.action.was_asked(reply.attempt) && !step.has_succeeded();
+        (forward && succeeded && news).then(|| LateSuccess {
+            saga: reply.saga.clone(),
+            node: reply.node.clone(),
+            direction: reply.direction,
+            attempt: reply.attempt,
+        })
+    }
+}
+
+/// Where a live saga's newest event is; used to order recovery.
+pub(super) const fn oldest_first(live: &Live) -> (Time, Position) {
+    (live.state.started_at(), Position::new(live.key.get()))
+}

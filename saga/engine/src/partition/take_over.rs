@@ -1,0 +1,231 @@
+//! Start, take-over and recovery: one operation.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+
+use sagalog_model::{
+    SagaId,
+    log::{Epoch, PartitionId, Position, StreamKey, StreamName, Time, Version},
+    system::{
+        DefinitionRecorded, LateSuccess, PartitionOwned, SystemEvent, definitions_stream,
+        late_stream, partition_stream,
+    },
+};
+
+use super::{
+    Partition,
+    appending::Appending,
+    asking::Asks,
+    live::{BadHistory, History, Live, oldest_first},
+    registry::Registry,
+    timing::Timing,
+};
+use crate::{evaluate::Evaluate, rules::Rules};
+
+/// What is known when a partition has been taken: its epoch was raised, its tail and its open
+/// streams were read.
+pub struct Taken {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The ownership's number.
+    pub epoch: Epoch,
+    /// Who owns it, for people.
+    pub node: String,
+    /// Position of the newest event.
+    pub tail: Position,
+    /// Time of the newest event.
+    pub last_at: Time,
+    /// Where the system's streams are.
+    pub heads: SystemHeads,
+    /// The histories of all open sagas.
+    pub open: Vec<(SagaId, History)>,
+    /// The contradictions that were recorded before.
+    pub late: Vec<LateSuccess>,
+    /// The time now.
+    pub now: Time,
+}
+
+/// Where the system's streams are.
+pub struct SystemHeads {
+    /// `$partition-N`.
+    pub partition: SystemHead,
+    /// `$definitions`.
+    pub definitions: SystemHead,
+    /// `$late`.
+    pub late: SystemHead,
+}
+
+/// Where one of the system's streams is.
+pub struct SystemHead {
+    /// Its name.
+    pub name: StreamName,
+    /// Its key, once it exists.
+    pub key: Option<StreamKey>,
+    /// Version of its newest event.
+    pub version: Version,
+}
+
+impl SystemHeads {
+    /// The heads of a partition without any event.
+    pub fn none(partition: PartitionId) -> Self {
+        let head = |name| SystemHead {
+            name,
+            key: None,
+            version: Version::new(0),
+        };
+        Self {
+            partition: head(partition_stream(partition)),
+            definitions: head(definitions_stream()),
+            late: head(late_stream()),
+        }
+    }
+}
+
+/// Why a partition cannot be driven.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} of the {open} sagas under way cannot be driven, the first of them `{saga}`: {why}", .count)]
+pub struct CannotTakeOver {
+    /// How many sagas cannot.
+    pub count: usize,
+    /// How many are under way.
+    pub open: usize,
+    /// The first that cannot.
+    pub saga: SagaId,
+    /// Why.
+    pub why: String,
+}
+
+impl<E: Evaluate> Partition<E> {
+    /// The machine of a partition that was just taken. Its first batch states the ownership; until
+    /// that is durable nothing comes out (I5, I16).
+    ///
+    /// # Errors
+    /// [`CannotTakeOver`] if sagas are under way that cannot be folded, or whose definition the
+    /// program does not have: better not to start than to leave them.
+    pub fn take_over(
+        taken: Taken,
+        registry: Arc<Registry>,
+        evaluate: E,
+        rules: Rules,
+    ) -> Result<Self, CannotTakeOver> {
+        let lives = fold_all(taken.open, &registry)?;
+        let held_until = taken.now.after(rules.overdue_grace);
+        let mut partition = Self {
+            rules,
+            registry,
+            evaluate,
+            sagas: BTreeMap::new(),
+            ending: VecDeque::new(),
+            absent: BTreeMap::new(),
+            to_look_up: Vec::new(),
+            appending: Appending::new(taken.tail, taken.last_at),
+            answers: VecDeque::new(),
+            asks: Asks::default(),
+            timing: Timing::new(taken.now, held_until),
+            waiters: 0,
+            late: BTreeSet::from_iter(taken.late),
+            late_head: taken.heads.late,
+        };
+        let owned = PartitionOwned {
+            epoch: taken.epoch,
+            node: taken.node.into(),
+            engine: env!("CARGO_PKG_VERSION").into(),
+            rules: Rules::VERSION,
+        };
+        partition.record_start(
+            owned,
+            taken.heads.partition,
+            taken.heads.definitions,
+            taken.now,
+        );
+        partition.take_lives(lives);
+        Ok(partition)
+    }
+
+    fn record_start(
+        &mut self,
+        owned: PartitionOwned,
+        mut ownership: SystemHead,
+        mut definitions: SystemHead,
+        now: Time,
+    ) {
+        let now = self.appending.monotone(now);
+        self.appending.push_system(
+            &mut ownership,
+            SystemEvent::PartitionOwned(owned).encode(),
+            now,
+        );
+        for definition in self.registry.unrecorded() {
+            let graph = definition.graph().clone();
+            let recorded = DefinitionRecorded {
+                saga: graph.saga.as_str().into(),
+                version: graph.version,
+                fingerprint: definition.fingerprint(),
+            };
+            let event = SystemEvent::DefinitionRecorded(recorded, graph).encode();
+            self.appending.push_system(&mut definitions, event, now);
+        }
+    }
+
+    /// Effects are derived from state: what is asked and unanswered is asked again, oldest first.
+    fn take_lives(&mut self, mut lives: Vec<Live>) {
+        lives.sort_by_key(oldest_first);
+        let gate = self.appending.tail();
+        for mut live in lives {
+            let saga = live.state.id().clone();
+            self.asks.again(&live, gate);
+            self.timing.rearm(&saga, &mut live);
+            self.sagas.insert(saga, live);
+        }
+    }
+
+    /// Records a contradiction once.
+    pub(super) fn note_late(&mut self, late: Option<LateSuccess>, now: Time) {
+        if let Some(late) = late
+            && self.late.insert(late.clone())
+        {
+            self.appending.push_system(
+                &mut self.late_head,
+                SystemEvent::LateSuccess(late).encode(),
+                now,
+            );
+        }
+    }
+
+    /// How many contradictions are on record.
+    pub fn contradictions(&self) -> usize {
+        self.late.len()
+    }
+}
+
+fn fold_all(
+    open: Vec<(SagaId, History)>,
+    registry: &Registry,
+) -> Result<Vec<Live>, CannotTakeOver> {
+    let total = open.len();
+    let mut lives = Vec::with_capacity(total);
+    let mut bad: Option<(SagaId, BadHistory)> = None;
+    let mut count = 0;
+    for (saga, history) in open {
+        match Live::try_fold(&saga, history, registry) {
+            Ok(live) => lives.push(live),
+            Err(why) => {
+                count += 1;
+                bad.get_or_insert((saga, why));
+            }
+        }
+    }
+    match bad {
+        None => Ok(lives),
+        Some((saga, why)) => Err(CannotTakeOver {
+            count,
+            open: total,
+            saga,
+            why: why.to_string(),
+        }),
+    }
+}

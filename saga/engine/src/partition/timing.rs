@@ -1,0 +1,95 @@
+//! The timers of all live sagas: the earliest of each is filed.
+
+use alloc::collections::BTreeSet;
+
+use sagalog_model::{SagaId, log::Time};
+use sagalog_projections::{Timer, timers};
+
+use super::{Partition, live::Live};
+use crate::{evaluate::Evaluate, input::SagaInput};
+
+/// When which saga's earliest timer is due.
+pub(super) struct Timing {
+    due: BTreeSet<(Time, SagaId)>,
+    /// When this ownership began: an attempt whose deadline is not later was missed by everybody.
+    owned_since: Time,
+    /// Overdue timers wait until then after a take-over, unless the inbox is found empty before.
+    held_until: Option<Time>,
+}
+
+impl Timing {
+    pub(super) const fn new(owned_since: Time, held_until: Time) -> Self {
+        Self {
+            due: BTreeSet::new(),
+            owned_since,
+            held_until: Some(held_until),
+        }
+    }
+
+    /// Files a saga's earliest timer anew.
+    pub(super) fn rearm(&mut self, saga: &SagaId, live: &mut Live) {
+        let next = timers::next(&live.state);
+        let (filed, due) = (live.timer.map(|(due, _)| due), next.map(|(due, _)| due));
+        live.timer = next;
+        if filed == due {
+            return;
+        }
+        if let Some(filed) = filed {
+            self.due.remove(&(filed, saga.clone()));
+        }
+        if let Some(due) = due {
+            self.due.insert((due, saga.clone()));
+        }
+    }
+
+    fn next(&self) -> Option<Time> {
+        let (due, _) = self.due.first()?;
+        Some(self.held_until.map_or(*due, |held| held.max(*due)))
+    }
+
+    fn is_missed(&self, due: Time, timer: Timer) -> bool {
+        matches!(timer, Timer::Attempt { .. }) && due <= self.owned_since
+    }
+}
+
+impl<E: Evaluate> Partition<E> {
+    /// When the earliest timer is due.
+    pub fn next_timer(&self) -> Option<Time> {
+        self.timing.next()
+    }
+
+    /// The inbox was found empty after taking over: no answer lies there that overdue timers would
+    /// overtake.
+    pub fn inbox_is_empty(&mut self) {
+        self.timing.held_until = None;
+    }
+
+    /// Fires the timers that are due, until enough waits to be appended.
+    pub fn fire_timers(&mut self, now: Time) {
+        while !self.is_full()
+            && let Some(due) = self.timing.next()
+            && due <= now
+        {
+            self.timing.held_until = None;
+            let (_, saga) = self
+                .timing
+                .due
+                .first()
+                .cloned()
+                .expect("the next timer is filed");
+            let live = self
+                .sagas
+                .get_mut(&saga)
+                .expect("only sagas that are here have timers");
+            let (due, timer) = live.timer.expect("a filed saga has a timer");
+            let missed = self.timing.is_missed(due, timer);
+            let version = live.state.version();
+            let fired = self.tell(&saga, &SagaInput::TimerFired { timer, missed }, now);
+            assert!(fired.is_ok(), "a timer is never refused");
+            assert!(
+                self.sagas[&saga].state.version() > version,
+                "a due timer always records something, else it would be due for ever"
+            );
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The bounds that the engine keeps. They are part of what is decided with, so the log names them.
+
+use core::time::Duration;
+
+/// Bounds and spans of a partition. At a limit new starts are refused first; replies, timers and
+/// operator actions are always accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rules {
+    /// The most sagas that may be under way; a start beyond it is refused as busy.
+    pub live_max: usize,
+    /// The most commands that may be published and unanswered; further ones stay in state.
+    pub window: usize,
+    /// The largest payload, in bytes.
+    pub payload_max: usize,
+    /// The most inputs of one commit.
+    pub commit_inputs_max: usize,
+    /// The most bytes of one commit, but always one input.
+    pub commit_bytes_max: usize,
+    /// The most callers that may wait for the end of sagas.
+    pub waiters_max: usize,
+    /// How long overdue timers wait after a downtime, unless the inbox is found empty before.
+    pub overdue_grace: Duration,
+}
+
+impl Rules {
+    /// The version of the rules by which this build decides. A log says which decided it.
+    pub const VERSION: u32 = 1;
+
+    /// What is used unless configured otherwise.
+    pub const DEFAULT: Self = Self {
+        live_max: 100_000,
+        window: 1_024,
+        payload_max: 256 * 1024,
+        commit_inputs_max: 512,
+        commit_bytes_max: 1024 * 1024,
+        waiters_max: 100_000,
+        overdue_grace: Duration::from_secs(5),
+    };
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

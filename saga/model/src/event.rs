@@ -1,0 +1,554 @@
+//! What can happen to a saga, as recorded facts. This file is the wire format of the log: change it
+//! with care, and never the meaning of a type without a new schema version.
+//!
+//! The first event of a batch states the fact that came in; the others are what was concluded. An
+//! event is a small `control` part, always in the clear, and at most one piece of user data.
+
+use alloc::{borrow::Cow, format, string::String, sync::Arc, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    graph::DefinitionVersion,
+    fingerprint::Fingerprint,
+    log::{Data, NewEvent, SchemaVersion, Time},
+    message::{AttemptNumber, Direction, FailureClass},
+    payload::Payload,
+};
+
+/// The id of a node, as in its graph.
+pub type NodeId = Arc<str>;
+
+macro_rules! events {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident ($schema:literal) {
+            $( $(#[$meta:meta])* $field:ident : $type:ty ),* $(,)?
+        }
+        $( with $(#[$data_meta:meta])* $data:ident : $data_type:ty )?;
+    )*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {
+                $( $(#[$meta])* pub $field: $type, )*
+                $( $(#[$data_meta])* #[serde(skip)] pub $data: $data_type, )?
+            }
+
+            impl From<$name> for SagaEvent {
+                fn from(event: $name) -> Self {
+                    Self::$name(event)
+                }
+            }
+        )*
+
+        /// One recorded fact about a saga.
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub enum SagaEvent {
+            $( $(#[doc = $doc])* $name($name), )*
+        }
+
+        impl SagaEvent {
+            /// Its type's name, as in the log.
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $( Self::$name(_) => stringify!($name), )*
+                }
+            }
+
+            /// The event as it is appended.
+            pub fn encode(&self) -> NewEvent {
+                match self {
+                    $( Self::$name(event) => NewEvent {
+                        kind: Cow::Borrowed(stringify!($name)),
+                        schema: SchemaVersion::new($schema),
+                        control: serde_json::to_string(event)
+                            .expect("control parts are plain structs, which always write as JSON"),
+                        data: events!(@data event $(, $data)?),
+                    }, )*
+                }
+            }
+
+            /// Reads an event back.
+            ///
+            /// # Errors
+            /// [`UnreadableEvent`]: this build does not know the type or the schema version, or the
+            /// parts are not what they should be. Never skipped silently.
+            pub fn decode(
+                kind: &str,
+                schema: SchemaVersion,
+                control: &str,
+                data: &Data,
+            ) -> Result<Self, UnreadableEvent> {
+                match kind {
+                    $( stringify!($name) => {
+                        known(kind, schema, $schema)?;
+                        #[allow(unused_mut, reason = "not every event has data")]
+                        let mut event: $name = serde_json::from_str(control)
+                            .map_err(|cause| UnreadableEvent::control(kind, &cause))?;
+                        events!(@read kind, data, event $(, $data)?);
+                        Ok(Self::$name(event))
+                    } )*
+                    _ => Err(UnreadableEvent::UnknownType { kind: kind.into() }),
+                }
+            }
+        }
+    };
+    (@data $event:ident) => { Data::None };
+    (@data $event:ident, $data:ident) => { $event.$data.to_data() };
+    (@read $kind:ident, $from:ident, $event:ident) => {
+        if *$from != Data::None {
+            return Err(UnreadableEvent::data($kind, "it has data, but its type has none"));
+        }
+    };
+    (@read $kind:ident, $from:ident, $event:ident, $data:ident) => {
+        $event.$data = Datum::from_data($from).map_err(|what| UnreadableEvent::data($kind, &what))?
+    };
+}
+
+events! {
+    /// A saga began. The definition's version and fingerprint stay with it for life.
+    Started(1) {
+        /// The saga's name.
+        definition: Arc<str>,
+        /// The definition's version.
+        version: DefinitionVersion,
+        /// The graph that was decided with.
+        fingerprint: Fingerprint,
+        /// When it turns back by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    } with
+        /// The saga's input.
+        input: Payload;
+
+    /// A participant is asked for one attempt. An action's input comes with its first attempt and
+    /// is used by all that follow.
+    AttemptAsked(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What is asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+        /// When it counts as unknown.
+        deadline: Time,
+        /// When all attempts of the action are over; with the first attempt, if the step has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    } with
+        /// The action's input, with its first attempt.
+        input: Option<Payload>;
+
+    /// An attempt took effect. Any attempt's success settles its direction.
+    AttemptSucceeded(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What was asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    } with
+        /// The action's output, from the action or its probe.
+        output: Option<Payload>;
+
+    /// An attempt took no effect; its participant vouches for that.
+    AttemptFailed(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What was asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+        /// Whether asking again can help.
+        class: FailureClass,
+    } with
+        /// Why.
+        reason: String;
+
+    /// An attempt may have taken effect or not; its participant says so.
+    AttemptUnknown(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What was asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    } with
+        /// Why.
+        reason: String;
+
+    /// No answer came before the attempt's deadline.
+    AttemptTimedOut(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What was asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    };
+
+    /// The attempt's deadline passed while nobody owned the partition: the same attempt is asked
+    /// again, once.
+    AttemptRenewed(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What is asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+        /// When it counts as unknown now.
+        deadline: Time,
+    };
+
+    /// A probe found that the action has not taken effect so far.
+    ActionNotFound(1) {
+        /// The step's node.
+        node: NodeId,
+        /// Which probe.
+        attempt: AttemptNumber,
+    };
+
+    /// The next attempt waits for its time.
+    RetryScheduled(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What will be asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// When.
+        due: Time,
+    };
+
+    /// The time of the next attempt has come.
+    RetryDue(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What will be asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+    };
+
+    /// A step's own deadline passed.
+    StepDeadlinePassed(1) {
+        /// The step's node.
+        node: NodeId,
+    };
+
+    /// A node that asks nobody is done: a value, a check, a choice whose arm has ended.
+    NodeCompleted(1) {
+        /// The node.
+        node: NodeId,
+    } with
+        /// What it gives; left out where the definition says that it is another node's output or a
+        /// constant.
+        output: Option<Payload>;
+
+    /// A choice went into one of its arms, or into none.
+    ArmChosen(1) {
+        /// The choice.
+        node: NodeId,
+        /// The arm's number; beyond the last for none.
+        arm: u32,
+    } with
+        /// The arm's payload.
+        payload: Payload;
+
+    /// A sleep began.
+    SleepStarted(1) {
+        /// The node.
+        node: NodeId,
+        /// When it ends.
+        until: Time,
+    };
+
+    /// A sleep is over.
+    SleepEnded(1) {
+        /// The node.
+        node: NodeId,
+    };
+
+    /// A wait for a signal began.
+    WaitStarted(1) {
+        /// The node.
+        node: NodeId,
+        /// When it ends without one.
+        until: Time,
+    };
+
+    /// A wait ended without its signal.
+    WaitTimedOut(1) {
+        /// The node.
+        node: NodeId,
+    };
+
+    /// A signal came in.
+    SignalReceived(1) {
+        /// Its name.
+        signal: Arc<str>,
+        /// The sender's id for it; the same id twice is the same signal.
+        id: Arc<str>,
+    } with
+        /// What it carries.
+        payload: Payload;
+
+    /// A wait took the oldest waiting signal of its name, and is done with its payload.
+    SignalConsumed(1) {
+        /// The wait.
+        node: NodeId,
+        /// The signal's id.
+        id: Arc<str>,
+    };
+
+    /// A signal came when nothing waits or will wait for its name any more.
+    SignalLate(1) {
+        /// The signal's id.
+        id: Arc<str>,
+    };
+
+    /// From here on nothing is compensated.
+    PivotPassed(1) {
+        /// The pivot.
+        node: NodeId,
+    };
+
+    /// Somebody wants the saga undone.
+    CancelRequested(1) {
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    } with
+        /// Why.
+        reason: String;
+
+    /// The saga's deadline passed.
+    DeadlinePassed(1) {};
+
+    /// The saga starts back: from here on no action is asked.
+    Turned(1) {
+        /// Why.
+        cause: TurnCause,
+        /// The node that caused it, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+    } with
+        /// The reason, for people.
+        reason: String;
+
+    /// A compensation failed for good and is left undone, as its policy says.
+    CompensationSkipped(1) {
+        /// The step's node.
+        node: NodeId,
+    } with
+        /// Why that is acceptable.
+        reason: String;
+
+    /// A node waits for a person.
+    Parked(1) {
+        /// The node.
+        node: NodeId,
+        /// What could not be done.
+        cause: ParkCause,
+    } with
+        /// Details, for people.
+        reason: String;
+
+    /// A person wants a parked node tried again, with a new budget.
+    RetryRequested(1) {
+        /// The node.
+        node: NodeId,
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    };
+
+    /// A person has done a parked node's work by hand.
+    ResolvedByHand(1) {
+        /// The node.
+        node: NodeId,
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    } with
+        /// The node's output.
+        output: Payload;
+
+    /// A person has given a parked node's work up.
+    SkippedByHand(1) {
+        /// The node.
+        node: NodeId,
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    } with
+        /// Why.
+        reason: String;
+
+    /// The end: everything on the path was done.
+    Completed(1) {} with
+        /// The saga's output.
+        output: Payload;
+
+    /// The end: everything that took effect was undone.
+    Compensated(1) {};
+
+    /// The end: what took effect was undone, but for these nodes.
+    PartlyCompensated(1) {
+        /// The nodes whose effects are left.
+        left: Vec<NodeId>,
+    };
+}
+
+impl SagaEvent {
+    /// Whether nothing can come after it in its stream.
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed(_) | Self::Compensated(_) | Self::PartlyCompensated(_))
+    }
+}
+
+/// Why a saga starts back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnCause {
+    /// A step failed permanently or spent its attempts.
+    StepFailed,
+    /// A step's own deadline passed.
+    StepDeadline,
+    /// A check did not hold.
+    CheckFailed,
+    /// The definition gave up.
+    Fail,
+    /// Somebody cancelled.
+    Cancelled,
+    /// The saga's deadline passed.
+    Deadline,
+}
+
+/// Why a node waits for a person.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkCause {
+    /// The definition's own code failed: it panicked or could not read or write a value.
+    Expression,
+    /// A step after the pivot failed for good.
+    Action,
+    /// A compensation, and its alternative if there is one, failed for good.
+    Compensation,
+}
+
+const fn action() -> Direction {
+    Direction::Action
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_action(direction: &Direction) -> bool {
+    matches!(direction, Direction::Action)
+}
+
+/// Why an event cannot be read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableEvent {
+    /// A type that this build does not know: the log was written by a newer release.
+    #[error("event type `{kind}` is unknown to this release; use the release that wrote the log, or a newer one")]
+    UnknownType {
+        /// The type.
+        kind: String,
+    },
+    /// A schema version that this build does not know: the log was written by a newer release.
+    #[error(
+        "event type `{kind}` has schema version {found}, this release knows {known}; \
+         use the release that wrote the log, or a newer one"
+    )]
+    NewerSchema {
+        /// The type.
+        kind: String,
+        /// The version in the log.
+        found: SchemaVersion,
+        /// The newest known version.
+        known: SchemaVersion,
+    },
+    /// Its parts are not what the type says.
+    #[error("event of type `{kind}` is damaged: {what}")]
+    Damaged {
+        /// The type.
+        kind: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl UnreadableEvent {
+    fn control(kind: &str, cause: &serde_json::Error) -> Self {
+        Self::Damaged { kind: kind.into(), what: format!("its control part does not read: {cause}") }
+    }
+
+    fn data(kind: &str, what: &str) -> Self {
+        Self::Damaged { kind: kind.into(), what: what.into() }
+    }
+}
+
+fn known(kind: &str, found: SchemaVersion, known: u16) -> Result<(), UnreadableEvent> {
+    if found.get() == known {
+        Ok(())
+    } else {
+        Err(UnreadableEvent::NewerSchema { kind: kind.into(), found, known: SchemaVersion::new(known) })
+    }
+}
+
+/// The one piece of user data that an event may carry.
+trait Datum: Sized {
+    fn to_data(&self) -> Data;
+    fn from_data(data: &Data) -> Result<Self, String>;
+}
+
+impl Datum for Option<Payload> {
+    fn to_data(&self) -> Data {
+        self.as_ref().map_or(Data::None, |payload| Data::Inline(payload.text()))
+    }
+
+    fn from_data(data: &Data) -> Result<Self, String> {
+        match data {
+            Data::None => Ok(None),
+            Data::Inline(text) => Ok(Some(Payload::from_json_text(text.clone()))),
+            // Erased data leaves its place: it folds as `null` and still verifies by its hash.
+            Data::Erased(_) => Ok(Some(Payload::null())),
+        }
+    }
+}
+
+impl Datum for Payload {
+    fn to_data(&self) -> Data {
+        Data::Inline(self.text())
+    }
+
+    fn from_data(data: &Data) -> Result<Self, String> {
+        Option::<Self>::from_data(data)?.ok_or_else(|| "its data is missing".into())
+    }
+}
+
+impl Datum for String {
+    fn to_data(&self) -> Data {
+        let text = serde_json::to_string(self).expect("a string always writes as JSON");
+        Data::Inline(text.into())
+    }
+
+    fn from_data(data: &Data) -> Result<Self, String> {
+        match data {
+            Data::Erased(_) => Ok("(erased)".into()),
+            Data::Inline(text) => serde_json::from_str(text).map_err(|_| "its data is not a string".into()),
+            Data::None => Err("its data is missing".into()),
+        }
+    }
+}

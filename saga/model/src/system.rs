@@ -1,0 +1,139 @@
+//! What the runtime records about itself: streams whose names begin with `$`.
+//!
+//! `$partition-N` says who owned a partition, `$definitions` holds each definition's graph, `$late`
+//! holds answers that came after the end of their saga and contradict it.
+
+use alloc::{borrow::Cow, format, string::String, sync::Arc};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    event::{NodeId, UnreadableEvent},
+    fingerprint::Fingerprint,
+    graph::{DefinitionVersion, Graph},
+    log::{Data, Epoch, NewEvent, PartitionId, SchemaVersion, StreamName},
+    message::{AttemptNumber, Direction, SagaId},
+};
+
+/// A fact about the runtime, not about a saga.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SystemEvent {
+    /// A node took a partition over. Nothing of that epoch is seen outside before this is durable.
+    PartitionOwned(PartitionOwned),
+    /// A definition was first used with this log.
+    DefinitionRecorded(DefinitionRecorded, Arc<Graph>),
+    /// An action was reported as a success after its saga had ended without it.
+    LateSuccess(LateSuccess),
+}
+
+/// Who owns a partition, and by which rules it decides.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PartitionOwned {
+    /// The ownership's number.
+    pub epoch: Epoch,
+    /// The node, for people.
+    pub node: Arc<str>,
+    /// The engine's release.
+    pub engine: Arc<str>,
+    /// The version of the rules by which it decides.
+    pub rules: u32,
+}
+
+/// Which definition a graph is of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct DefinitionRecorded {
+    /// The saga's name.
+    pub saga: Arc<str>,
+    /// The definition's version.
+    pub version: DefinitionVersion,
+    /// The graph's fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// An answer that contradicts how its saga ended.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct LateSuccess {
+    /// The saga.
+    pub saga: SagaId,
+    /// The node.
+    pub node: NodeId,
+    /// What was asked.
+    pub direction: Direction,
+    /// Which attempt.
+    pub attempt: AttemptNumber,
+}
+
+/// Name of the stream that says who owned a partition.
+pub fn partition_stream(partition: PartitionId) -> StreamName {
+    name(format!("$partition-{partition}"))
+}
+
+/// Name of the stream that holds the definitions' graphs.
+pub fn definitions_stream() -> StreamName {
+    name("$definitions".into())
+}
+
+/// Name of the stream of answers that came after the end.
+pub fn late_stream() -> StreamName {
+    name("$late".into())
+}
+
+fn name(name: String) -> StreamName {
+    StreamName::new(name).expect("the system's names are good names")
+}
+
+const SCHEMA: SchemaVersion = SchemaVersion::new(1);
+
+impl SystemEvent {
+    /// The event as it is appended.
+    pub fn encode(&self) -> NewEvent {
+        match self {
+            Self::PartitionOwned(event) => new_event("PartitionOwned", event, Data::None),
+            Self::DefinitionRecorded(event, graph) => {
+                new_event("DefinitionRecorded", event, Data::Inline(json(&**graph).into()))
+            }
+            Self::LateSuccess(event) => new_event("LateSuccess", event, Data::None),
+        }
+    }
+
+    /// Reads an event back.
+    ///
+    /// # Errors
+    /// [`UnreadableEvent`], as for a saga's events.
+    pub fn decode(
+        kind: &str,
+        schema: SchemaVersion,
+        control: &str,
+        data: &Data,
+    ) -> Result<Self, UnreadableEvent> {
+        if !matches!(kind, "PartitionOwned" | "DefinitionRecorded" | "LateSuccess") {
+            return Err(UnreadableEvent::UnknownType { kind: kind.into() });
+        }
+        if schema != SCHEMA {
+            return Err(UnreadableEvent::NewerSchema { kind: kind.into(), found: schema, known: SCHEMA });
+        }
+        match kind {
+            "PartitionOwned" => read(kind, control).map(Self::PartitionOwned),
+            "LateSuccess" => read(kind, control).map(Self::LateSuccess),
+            _ => {
+                let Data::Inline(graph) = data else {
+                    return Err(UnreadableEvent::Damaged { kind: kind.into(), what: "its graph is missing".into() });
+                };
+                Ok(Self::DefinitionRecorded(read(kind, control)?, Arc::new(read(kind, graph)?)))
+            }
+        }
+    }
+}
+
+fn new_event(kind: &'static str, control: &impl Serialize, data: Data) -> NewEvent {
+    NewEvent { kind: Cow::Borrowed(kind), schema: SCHEMA, control: json(control), data }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the system's facts are plain data, which always writes as JSON")
+}
+
+fn read<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, UnreadableEvent> {
+    serde_json::from_str(text)
+        .map_err(|cause| UnreadableEvent::Damaged { kind: kind.into(), what: format!("it does not read: {cause}") })
+}
