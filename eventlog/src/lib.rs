@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The append-only event log of Sagalog: what it promises, and the backends that keep it.
+//!
+//! [`EventLog`] is the contract. [`MemoryLog`] and [`SqliteLog`] keep it; [`conformance`] proves
+//! that they do, and is public so that any other backend can prove the same. The bytes on disk and
+//! under the hash are in `docs/log-format.md`.
+//!
+//! A log knows streams and bytes. What they mean is not its business.
+
+mod contract;
+mod error;
+mod owner;
+mod row;
+
+mod body;
+mod chain;
+mod leaf;
+mod ledger;
+
+mod memory;
+mod sqlite;
+
+mod checkpoint;
+mod subscription;
+mod verify;
+
+pub mod conformance;
+
+pub use checkpoint::{CheckpointError, CheckpointStore};
+pub use contract::{
+    Appended, EventLog, Head, MAX_APPEND_BYTES, MAX_BATCHES, Ownership, PAGE_BYTES, StreamHead,
+};
+pub use error::{
+    AcquireError, AppendError, Broken, Conflict, Damage, NoPartition, ReadError, Refusal,
+};
+pub use memory::MemoryLog;
+pub use owner::{Holder, Owner};
+pub use row::{Event, Recorded, Row};
+pub use sqlite::{Durability, OpenError, SqliteLog, SqliteOptions};
+pub use subscription::{Subscription, SubscriptionError};
+pub use verify::{Fault, Verified, VerifyError, verify};

@@ -357,17 +357,17 @@ impl SagaState {
                     None => self.complete(index, Some(Payload::null()), at),
                 }
             }
-            E::SleepStarted(e) => {
-                drop(self.enter(&e.node, Phase::Sleeping { until: e.until }, at)?)
-            }
+            E::SleepStarted(e) => self
+                .enter(&e.node, Phase::Sleeping { until: e.until }, at)
+                .map(|_| ())?,
             E::SleepEnded(e) => {
                 let index =
                     self.in_phase(&e.node, |phase| matches!(phase, Phase::Sleeping { .. }))?;
                 self.complete(index, Some(Payload::null()), at);
             }
-            E::WaitStarted(e) => {
-                drop(self.enter(&e.node, Phase::Waiting { until: e.until }, at)?)
-            }
+            E::WaitStarted(e) => self
+                .enter(&e.node, Phase::Waiting { until: e.until }, at)
+                .map(|_| ())?,
             E::WaitTimedOut(e) => {
                 let index =
                     self.in_phase(&e.node, |phase| matches!(phase, Phase::Waiting { .. }))?;

@@ -116,7 +116,9 @@ mod tests {
     /// The faults, with lines counted from the one given.
     fn faults(from: u32, definition: Result<Definition<u64, u64>, BadDefinition>) -> String {
         let faults = definition.expect_err("it is refused").faults;
-        let told = faults.iter().map(|fault| format!("{}: {}\n", fault.line - from, fault.what));
+        let told = faults
+            .iter()
+            .map(|fault| format!("{}: {}\n", fault.line - from, fault.what));
         let told: String = told.collect();
         (from..from + 99).rev().fold(told, |told, line| {
             told.replace(&format!("line {line}"), &format!("line {}", line - from))
@@ -290,6 +292,44 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_json_cannot_tell_apart_is_not_read() {
+        const SENT: Step<u64, ()> = Step::new("mail.sent").read_only();
+        const STOP: Signal<()> = Signal::new("stop");
+        let definition = |reads: bool| {
+            let (mut saga, n) = SHOP.define(1);
+            let sent = saga.when("news", just(true), |saga| saga.step("mail", SENT, n));
+            let stopped = saga.signal("stopped", STOP).within(Duration::ZERO);
+            if reads {
+                let both = sent.and(stopped).map(|a, b| (a.is_some(), b.is_some()));
+                saga.value("both", both);
+            }
+            saga.returns(n)
+        };
+        assert!(definition(false).is_ok(), "nobody reads them");
+        let faults = definition(true).expect_err("it is refused").faults;
+        let whats: Vec<_> = faults.iter().map(|fault| &*fault.what).collect();
+        assert_eq!(
+            whats,
+            [
+                "`news` gives `null` whether its branch ran or not, as what the branch gives can be `null`; let it give something else, such as `just(true)`",
+                "`stopped` gives `null` for a signal as well as for none, as the payload of `stop` can be `null`; give the signal another payload, such as `bool`",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_id_that_is_given_without_being_asked_for_is_left_free() {
+        let (mut saga, n) = SHOP.define(1);
+        let line = line!() + 1;
+        saga.step("pivot", READ, n);
+        saga.pivot();
+        assert_eq!(
+            fault(saga.returns(n)),
+            format!("the id `pivot` belongs to what stands here; give another one to line {line}")
+        );
+    }
+
+    #[test]
     fn a_saga_may_always_fail() {
         let (mut saga, _) = SHOP.define(1);
         let never = saga.fail("stop", just("no".to_string()));
@@ -324,6 +364,24 @@ mod tests {
             fault(with(MAX_NODES - 1)),
             "the definition has 1001 nodes, and 1000 is the most; split it in two"
         );
+    }
+
+    #[test]
+    fn a_definition_may_be_as_deep_as_it_is_long() {
+        fn nested(saga: &mut Flow, depth: usize, n: crate::Out<u64>) -> crate::Out<u64> {
+            if depth == 0 {
+                return n;
+            }
+            saga.when(&format!("when{depth}"), just(true), |saga| {
+                nested(saga, depth - 1, n)
+            });
+            n
+        }
+        let (mut saga, n) = SHOP.define(1);
+        let last = nested(&mut saga, (MAX_NODES - 2) / 2, n);
+        let definition = saga.returns(last).expect("it is sound");
+        assert!(definition.graph().outline().to_string().contains("when1:"));
+        assert!(definition.graph().mermaid().to_string().contains("when1"));
     }
 
     #[test]

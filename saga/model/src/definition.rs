@@ -1,11 +1,16 @@
 //! A checked definition: its graph, and the functions that a graph does not hold.
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 use core::{fmt, marker::PhantomData, ops::Deref};
 
 use crate::{
     contract::RecoveryClass,
-    expr::{Code, ExpressionError, Outputs, output},
+    expr::{Code, ExpressionError, Outputs, Reading},
     fingerprint::Fingerprint,
     flow::{Aside, Flow},
     graph::{BlockIndex, Graph, Kind, NodeIndex, Otherwise, Source, StepSpec},
@@ -63,17 +68,19 @@ impl AnyDefinition {
         outputs: &dyn Outputs,
     ) -> Result<Payload, ExpressionError> {
         let (source, code) = self.find(what).ok_or(ExpressionError::NoExpression)?;
+        let graph = &self.0.graph;
+        let reading = Reading { outputs, graph };
         match (source, code) {
-            (Source::Copy(node), _) => output(outputs, *node).map(Payload::from_json_text),
+            (Source::Copy(node), _) => reading.text(*node).map(Payload::from_json_text),
             (Source::Constant(payload), _) => Ok(payload.clone()),
-            (Source::Computed { .. }, Some(code)) => code(outputs),
+            (Source::Computed { .. }, Some(code)) => code(&reading),
             (Source::Computed { .. }, None) => Err(ExpressionError::NoExpression),
         }
     }
 
     /// The contracts that its nodes ask for, by name, each once. An alternative to a compensation
     /// is among them, as a retryable step: it is only asked, never probed or undone.
-    pub fn steps(&self) -> impl Iterator<Item = StepSpec> {
+    pub fn steps(&self) -> impl Iterator<Item = StepSpec> + use<> {
         let mut steps = BTreeMap::new();
         for spec in self.specs() {
             steps.insert(spec.name.clone(), spec.clone());
@@ -86,19 +93,20 @@ impl AnyDefinition {
     }
 
     /// The participants that its steps need, by name, each once.
-    pub fn participants(&self) -> impl Iterator<Item = alloc::string::String> {
-        let names: alloc::collections::BTreeSet<_> = self
-            .steps()
-            .map(|step| step.participant().into())
-            .collect();
-        names.into_iter()
+    pub fn participants(&self) -> impl Iterator<Item = String> + use<> {
+        let names = self.steps().map(|step| step.participant().into());
+        names.collect::<BTreeSet<_>>().into_iter()
     }
 
     fn specs(&self) -> impl Iterator<Item = &StepSpec> {
-        self.0.graph.nodes.iter().filter_map(|node| match &node.kind {
-            Kind::Step { spec, .. } => Some(spec),
-            _ => None,
-        })
+        self.0
+            .graph
+            .nodes
+            .iter()
+            .filter_map(|node| match &node.kind {
+                Kind::Step { spec, .. } => Some(spec),
+                _ => None,
+            })
     }
 
     fn find(&self, what: Expression) -> Option<(&Source, Option<&Code>)> {
@@ -194,11 +202,7 @@ impl<I, O> From<Definition<I, O>> for AnyDefinition {
 
 #[cfg(test)]
 mod tests {
-    use alloc::{
-        collections::BTreeMap,
-        string::{String, ToString},
-        vec,
-    };
+    use alloc::{string::ToString, vec};
     use core::time::Duration;
 
     use super::*;
@@ -232,7 +236,10 @@ mod tests {
         const ANY: Saga<f64, f64> = Saga::new("any");
         let (saga, input) = ANY.define(1);
         let text = " 1.50e3";
-        assert_eq!(evaluate(saga.returns(input), "return", &[" 1.50e3"]), Ok(text.into()));
+        assert_eq!(
+            evaluate(saga.returns(input), "return", &[" 1.50e3"]),
+            Ok(text.into())
+        );
     }
 
     #[test]
@@ -245,7 +252,11 @@ mod tests {
     #[test]
     fn functions_of_functions_and_constants_are_evaluated_inside_out() {
         let (mut saga, n) = SHOP.define(1);
-        let sum = n.map(|n| n + 1).and(just(10)).and(n).map(|a, b, c| a * b + c);
+        let sum = n
+            .map(|n| n + 1)
+            .and(just(10))
+            .and(n)
+            .map(|a, b, c| a * b + c);
         saga.value("sum", sum.map(|sum| sum * 2));
         let definition = saga.returns(just(String::new()));
         assert_eq!(evaluate(definition, "sum", &["2"]), Ok("64".into()));
@@ -254,10 +265,21 @@ mod tests {
     #[test]
     fn up_to_six_values_are_read_together_in_their_order() {
         let (mut saga, n) = SHOP.define(1);
-        let six = n.and(just(2)).and(just(3)).and(just(4)).and(just(5)).and(just(6));
-        saga.value("six", six.map(|a, b, c, d, e, f: u64| vec![a, b, c, d, e, f]));
+        let six = n
+            .and(just(2))
+            .and(just(3))
+            .and(just(4))
+            .and(just(5))
+            .and(just(6));
+        saga.value(
+            "six",
+            six.map(|a, b, c, d, e, f: u64| vec![a, b, c, d, e, f]),
+        );
         let definition = saga.returns(just(String::new()));
-        assert_eq!(evaluate(definition, "six", &["1"]), Ok("[1,2,3,4,5,6]".into()));
+        assert_eq!(
+            evaluate(definition, "six", &["1"]),
+            Ok("[1,2,3,4,5,6]".into())
+        );
     }
 
     #[test]
@@ -267,7 +289,7 @@ mod tests {
         let error = error.expect_err("text is no number").to_string();
         assert_eq!(
             error,
-            "what node 0 gave does not read as `u64`: invalid type: string \"x\", expected u64 at line 1 column 3"
+            "what `start` gave does not read as `u64`: invalid type: string \"x\", expected u64 at line 1 column 3"
         );
     }
 
@@ -275,7 +297,8 @@ mod tests {
     fn a_node_that_gave_nothing_cannot_be_read() {
         let (saga, n) = SHOP.define(1);
         let error = evaluate(saga.returns(n.map(|n| n.to_string())), "return", &[]);
-        assert_eq!(error, Err(ExpressionError::Missing(Graph::START)));
+        let error = error.expect_err("nothing was given").to_string();
+        assert_eq!(error, "`start` has given nothing that could be read");
     }
 
     #[test]
@@ -283,7 +306,10 @@ mod tests {
         let (mut saga, n) = SHOP.define(1);
         saga.value("map", n.map(|n| BTreeMap::from([((n, n), n)])));
         let error = evaluate(saga.returns(just(String::new())), "map", &["1"]);
-        assert!(matches!(error, Err(ExpressionError::Unwritable { .. })), "{error:?}");
+        assert!(
+            matches!(error, Err(ExpressionError::Unwritable { .. })),
+            "{error:?}"
+        );
     }
 
     #[test]
@@ -298,11 +324,19 @@ mod tests {
     fn a_when_picks_its_branch_or_none() {
         let definition = || {
             let (mut saga, n) = SHOP.define(1);
-            let doubled = saga.when("big", n.map(|n| n > 9), |saga| saga.step("double", DOUBLE, n));
-            saga.returns(doubled.map(|n| n.map_or("small".into(), |n| n.to_string())))
+            let doubled = saga.when("big", n.map(|n| n > 9), |saga| {
+                saga.step("double", DOUBLE, n)
+            });
+            saga.returns(doubled.map(|n| n.map_or_else(String::new, |n| n.to_string())))
         };
-        assert_eq!(evaluate(definition(), "big", &["10"]), Ok(r#"{"arm":0,"with":null}"#.into()));
-        assert_eq!(evaluate(definition(), "big", &["9"]), Ok(r#"{"arm":1,"with":null}"#.into()));
+        assert_eq!(
+            evaluate(definition(), "big", &["10"]),
+            Ok(r#"{"arm":0,"with":null}"#.into())
+        );
+        assert_eq!(
+            evaluate(definition(), "big", &["9"]),
+            Ok(r#"{"arm":1,"with":null}"#.into())
+        );
     }
 
     #[test]
@@ -319,8 +353,14 @@ mod tests {
             });
             saga.returns(said)
         };
-        assert_eq!(evaluate(definition(), "size", &["9"]), Ok(r#"{"arm":0,"with":null}"#.into()));
-        assert_eq!(evaluate(definition(), "size", &["13"]), Ok(r#"{"arm":1,"with":3}"#.into()));
+        assert_eq!(
+            evaluate(definition(), "size", &["9"]),
+            Ok(r#"{"arm":0,"with":null}"#.into())
+        );
+        assert_eq!(
+            evaluate(definition(), "size", &["13"]),
+            Ok(r#"{"arm":1,"with":3}"#.into())
+        );
     }
 
     #[test]
@@ -377,7 +417,10 @@ mod tests {
         saga.step("two", DOUBLE, one);
         saga.when("more", just(true), |saga| saga.step("three", TAKE, one));
         let definition = saga.returns(just(String::new())).expect("it is sound");
-        let names: Vec<_> = definition.steps().map(|step| step.name.to_string()).collect();
+        let names: Vec<_> = definition
+            .steps()
+            .map(|step| step.name.to_string())
+            .collect();
         assert_eq!(names, ["books.write-off", "maths.double", "maths.take"]);
         assert!(definition.participants().eq(["books", "maths"]));
     }

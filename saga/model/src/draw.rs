@@ -74,7 +74,7 @@ mod tests {
         let approved = saga.signal("approved", APPROVAL).within(24 * HOUR);
         saga.check(
             "yes",
-            approved.map(|yes| yes.ok_or("no \"answer\"".to_string())),
+            approved.map(|yes| yes.ok_or_else(|| "no answer".to_string())),
         );
         let paid = saga.choose("pay", quote, |case| {
             let card = case.arm("card", |saga, cents| saga.step("flight", FLIGHT, cents));
@@ -82,12 +82,17 @@ mod tests {
                 saga.value("points", rooms);
                 just(0)
             });
-            let none = case.arm("none", |saga, _| saga.fail("refuse", just("too dear".into())));
-            case.pick((card, points, none), |quote, (card, points, none)| match quote {
-                0 => points.take(),
-                1..1_000 => card.with(quote),
-                _ => none.take(),
-            })
+            let none = case.arm("none", |saga, _| {
+                saga.fail("refuse", just("too dear".into()))
+            });
+            case.pick(
+                (card, points, none),
+                |quote, (card, points, none)| match quote {
+                    0 => points.take(),
+                    1..1_000 => card.with(quote),
+                    _ => none.take(),
+                },
+            )
         });
         saga.pivot();
         let text = saga.value("text", paid.map(|paid| paid.to_string()));

@@ -3,24 +3,17 @@
 //! An expression is made of handles, constants and `fn` pointers. It captures nothing, so nothing
 //! flows into a saga that is neither in its log nor in its definition.
 
-use alloc::{
-    boxed::Box,
-    format,
-    string::{String, ToString},
-    sync::Arc,
-    vec,
-    vec::Vec,
-};
-use core::{any::type_name, marker::PhantomData, panic::Location, time::Duration};
+mod recipe;
 
-use serde::{Serialize, de::DeserializeOwned};
+use alloc::{string::String, sync::Arc, vec, vec::Vec};
+use core::{marker::PhantomData, panic::Location, time::Duration};
 
-use crate::{
-    check::{Fault, Place},
-    contract::Json,
-    graph::NodeIndex,
-    payload::Payload,
-};
+use serde::Serialize;
+
+#[doc(hidden)]
+pub use self::recipe::Recipe;
+pub(crate) use self::recipe::{Code, Making, Reading, Slot, write};
+use crate::{contract::Json, graph::NodeIndex};
 
 /// A handle to what a node gives. It is copied freely; where the node may not have run, the
 /// definition is refused.
@@ -72,13 +65,16 @@ pub trait Outputs {
 #[non_exhaustive]
 pub enum ExpressionError {
     /// A node that it reads has given nothing.
-    #[error("node {} has given nothing that could be read", .0.0)]
-    Missing(NodeIndex),
+    #[error("`{node}` has given nothing that could be read")]
+    Missing {
+        /// The node's id.
+        node: Arc<str>,
+    },
     /// What a node gave is not of the type that the definition reads.
-    #[error("what node {} gave does not read as `{wanted}`: {message}", node.0)]
+    #[error("what `{node}` gave does not read as `{wanted}`: {message}")]
     Unreadable {
-        /// The node.
-        node: NodeIndex,
+        /// The node's id.
+        node: Arc<str>,
         /// The type that was wanted.
         wanted: &'static str,
         /// What serde says.
@@ -165,8 +161,8 @@ impl<T: Json> Expr<T> {
 }
 
 fn map<T: Json, R: Json>(of: Recipe, function: fn(T) -> R) -> Expr<R> {
-    Expr::of(Recipe::computed(vec![of], move |parts, outputs| {
-        write(&function(parts[0].read(outputs)?))
+    Expr::of(Recipe::computed(vec![of], move |parts, reading| {
+        write(&function(parts[0].read(reading)?))
     }))
 }
 
@@ -184,8 +180,8 @@ macro_rules! several {
         impl<$($type: Json),+> Several<($($type,)+)> {
             /// A function of all of them. It captures nothing.
             pub fn map<R: Json>(self, function: fn($($type),+) -> R) -> Expr<R> {
-                Expr::of(Recipe::computed(self.parts, move |parts, outputs| {
-                    write(&function($(parts[$at].read(outputs)?),+))
+                Expr::of(Recipe::computed(self.parts, move |parts, reading| {
+                    write(&function($(parts[$at].read(reading)?),+))
                 }))
             }
         }
@@ -223,7 +219,7 @@ impl<T> Gives<T> for Expr<T> {
     }
 }
 
-impl Gives<Duration> for Duration {
+impl Gives<Self> for Duration {
     fn recipe(self) -> Recipe {
         just(self).recipe
     }
@@ -234,151 +230,4 @@ mod sealed {
     impl<T> Gives for super::Out<T> {}
     impl<T> Gives for super::Expr<T> {}
     impl Gives for core::time::Duration {}
-}
-
-/// Which node of which flow a handle stands for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Slot {
-    /// The flow's token, so that a handle of another definition is found out.
-    pub(crate) flow: usize,
-    pub(crate) node: NodeIndex,
-}
-
-/// The code of a computed value.
-pub type Code = Arc<dyn Fn(&dyn Outputs) -> Result<Payload, ExpressionError> + Send + Sync>;
-
-/// How a value comes about, without its type.
-#[doc(hidden)]
-#[derive(Clone)]
-pub struct Recipe {
-    pub(crate) making: Making,
-    /// What was found wrong while it was put together.
-    pub(crate) faults: Vec<Fault>,
-}
-
-#[derive(Clone)]
-pub(crate) enum Making {
-    Copy(Slot),
-    Constant(Payload),
-    Computed {
-        reads: Vec<Slot>,
-        constants: Vec<Payload>,
-        code: Code,
-    },
-}
-
-impl Recipe {
-    fn copy(slot: Slot) -> Self {
-        Self::sound(Making::Copy(slot))
-    }
-
-    fn constant<T: Serialize>(value: &T, place: Place) -> Self {
-        match Payload::of(value) {
-            Ok(payload) => Self::sound(Making::Constant(payload)),
-            Err(error) => Self {
-                making: Making::Constant(Payload::null()),
-                faults: vec![Fault::new(
-                    place,
-                    format!("this constant cannot be written as JSON: {error}"),
-                )],
-            },
-        }
-    }
-
-    pub(crate) fn computed(
-        parts: Vec<Self>,
-        function: impl Fn(&[Making], &dyn Outputs) -> Result<Payload, ExpressionError>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Self {
-        let (mut reads, mut constants, mut faults) = (vec![], vec![], vec![]);
-        let mut makings = Vec::with_capacity(parts.len());
-        for part in parts {
-            part.making.note(&mut reads, &mut constants);
-            faults.extend(part.faults);
-            makings.push(part.making);
-        }
-        let makings: Box<[Making]> = makings.into();
-        let code: Code = Arc::new(move |outputs| function(&makings, outputs));
-        Self {
-            making: Making::Computed {
-                reads,
-                constants,
-                code,
-            },
-            faults,
-        }
-    }
-
-    const fn sound(making: Making) -> Self {
-        Self {
-            making,
-            faults: vec![],
-        }
-    }
-}
-
-impl Making {
-    /// Adds what it reads, each node once, and the constants it holds.
-    fn note(&self, reads: &mut Vec<Slot>, constants: &mut Vec<Payload>) {
-        match self {
-            Self::Copy(slot) => note_read(reads, *slot),
-            Self::Constant(payload) => constants.push(payload.clone()),
-            Self::Computed {
-                reads: more,
-                constants: held,
-                ..
-            } => {
-                more.iter().for_each(|slot| note_read(reads, *slot));
-                constants.extend_from_slice(held);
-            }
-        }
-    }
-
-    pub(crate) fn read<T: DeserializeOwned>(
-        &self,
-        outputs: &dyn Outputs,
-    ) -> Result<T, ExpressionError> {
-        match self {
-            Self::Copy(slot) => {
-                let text = output(outputs, slot.node)?;
-                serde_json::from_str(text).map_err(|error| ExpressionError::Unreadable {
-                    node: slot.node,
-                    wanted: type_name::<T>(),
-                    message: error.to_string(),
-                })
-            }
-            Self::Constant(payload) => read_back(payload),
-            Self::Computed { code, .. } => read_back(&code(outputs)?),
-        }
-    }
-}
-
-fn note_read(reads: &mut Vec<Slot>, slot: Slot) {
-    if !reads.contains(&slot) {
-        reads.push(slot);
-    }
-}
-
-fn read_back<T: DeserializeOwned>(payload: &Payload) -> Result<T, ExpressionError> {
-    payload
-        .read()
-        .map_err(|error| ExpressionError::NotSymmetric {
-            wanted: type_name::<T>(),
-            message: error.to_string(),
-        })
-}
-
-/// What a node gave, as text.
-pub(crate) fn output(outputs: &dyn Outputs, node: NodeIndex) -> Result<&str, ExpressionError> {
-    outputs.output(node).ok_or(ExpressionError::Missing(node))
-}
-
-/// Writes what a function gave.
-pub(crate) fn write<T: Serialize>(value: &T) -> Result<Payload, ExpressionError> {
-    Payload::of(value).map_err(|error| ExpressionError::Unwritable {
-        given: type_name::<T>(),
-        message: error.to_string(),
-    })
 }

@@ -18,9 +18,12 @@ pub struct Fingerprint(u64);
 impl Fingerprint {
     /// The fingerprint of a graph.
     pub fn of(graph: &Graph) -> Self {
-        let json = serde_json::to_vec(graph).expect("a graph is plain data, which always writes as JSON");
+        let json =
+            serde_json::to_vec(graph).expect("a graph is plain data, which always writes as JSON");
         let hash: [u8; 32] = Sha256::digest(&json).into();
-        let (head, _) = hash.split_first_chunk().expect("a SHA-256 has more than eight bytes");
+        let (head, _) = hash
+            .split_first_chunk()
+            .expect("a SHA-256 has more than eight bytes");
         Self(u64::from_be_bytes(*head))
     }
 }
@@ -66,7 +69,11 @@ mod tests {
 
     fn with_constant(constant: u64) -> Fingerprint {
         let (mut saga, n) = SHOP.define(1);
-        let doubled = saga.step("double", DOUBLE, n.and(just(constant)).map(|n, more| n + more));
+        let doubled = saga.step(
+            "double",
+            DOUBLE,
+            n.and(just(constant)).map(|n, more| n + more),
+        );
         saga.returns(doubled).expect("it is sound").fingerprint()
     }
 
@@ -91,7 +98,12 @@ mod tests {
         let text = Payload::of(&Fingerprint(0xab)).expect("it is text");
         assert_eq!(text.as_str(), "\"00000000000000ab\"");
         assert_eq!(text.read::<Fingerprint>().ok(), Some(Fingerprint(0xab)));
-        for wrong in ["\"ab\"", "\"+0000000000000ab\"", "\"00000000000000AB\"", "7"] {
+        for wrong in [
+            "\"ab\"",
+            "\"+0000000000000ab\"",
+            "\"00000000000000AB\"",
+            "7",
+        ] {
             let read = Payload::from_json_text(wrong).read::<Fingerprint>();
             assert!(read.is_err(), "{wrong}");
         }

@@ -23,11 +23,32 @@ use crate::{
     contract::{Json, Signal, Step},
     expr::{Code, Gives, Making, Out, Recipe, Slot, just, write},
     graph::{Block, BlockIndex, DefinitionVersion, Graph, Kind, Node, NodeIndex, Source},
+    payload::Payload,
 };
 
 /// A sequence under construction: the main line of a definition, or one of its branches.
 ///
-/// A part that several definitions share is a plain function of a `&mut Flow` and some handles.
+/// A part that several definitions share is a plain function of a `&mut Flow` and some handles:
+///
+/// ```
+/// # use sagalog_model::{BadDefinition, Flow, Out, Saga, Step, just};
+/// # const TRIP: Saga<u64, u64> = Saga::new("trip");
+/// # const BOOK: Step<u64, u64> = Step::new("air.book").compensatable();
+/// # const ASK: Step<u64, u64> = Step::new("air.ask").read_only();
+/// fn flight(saga: &mut Flow, id: &str, day: Out<u64>) -> Out<u64> {
+///     let quote = saga.step(&format!("{id}-ask"), ASK, day);
+///     saga.step(&format!("{id}-book"), BOOK, quote)
+/// }
+///
+/// let (mut saga, day) = TRIP.define(1);
+/// let back = saga.value("back", day.map(|day| day + 7));
+/// let (out, back) = saga.all(|all| (
+///     all.branch(|saga| flight(saga, "out", day)),
+///     all.branch(|saga| flight(saga, "back", back)),
+/// ));
+/// let trip = saga.returns(out.and(back).map(|out, back| out + back))?;
+/// # Ok::<_, BadDefinition>(())
+/// ```
 pub struct Flow {
     pub(crate) graph: Graph,
     /// What a graph does not hold, by node and by block.
@@ -37,6 +58,8 @@ pub struct Flow {
     pub(crate) faults: Vec<Fault>,
     /// Signals that nobody has given a deadline yet.
     pub(crate) endless: BTreeSet<NodeIndex>,
+    /// Nodes that give an `Option` whose `Some` may be written as `null`, as its `None` is.
+    pub(crate) ambiguous: BTreeSet<NodeIndex>,
     token: usize,
     here: BlockIndex,
 }
@@ -49,7 +72,7 @@ pub(crate) struct Aside {
 
 /// A signal that has no deadline yet: follow with `.within(..)`.
 #[must_use = "a signal needs a deadline: .within(span)"]
-pub struct Wait<'flow, T> {
+pub struct NeedsDeadline<'flow, T> {
     flow: &'flow mut Flow,
     node: NodeIndex,
     place: Place,
@@ -81,7 +104,7 @@ impl Flow {
 
     /// Turns the saga: it undoes what it did. As nothing follows, the handle is of any type.
     ///
-    /// It ends an arm. A condition that must hold is a [`check`](Self::check).
+    /// It ends an arm of a choice. A condition that must hold is a [`check`](Self::check).
     #[track_caller]
     pub fn fail<T>(&mut self, id: &str, reason: impl Gives<String>) -> Out<T> {
         let place = Location::caller();
@@ -139,16 +162,19 @@ impl Flow {
     }
 
     /// Runs a branch only if the condition holds, and gives what it gives, or `None`.
+    ///
+    /// What a branch gives may be `()` as long as nobody asks whether it ran: JSON writes `None` and
+    /// `Some(())` alike, so a definition that reads such a handle is refused.
     #[track_caller]
-    pub fn when<R, E: Gives<R>>(
+    pub fn when<R: Json, E: Gives<R>>(
         &mut self,
         id: &str,
         condition: impl Gives<bool>,
         branch: impl FnOnce(&mut Self) -> E,
     ) -> Out<Option<R>> {
         let place = Location::caller();
-        let pick = Recipe::computed(vec![condition.recipe()], |parts, outputs| {
-            let arm = if parts[0].read(outputs)? { 0 } else { 1 };
+        let pick = Recipe::computed(vec![condition.recipe()], |parts, reading| {
+            let arm = if parts[0].read(reading)? { 0 } else { 1 };
             write(&choice::Picked { arm, with: () })
         });
         let (pick, code) = self.admit(place, pick);
@@ -160,7 +186,7 @@ impl Flow {
         let node = self.named(place, id, kind, code);
         let arm = self.arm(place, node, "yes", |flow, _: Out<()>| branch(flow));
         self.add_arm(node, arm);
-        self.handle(node)
+        self.optional(node)
     }
 
     /// Waits for a span: a plain [`Duration`], a handle or an expression.
@@ -171,7 +197,7 @@ impl Flow {
 
     /// Waits for a signal; say next how long at most: `.within(span)`.
     #[track_caller]
-    pub fn signal<T>(&mut self, id: &str, signal: Signal<T>) -> Wait<'_, T> {
+    pub fn signal<T: Json>(&mut self, id: &str, signal: Signal<T>) -> NeedsDeadline<'_, T> {
         let place = Location::caller();
         let kind = |within| Kind::Signal {
             signal: signal.name().into(),
@@ -179,7 +205,7 @@ impl Flow {
         };
         let node = self.computing(place, id, just(Duration::ZERO), kind);
         self.endless.insert(node);
-        Wait {
+        NeedsDeadline {
             flow: self,
             node,
             place,
@@ -196,7 +222,7 @@ impl Flow {
     }
 }
 
-impl<T> Wait<'_, T> {
+impl<T: Json> NeedsDeadline<'_, T> {
     /// Gives the signal's payload, or `None` once this span is over.
     pub fn within(self, span: impl Gives<Duration>) -> Out<Option<T>> {
         let (source, code) = self.flow.admit(self.place, span.recipe());
@@ -205,7 +231,7 @@ impl<T> Wait<'_, T> {
         }
         self.flow.nodes[self.node.0 as usize].code = code;
         self.flow.endless.remove(&self.node);
-        self.flow.handle(self.node)
+        self.flow.optional(self.node)
     }
 }
 
@@ -230,6 +256,7 @@ impl Flow {
             blocks: vec![Aside { place, code: None }],
             faults: vec![],
             endless: BTreeSet::new(),
+            ambiguous: BTreeSet::new(),
             token: next_token(),
             here: Graph::MAIN,
         };
@@ -329,6 +356,14 @@ impl Flow {
         Out::new(self.slot(node))
     }
 
+    /// A handle to what is `null` unless there is a `T`.
+    fn optional<T: Json>(&mut self, node: NodeIndex) -> Out<Option<T>> {
+        if Payload::null().read::<T>().is_ok() {
+            self.ambiguous.insert(node);
+        }
+        self.handle(node)
+    }
+
     fn slot(&self, node: NodeIndex) -> Slot {
         Slot {
             flow: self.token,
@@ -396,7 +431,13 @@ impl Flow {
 
     /// `word`, then `word-2`, `word-3`, by order of appearance.
     fn numbered(&self, word: &str, like: impl Fn(&Kind) -> bool) -> String {
-        match self.graph.nodes.iter().filter(|node| like(&node.kind)).count() {
+        match self
+            .graph
+            .nodes
+            .iter()
+            .filter(|node| like(&node.kind))
+            .count()
+        {
             0 => word.into(),
             before => format!("{word}-{}", before + 1),
         }
@@ -414,4 +455,106 @@ const UNPICKED: Kind = Kind::Choose {
 fn next_token() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::{BadDefinition, Definition, Saga};
+
+    const SHOP: Saga<u64, u64> = Saga::new("shop");
+    const GO: Signal<u64> = Signal::new("go");
+    const READ: Step<u64, u64> = Step::new("stock.read").read_only();
+
+    fn graph(definition: Result<Definition<u64, u64>, BadDefinition>) -> Arc<Graph> {
+        definition.expect("it is sound").graph().clone()
+    }
+
+    fn ids(graph: &Graph) -> Vec<&str> {
+        graph.nodes.iter().map(|node| &*node.id).collect()
+    }
+
+    #[test]
+    fn the_main_line_runs_from_the_start_to_the_return() {
+        let (mut saga, n) = SHOP.define(1);
+        let read = saga.step("read", READ, n);
+        let graph = graph(saga.returns(read));
+        assert_eq!(ids(&graph), ["start", "read", "return"]);
+        assert_eq!(graph.block(Graph::MAIN).nodes, [0, 1, 2].map(NodeIndex));
+        let output = Source::Copy(NodeIndex(1));
+        assert_eq!(graph.nodes[2].kind, Kind::Return { output });
+    }
+
+    #[test]
+    fn an_arm_begins_with_an_entry_that_gives_its_payload() {
+        let (mut saga, n) = SHOP.define(1);
+        let chosen = saga.choose("size", n, |case| {
+            let any = case.arm("any", |_, n| n);
+            case.pick(any, |n, any| any.with(n))
+        });
+        let graph = graph(saga.returns(chosen));
+        assert_eq!(ids(&graph), ["start", "size", "size/any", "return"]);
+        let arm = &graph.blocks[1];
+        assert_eq!(arm.nodes, [NodeIndex(2)]);
+        assert_eq!(arm.result, Some(Source::Copy(NodeIndex(2))));
+        assert_eq!(arm.inside, Some(NodeIndex(1)));
+    }
+
+    #[test]
+    fn what_a_branch_gives_is_a_node_of_its_own_unless_it_is_one_already() {
+        let (mut saga, n) = SHOP.define(1);
+        let (plain, computed, passed) = saga.all(|all| {
+            let plain = all.step("plain", READ, n);
+            let computed = all.branch(|saga| saga.step("read", READ, n).map(|n| n + 1));
+            let passed = all.branch(|_| n);
+            (plain, computed, passed)
+        });
+        let sum = plain.and(computed).and(passed).map(|a, b, c| a + b + c);
+        let graph = graph(saga.returns(sum));
+        assert_eq!(
+            ids(&graph),
+            ["start", "all", "plain", "read", "all/2", "all/3", "return"]
+        );
+        let Kind::Return { output } = &graph.nodes[6].kind else {
+            panic!("the last node returns")
+        };
+        assert_eq!(output.reads(), [2, 4, 5].map(NodeIndex));
+    }
+
+    #[test]
+    fn nodes_without_an_id_are_numbered_by_appearance() {
+        let (mut saga, n) = SHOP.define(1);
+        saga.all(|all| {
+            all.branch(|saga| saga.all(|all| all.step("inner", READ, n)));
+        });
+        saga.all(|all| all.step("later", READ, n));
+        let graph = graph(saga.returns(n));
+        let ids = ids(&graph);
+        let numbered: Vec<_> = ids.iter().filter(|id| id.starts_with("all")).collect();
+        assert_eq!(numbered, [&"all", &"all-2", &"all-3"]);
+    }
+
+    #[test]
+    fn a_handle_read_twice_is_one_read() {
+        let (mut saga, n) = SHOP.define(1);
+        let read = saga.step("read", READ, n);
+        let sum = read.and(n).and(read).map(|a, b, c| a + b + c);
+        let graph = graph(saga.returns(sum));
+        let reads = [1, 0].map(NodeIndex).into();
+        let constants = vec![];
+        let output = Source::Computed { reads, constants };
+        assert_eq!(graph.nodes[2].kind, Kind::Return { output });
+    }
+
+    #[test]
+    fn a_signal_waits_for_the_span_it_was_given() {
+        let (mut saga, n) = SHOP.define(1);
+        saga.signal("gone", GO).within(n.map(Duration::from_secs));
+        let graph = graph(saga.returns(n));
+        let kind = &graph.nodes[1].kind;
+        assert!(matches!(kind, Kind::Signal { signal, .. } if signal == "go"));
+        assert_eq!(kind.source().map(Source::reads), Some(&[Graph::START][..]));
+    }
 }

@@ -29,7 +29,7 @@ pub use definition::{AnyDefinition, Definition, Expression};
 pub use event::SagaEvent;
 pub use expr::{Expr, ExpressionError, Gives, Out, Outputs, just};
 pub use fingerprint::Fingerprint;
-pub use flow::{All, Arm, Choice, Draft, Flow, Pick, Picker, Wait};
+pub use flow::{All, Arm, Choice, Draft, Flow, NeedsDeadline, Pick, Picker};
 pub use graph::{Graph, Kind, NodeIndex, StepSpec};
 pub use message::{
     AttemptNumber, Command, Direction, FailureClass, IdempotencyKey, Outcome, Reply, SagaId,

@@ -1,1 +1,57 @@
-//! Placeholder.
+//! The saga runtime that users depend on: define sagas, write the steps as async functions, run.
+//!
+//! The words of definitions, steps and policies come from `sagalog-model` and are re-exported here.
+//! [`Runtime`] drives the engine with an event log, a transport and a clock; [`Worker`] holds the
+//! handlers; [`Client`] starts sagas and asks about them.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use sagalog::{Attempt, Ended, Failure, MemoryLog, Runtime, Saga, Step, Worker};
+//!
+//! const GREETING: Saga<String, String> = Saga::new("greeting");
+//! const GREET: Step<String, String> = Step::new("greeter.greet").compensatable();
+//!
+//! async fn greet(_: Attempt, name: String) -> Result<String, Failure> {
+//!     Ok(format!("hello, {name}"))
+//! }
+//! async fn take_back(_: Attempt, _: String, _: Option<String>) -> Result<(), Failure> {
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (mut saga, name) = GREETING.define(1);
+//! let greeted = saga.step("greet", GREET, name);
+//! let greeting = saga.returns(greeted)?;
+//!
+//! let runtime = Runtime::on(Arc::new(MemoryLog::new(1)))
+//!     .definition(greeting)
+//!     .worker(Worker::new().action(GREET, greet).compensation(GREET, take_back))
+//!     .start()
+//!     .await?;
+//! let ended = runtime.client().run(GREETING, "g-1", &"world".to_string()).await?;
+//! assert_eq!(ended, Ended::Completed("hello, world".to_string()));
+//! runtime.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod client;
+pub mod clock;
+pub mod history;
+pub mod runtime;
+pub mod worker;
+
+mod driver;
+mod guard;
+
+pub use client::{CallError, Client, Ended};
+pub use clock::{Clock, SystemClock};
+pub use runtime::{Runtime, RuntimeBuilder, StartError, StopError};
+pub use worker::{Attempt, Failure, Found, Worker};
+
+pub use sagalog_engine::{Refusal, Rules};
+pub use sagalog_eventlog::{EventLog, MemoryLog, SqliteLog, SqliteOptions};
+pub use sagalog_model::*;
+pub use sagalog_projections::{SagaState, Status, Why};
+pub use sagalog_transport::{InProcess, Transport};

@@ -1,11 +1,12 @@
-//! Handles: what is read must have been given by then, whichever way the saga went.
+//! Handles: what is read must have been given by then, whichever way the saga went, and must say
+//! what it means.
 
 use alloc::{format, string::String, vec, vec::Vec};
 
 use super::{Fault, Place};
 use crate::{
     flow::Flow,
-    graph::{BlockIndex, Graph, Kind, NodeIndex, Source},
+    graph::{BlockIndex, Graph, Kind, Node, NodeIndex, Source},
 };
 
 pub(super) fn check(flow: &Flow, faults: &mut Vec<Fault>) {
@@ -29,7 +30,8 @@ fn refuse(
     faults: &mut Vec<Fault>,
 ) {
     let reads = source.into_iter().flat_map(Source::reads);
-    let wrong = reads.filter_map(|node| why_not(&flow.graph, *node, reader));
+    let wrong = reads
+        .filter_map(|node| why_not(&flow.graph, *node, reader).or_else(|| ambiguous(flow, *node)));
     faults.extend(wrong.map(|what| Fault::new(place, what)));
 }
 
@@ -49,7 +51,10 @@ fn why_not(graph: &Graph, read: NodeIndex, reader: BlockIndex) -> Option<String>
     let choice = theirs[shared..]
         .iter()
         .find(|turn| matches!(graph.node(turn.node).kind, Kind::Choose { .. }))?;
-    let (construct, arm) = (&graph.node(choice.node).id, &graph.block(choice.block).label);
+    let (construct, arm) = (
+        &graph.node(choice.node).id,
+        &graph.block(choice.block).label,
+    );
     Some(format!(
         "`{id}` comes out of the arm `{arm}` of `{construct}`, which may not run; use what `{construct}` gives"
     ))
@@ -67,6 +72,22 @@ fn siblings(graph: &Graph, id: &str, construct: NodeIndex) -> String {
             node.id
         ),
     }
+}
+
+/// JSON writes `None` and `Some(())` alike.
+fn ambiguous(flow: &Flow, read: NodeIndex) -> Option<String> {
+    if !flow.ambiguous.contains(&read) {
+        return None;
+    }
+    let Node { id, kind, .. } = flow.graph.node(read);
+    Some(match kind {
+        Kind::Signal { signal, .. } => format!(
+            "`{id}` gives `null` for a signal as well as for none, as the payload of `{signal}` can be `null`; give the signal another payload, such as `bool`"
+        ),
+        _ => format!(
+            "`{id}` gives `null` whether its branch ran or not, as what the branch gives can be `null`; let it give something else, such as `just(true)`"
+        ),
+    })
 }
 
 /// One step of the way from the main line down to a block.

@@ -75,6 +75,10 @@ fn same_id(flow: &Flow, first: NodeIndex, second: NodeIndex) -> Option<Fault> {
             flow.graph.block(*block).label,
             at(before, here)
         ),
+        Kind::All { .. } | Kind::Pivot | Kind::Return { .. } => format!(
+            "the id `{id}` belongs to what stands here; give another one to {}",
+            at(before, here)
+        ),
         _ if before == here => {
             format!("this line gives the id `{id}` twice; let its caller choose the id")
         }

@@ -39,7 +39,13 @@ impl Outline<'_> {
         if matches!(node.kind, Kind::Entry) {
             return Ok(());
         }
-        write!(f, "{:depth$}{}", "", plain(&node.id), depth = depth * INDENT)?;
+        write!(
+            f,
+            "{:depth$}{}",
+            "",
+            plain(&node.id),
+            depth = depth * INDENT
+        )?;
         self.does(f, &node.kind)?;
         writeln!(f)?;
         self.branches(f, &node.kind, depth + 1)

@@ -70,8 +70,11 @@ pub(super) fn span(span: Duration) -> String {
     if nanos == 0 {
         return "0 s".into();
     }
-    let exact = UNITS.iter().find(|(unit, _)| nanos >= *unit && nanos % unit == 0);
-    exact.map_or_else(|| format!("{span:?}"), |(unit, name)| format!("{} {name}", nanos / unit))
+    let exact = UNITS.iter().find(|(unit, _)| nanos.is_multiple_of(*unit));
+    exact.map_or_else(
+        || format!("{span:?}"),
+        |(unit, name)| format!("{} {name}", nanos / unit),
+    )
 }
 
 const UNITS: [(u128, &str); 6] = [
@@ -98,7 +101,11 @@ pub(super) fn terms(spec: &StepSpec) -> String {
     }
     terms.extend(retry(spec.retry, usual.retry));
     if let (Some(undo), Some(usual)) = (&spec.undo, &usual.undo) {
-        terms.extend(undo_terms(undo, usual).into_iter().map(|term| format!("undo {term}")));
+        terms.extend(
+            undo_terms(undo, usual)
+                .into_iter()
+                .map(|term| format!("undo {term}")),
+        );
     }
     terms.join(", ")
 }

@@ -68,6 +68,9 @@ pub struct ArmOf {
 
 impl<V: Json, T: 'static> Choice<'_, V, T> {
     /// An arm. Its closure gets the sequence to fill and a handle to what the arm is taken with.
+    ///
+    /// The type of that handle follows from what the closure gives it to, or else from how the
+    /// picker takes the arm; a closure that looks into it first says it: `|saga, token: Out<Token>|`.
     #[track_caller]
     pub fn arm<P, E: Gives<T>>(
         &mut self,
@@ -89,8 +92,8 @@ impl<V: Json, T: 'static> Choice<'_, V, T> {
     /// Says how the arm is picked: by a function of the value and the arms, which captures nothing.
     pub fn pick<A: Arms<T>>(&mut self, arms: A, picker: fn(V, A) -> Pick<T>) -> Picker<T> {
         let choice = self.slot();
-        let pick = Recipe::computed(vec![self.value.clone()], move |parts, outputs| {
-            picker(parts[0].read(outputs)?, arms).written(choice)
+        let pick = Recipe::computed(vec![self.value.clone()], move |parts, reading| {
+            picker(parts[0].read(reading)?, arms).written(choice)
         });
         Picker {
             choice,

@@ -1,0 +1,167 @@
+//! Properties of ownership.
+
+use std::sync::Arc;
+
+use sagalog_model::log::{PartitionId, Position, StreamKey, Version};
+
+use super::{Author, PARTITION, Subject};
+use crate::{
+    contract::EventLog,
+    error::{AcquireError, AppendError, ReadError},
+    owner::Holder,
+};
+
+/// While one handle owns the partition no other can, and the refusal names the owner.
+pub async fn a_partition_has_one_owner(subject: &dyn Subject) {
+    let author = Author::of(subject).await;
+    let other = subject.open().await;
+    match other.acquire(PARTITION, Author::owner()).await {
+        Err(AcquireError::Held { by, .. }) => assert_eq!(by, Holder::Known(Author::owner())),
+        other => panic!("held expected, got {other:?}"),
+    }
+    author
+        .log
+        .release(PARTITION)
+        .await
+        .expect("nothing is in the way");
+    Author::on(other).await;
+}
+
+/// Each acquisition has a higher epoch than all before it, on the same handle and on others.
+pub async fn acquiring_again_raises_the_epoch(subject: &dyn Subject) {
+    let mut author = Author::of(subject).await;
+    author.stream("a").await;
+    let second = Author::on(author.log.clone()).await;
+    assert!(second.epoch() > author.epoch());
+    assert_eq!(second.ownership.tail, Position::new(2));
+    author
+        .log
+        .release(PARTITION)
+        .await
+        .expect("nothing is in the way");
+    let third = Author::of(subject).await;
+    assert!(third.epoch() > second.epoch());
+}
+
+/// An append under an epoch from before the last acquisition writes nothing, even one that is
+/// stored already: its owner must stop.
+pub async fn an_older_epoch_writes_nothing(subject: &dyn Subject) {
+    let mut old = Author::of(subject).await;
+    let stored = old.begin("a");
+    old.store(vec![stored.clone()]).await;
+    let current = Author::on(old.log.clone()).await;
+    for batch in [old.begin("b"), stored] {
+        match old.append(vec![batch]).await {
+            Err(AppendError::Fenced {
+                epoch,
+                current: now,
+                ..
+            }) => {
+                assert_eq!((epoch, now), (old.epoch(), current.epoch()));
+            }
+            other => panic!("fenced expected, got {other:?}"),
+        }
+    }
+    assert_eq!(
+        current.log.tail(PARTITION).await.expect("readable"),
+        Position::new(2)
+    );
+}
+
+/// An owner that gave the partition up and was followed by another cannot write any more.
+pub async fn an_owner_that_was_followed_is_fenced(subject: &dyn Subject) {
+    let mut old = Author::of(subject).await;
+    old.log
+        .release(PARTITION)
+        .await
+        .expect("nothing is in the way");
+    let new = Author::of(subject).await;
+    let late = old.begin("a");
+    let fenced = old.append(vec![late]).await;
+    assert!(
+        matches!(fenced, Err(AppendError::Fenced { current, .. }) if current == new.epoch()),
+        "{fenced:?}"
+    );
+}
+
+/// A handle that does not own the partition writes nothing.
+pub async fn nobody_appends_without_owning(subject: &dyn Subject) {
+    let mut author = Author::of(subject).await;
+    let (stranger, epoch) = (subject.open().await, author.epoch());
+    let refused = stranger
+        .append(PARTITION, epoch, vec![author.begin("a")])
+        .await;
+    assert!(
+        matches!(refused, Err(AppendError::NotOwned { .. })),
+        "{refused:?}"
+    );
+    author
+        .log
+        .release(PARTITION)
+        .await
+        .expect("nothing is in the way");
+    let late = author.begin("b");
+    let late = author.append(vec![late]).await;
+    assert!(
+        matches!(late, Err(AppendError::NotOwned { .. })),
+        "{late:?}"
+    );
+    assert_eq!(
+        author.log.tail(PARTITION).await.expect("readable"),
+        Position::new(0)
+    );
+}
+
+/// A new owner is told which streams are open, those that were closed and opened again included.
+pub async fn open_streams_survive_the_owner(subject: &dyn Subject) {
+    let mut author = Author::of(subject).await;
+    let mut streams = Vec::new();
+    for index in 0..10 {
+        streams.push(author.stream(&format!("stream-{index}")).await);
+    }
+    for stream in &streams[..6] {
+        let closing = author.close(*stream);
+        author.store(vec![closing]).await;
+    }
+    let again = author.more(streams[0], 1);
+    author.store(vec![again]).await;
+    let expected = [&streams[..1], &streams[6..]].concat();
+    assert_eq!(
+        Author::on(author.log.clone()).await.ownership.open,
+        expected
+    );
+    author
+        .log
+        .release(PARTITION)
+        .await
+        .expect("nothing is in the way");
+
+    let mut next = Author::of(subject).await;
+    assert_eq!(next.ownership.open, expected);
+    next.knows(streams[9], Version::new(2));
+    let closing = next.close(streams[9]);
+    next.store(vec![closing]).await;
+    next.log
+        .release(PARTITION)
+        .await
+        .expect("nothing is in the way");
+    assert_eq!(Author::of(subject).await.ownership.open, expected[..4]);
+}
+
+/// A partition number beyond those of the log is an error, not an empty partition.
+pub async fn partitions_that_do_not_exist_are_refused(subject: &dyn Subject) {
+    let log: Arc<dyn EventLog> = subject.open().await;
+    let beyond = PartitionId::new(log.partitions());
+    assert!(matches!(
+        log.acquire(beyond, Author::owner()).await,
+        Err(AcquireError::NoPartition(_))
+    ));
+    assert!(matches!(
+        log.tail(beyond).await,
+        Err(ReadError::NoPartition(_))
+    ));
+    assert!(matches!(
+        log.stream_name(beyond, StreamKey::new(1)).await,
+        Err(ReadError::NoPartition(_))
+    ));
+}

@@ -1,0 +1,219 @@
+//! What every event log promises.
+
+use async_trait::async_trait;
+use sagalog_model::log::{
+    Batch, Epoch, PartitionId, Position, StreamKey, StreamName, StreamState, Time, Version,
+};
+use tokio::sync::watch;
+
+use crate::{
+    error::{AcquireError, AppendError, ReadError},
+    owner::Owner,
+    row::Row,
+};
+
+/// An append-only log of events, in partitions.
+///
+/// ```text
+///   partition 0
+///   position   1     2     3     4     5     6     7     8
+///            ┌───────────┬─────┬─────────────────┬───────────┬╌╌╌╌
+///   row      │ stream 1  │ 3   │ 1               │ 3         │ next: position 9
+///   version  │ 1     2   │ 1   │ 3     4     5   │ 2     3   │
+///            └───────────┴─────┴─────────────────┴───────────┴╌╌╌╌
+///              one batch = one input                       tail = 8
+///   chain     h1          h2    h3                h4 = SHA-256(h3, leaves of the row)
+/// ```
+///
+/// - **Gapless.** Positions of a partition and versions of a stream count from 1 without holes. The
+///   owner assigns them; the log checks them and stores all batches of an append or none.
+/// - **One owner.** [`acquire`](Self::acquire) raises the epoch durably. An append under another
+///   epoch than the current one writes nothing, whatever was on its way.
+/// - **Durable before answered.** What [`append`](Self::append) answered, what a reader returned
+///   and what [`watch`](Self::watch) shows survives a crash.
+/// - **No reader skips.** There is one writer and nothing becomes visible below the tail later.
+/// - **Append again is safe.** A batch is known by its id: appended again it is answered with where
+///   it is.
+/// - **Stored as given.** Control and data come back byte for byte, covered by the chain.
+/// - **The caller may go.** An append whose future was dropped is finished or was never begun.
+///
+/// The log knows streams and bytes, not what they mean.
+#[async_trait]
+pub trait EventLog: Send + Sync + 'static {
+    /// What to call this log in messages: its file, if it has one.
+    fn name(&self) -> &str;
+
+    /// How many partitions it has, fixed when it was created.
+    fn partitions(&self) -> u32;
+
+    /// Takes a partition: raises its epoch durably and reads where it ends. On a handle that owns
+    /// it already this is how it recovers from an append of unknown outcome.
+    ///
+    /// # Errors
+    /// [`AcquireError::Held`] if another process, or another handle in this one, has it.
+    async fn acquire(
+        &self,
+        partition: PartitionId,
+        owner: Owner,
+    ) -> Result<Ownership, AcquireError>;
+
+    /// Stores all batches in one commit, or none.
+    ///
+    /// # Errors
+    /// [`AppendError`] says what to do next.
+    async fn append(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        batches: Vec<Batch>,
+    ) -> Result<Appended, AppendError>;
+
+    /// Gives a partition up, after the appends under way. Does nothing if it is not owned.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store fails; the partition is given up all the same.
+    async fn release(&self, partition: PartitionId) -> Result<(), ReadError>;
+
+    /// The last position stored; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    async fn tail(&self, partition: PartitionId) -> Result<Position, ReadError>;
+
+    /// Where the named streams stand, in the order asked.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    async fn heads(
+        &self,
+        partition: PartitionId,
+        names: &[StreamName],
+    ) -> Result<Vec<Option<Head>>, ReadError>;
+
+    /// A page of at most `limit` rows in position order. It begins with the row that covers `from`,
+    /// so a start inside a batch gets the whole batch. A page may be shorter than `limit`, because
+    /// it also ends at [`PAGE_BYTES`]; only an empty one is the end.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<Row>, ReadError>;
+
+    /// A page of at most `limit` rows of one stream in version order, bounded as in
+    /// [`read`](Self::read). It begins with the row that covers `from`.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    async fn read_stream(
+        &self,
+        partition: PartitionId,
+        stream: StreamKey,
+        from: Version,
+        limit: usize,
+    ) -> Result<Vec<Row>, ReadError>;
+
+    /// A page of at most `limit` rows of many streams, stream after stream in the order of their
+    /// keys, each in version order, bounded as in [`read`](Self::read). `after` names the last row
+    /// of the page before: its stream and last version.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    async fn read_streams(
+        &self,
+        partition: PartitionId,
+        streams: &[StreamKey],
+        after: Option<(StreamKey, Version)>,
+        limit: usize,
+    ) -> Result<Vec<Row>, ReadError>;
+
+    /// The name of a stream.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    async fn stream_name(
+        &self,
+        partition: PartitionId,
+        stream: StreamKey,
+    ) -> Result<Option<StreamName>, ReadError>;
+
+    /// At most `limit` streams with keys above `after`, in key order, that is in the order in which
+    /// they began.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    async fn streams(
+        &self,
+        partition: PartitionId,
+        after: StreamKey,
+        limit: usize,
+    ) -> Result<Vec<StreamHead>, ReadError>;
+
+    /// The durable tail, as it moves. Across processes it is seen within a quarter of a second.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the tail cannot be read to begin with.
+    async fn watch(&self, partition: PartitionId) -> Result<watch::Receiver<Position>, ReadError>;
+}
+
+/// A page of rows ends when their stored events reach this many bytes.
+pub const PAGE_BYTES: usize = 8 << 20;
+
+/// The most batches that one append carries.
+pub const MAX_BATCHES: usize = 1_024;
+
+/// The most bytes of events that one append carries.
+pub const MAX_APPEND_BYTES: usize = 64 << 20;
+
+/// A partition as it was acquired.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ownership {
+    /// What the appends of this owner carry.
+    pub epoch: Epoch,
+    /// The last position stored.
+    pub tail: Position,
+    /// The time of the last batch stored; that of the next one may not be before it.
+    pub last_at: Time,
+    /// The streams whose last batch left them open, in key order.
+    pub open: Vec<StreamKey>,
+}
+
+/// Where an append is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Appended {
+    /// The position of its last event.
+    pub last: Position,
+    /// Whether it had been stored before.
+    pub already: bool,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Head {
+    /// Its key.
+    pub stream: StreamKey,
+    /// Its last version.
+    pub version: Version,
+    /// Whether it goes on.
+    pub state: StreamState,
+}
+
+/// A stream in a listing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StreamHead {
+    /// Its name.
+    pub name: StreamName,
+    /// Its key.
+    pub key: StreamKey,
+    /// Its last version.
+    pub version: Version,
+    /// Whether it goes on.
+    pub state: StreamState,
+    /// When it began.
+    pub first_at: Time,
+    /// When it was last appended to.
+    pub last_at: Time,
+}

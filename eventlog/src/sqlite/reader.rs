@@ -1,0 +1,356 @@
+//! Reading: a small pool of connections that cannot write.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::TryStreamExt;
+use sagalog_model::log::{
+    BatchId, Digest, Epoch, InputId, Position, StreamKey, StreamName, StreamState, Time, Version,
+};
+use sqlx::{
+    Row as _, Sqlite, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
+};
+
+use super::failure::{self, Failure};
+use crate::{
+    body,
+    contract::{Head, PAGE_BYTES, StreamHead},
+    error::{Damage, ReadError},
+    ledger::Occupant,
+    row::Row,
+};
+
+/// How many read at once; more wait.
+const CONNECTIONS: u32 = 4;
+/// The longest page in rows.
+const MAX_ROWS: usize = 10_000;
+
+/// The statement that reads whole rows, and what follows its columns.
+macro_rules! rows {
+    ($rest:literal) => {
+        concat!("select position, stream, version, count, state, at, epoch, id, input, digest, chain, name, body from log ", $rest)
+    };
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    pool: SqlitePool,
+    log: Arc<str>,
+}
+
+impl Reader {
+    pub(super) async fn open(
+        options: SqliteConnectOptions,
+        log: Arc<str>,
+    ) -> Result<Self, sqlx::Error> {
+        let options = options
+            .read_only(true)
+            .pragma("query_only", "on")
+            .busy_timeout(Duration::from_secs(5));
+        // Connections are kept: opening one again costs more than keeping it.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .max_lifetime(None)
+            .idle_timeout(None);
+        Ok(Self {
+            pool: pool.connect_with(options.row_buffer_size(512)).await?,
+            log,
+        })
+    }
+
+    pub(super) async fn tail(&self) -> Result<Position, ReadError> {
+        let query =
+            sqlx::query("select position + count - 1 from log order by position desc limit 1");
+        let row = query
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| self.unreadable(error))?;
+        let tail = row
+            .map(|row| row.try_get::<i64, _>(0))
+            .transpose()
+            .map_err(|error| self.unreadable(error))?;
+        Ok(Position::new(tail.unwrap_or(0) as u64))
+    }
+
+    pub(super) async fn heads(&self, names: &[StreamName]) -> Result<Vec<Option<Head>>, ReadError> {
+        let mut heads = vec![None; names.len()];
+        let names: Vec<_> = names.iter().map(StreamName::as_str).collect();
+        let names = serde_json::to_string(&names).expect("names are text");
+        let query = sqlx::query(
+            "select name.key, first.stream, last.version + last.count - 1, last.state \
+             from json_each(?1) name join log first on first.name = name.value join log last on last.position = \
+             (select position from log where stream = first.stream order by version desc limit 1)",
+        );
+        let rows = query
+            .bind(names)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| self.unreadable(error))?;
+        for row in rows {
+            let head = |row: &SqliteRow| {
+                Ok((
+                    row.try_get::<i64, _>(0)?,
+                    key(row, 1)?,
+                    number(row, 2)?,
+                    state(row, 3)?,
+                ))
+            };
+            let (index, stream, version, state) =
+                head(&row).map_err(|error| self.unreadable(error))?;
+            heads[index as usize] = Some(Head {
+                stream,
+                version: Version::new(version),
+                state,
+            });
+        }
+        Ok(heads)
+    }
+
+    pub(super) async fn read(&self, from: Position, limit: usize) -> Result<Vec<Row>, ReadError> {
+        // The last row that begins at or before `from`, if it reaches `from`.
+        let query = sqlx::query(rows!(
+            "where position >= coalesce((select case when position + count > ?1 then position else ?1 end \
+             from log where position <= ?1 order by position desc limit 1), ?1) order by position limit ?2"
+        ));
+        self.page(query.bind(to_sql(from.get())).bind(rows_of(limit)))
+            .await
+    }
+
+    pub(super) async fn read_stream(
+        &self,
+        stream: StreamKey,
+        from: Version,
+        limit: usize,
+    ) -> Result<Vec<Row>, ReadError> {
+        let query = sqlx::query(rows!(
+            "where stream = ?3 and version >= coalesce((select case when version + count > ?1 then version else ?1 end \
+             from log where stream = ?3 and version <= ?1 order by version desc limit 1), ?1) order by version limit ?2"
+        ));
+        self.page(
+            query
+                .bind(to_sql(from.get()))
+                .bind(rows_of(limit))
+                .bind(to_sql(stream.get())),
+        )
+        .await
+    }
+
+    pub(super) async fn read_streams(
+        &self,
+        streams: &[StreamKey],
+        after: Option<(StreamKey, Version)>,
+        limit: usize,
+    ) -> Result<Vec<Row>, ReadError> {
+        let (stream, version) = after.unwrap_or_default();
+        let streams: Vec<_> = streams
+            .iter()
+            .copied()
+            .filter(|key| *key >= stream)
+            .collect();
+        let query = sqlx::query(rows!(
+            "where stream in (select value from json_each(?1)) and (stream > ?2 or version > ?3) \
+             order by stream, version limit ?4"
+        ));
+        let query = query
+            .bind(super::json(&streams))
+            .bind(to_sql(stream.get()))
+            .bind(to_sql(version.get()));
+        self.page(query.bind(rows_of(limit))).await
+    }
+
+    pub(super) async fn stream_name(
+        &self,
+        stream: StreamKey,
+    ) -> Result<Option<StreamName>, ReadError> {
+        let query =
+            sqlx::query("select name from log where position = ?1").bind(to_sql(stream.get()));
+        let row = query
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| self.unreadable(error))?;
+        let name = |row: SqliteRow| {
+            row.try_get::<Option<&str>, _>(0)?
+                .map(stream_name)
+                .transpose()
+        };
+        Ok(row
+            .map(name)
+            .transpose()
+            .map_err(|error| self.unreadable(error))?
+            .flatten())
+    }
+
+    pub(super) async fn streams(
+        &self,
+        after: StreamKey,
+        limit: usize,
+    ) -> Result<Vec<StreamHead>, ReadError> {
+        let query = sqlx::query(
+            "select first.name, first.stream, last.version + last.count - 1, last.state, first.at, last.at \
+             from log first not indexed join log last on last.position = \
+             (select position from log where stream = first.stream order by version desc limit 1) \
+             where first.position > ?1 and first.name is not null order by first.position limit ?2",
+        );
+        let query = query.bind(to_sql(after.get())).bind(rows_of(limit));
+        let rows = query
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| self.unreadable(error))?;
+        let listed = |row: &SqliteRow| {
+            Ok(StreamHead {
+                name: stream_name(row.try_get(0)?)?,
+                key: key(row, 1)?,
+                version: Version::new(number(row, 2)?),
+                state: state(row, 3)?,
+                first_at: Time::from_micros(number(row, 4)?),
+                last_at: Time::from_micros(number(row, 5)?),
+            })
+        };
+        rows.iter()
+            .map(listed)
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.unreadable(error))
+    }
+
+    /// Rows until the page is full. They come one by one, so a page of large rows ends early
+    /// instead of filling the memory.
+    async fn page(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<Vec<Row>, ReadError> {
+        let mut found = query.fetch(&self.pool);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < PAGE_BYTES
+            && let Some(row) = found
+                .try_next()
+                .await
+                .map_err(|error| self.unreadable(error))?
+        {
+            let row = self.row(&row, &mut bytes)?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    fn row(&self, row: &SqliteRow, bytes: &mut usize) -> Result<Row, ReadError> {
+        let position = number(row, 0).map_err(|error| self.unreadable(error))?;
+        decode(row, bytes).map_err(|what| {
+            Damage {
+                log: self.log.to_string(),
+                position: Some(Position::new(position)),
+                what: what.to_string(),
+            }
+            .into()
+        })
+    }
+
+    fn unreadable(&self, error: sqlx::Error) -> ReadError {
+        let log = self.log.to_string();
+        match failure::of(&error) {
+            Failure::Corrupt(what) => Damage {
+                log,
+                position: None,
+                what,
+            }
+            .into(),
+            Failure::NotADatabase => Damage {
+                log,
+                position: None,
+                what: "the file is not a log".to_owned(),
+            }
+            .into(),
+            _ => ReadError::Unavailable {
+                log,
+                source: error.into(),
+            },
+        }
+    }
+}
+
+/// What is stored in a place that is wanted.
+pub(super) fn occupant(row: &SqliteRow) -> Result<Occupant, sqlx::Error> {
+    let id = BatchId(u128::from_be_bytes(bytes(row, 0)?));
+    Ok(Occupant {
+        id,
+        digest: Digest(bytes(row, 1)?),
+        last: Position::new(number(row, 2)?),
+    })
+}
+
+fn decode(
+    row: &SqliteRow,
+    bytes_read: &mut usize,
+) -> Result<Row, Box<dyn std::error::Error + Send + Sync>> {
+    let body: &str = row.try_get(12)?;
+    *bytes_read += body.len();
+    let events = body::decode(body)?;
+    let count = number(row, 3)?;
+    if events.is_empty() || events.len() as u64 != count {
+        return Err(format!(
+            "the row should have {count} events and has {}",
+            events.len()
+        )
+        .into());
+    }
+    Ok(Row {
+        position: Position::new(number(row, 0)?),
+        stream: key(row, 1)?,
+        version: Version::new(number(row, 2)?),
+        state: state(row, 4)?,
+        at: Time::from_micros(number(row, 5)?),
+        epoch: Epoch::new(number(row, 6)?),
+        id: BatchId(u128::from_be_bytes(bytes(row, 7)?)),
+        input: InputId(u128::from_be_bytes(bytes(row, 8)?)),
+        digest: Digest(bytes(row, 9)?),
+        chain: Digest(bytes(row, 10)?),
+        name: row
+            .try_get::<Option<&str>, _>(11)?
+            .map(stream_name)
+            .transpose()?,
+        events,
+    })
+}
+
+fn number(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
+    let number: i64 = row.try_get(column)?;
+    u64::try_from(number)
+        .map_err(|_| sqlx::Error::Decode(format!("column {column} is negative: {number}").into()))
+}
+
+fn key(row: &SqliteRow, column: usize) -> Result<StreamKey, sqlx::Error> {
+    number(row, column).map(StreamKey::new)
+}
+
+fn state(row: &SqliteRow, column: usize) -> Result<StreamState, sqlx::Error> {
+    match number(row, column)? {
+        0 => Ok(StreamState::Closed),
+        1 => Ok(StreamState::Open),
+        other => Err(sqlx::Error::Decode(
+            format!("there is no stream state {other}").into(),
+        )),
+    }
+}
+
+fn bytes<const LENGTH: usize>(row: &SqliteRow, column: usize) -> Result<[u8; LENGTH], sqlx::Error> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| {
+        sqlx::Error::Decode(
+            format!(
+                "column {column} should have {LENGTH} bytes and has {}",
+                bytes.len()
+            )
+            .into(),
+        )
+    })
+}
+
+fn stream_name(name: &str) -> Result<StreamName, sqlx::Error> {
+    StreamName::new(name).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A number for a statement; beyond what SQLite counts there is nothing stored.
+fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn rows_of(limit: usize) -> i64 {
+    limit.min(MAX_ROWS) as i64
+}

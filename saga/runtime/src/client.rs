@@ -1,0 +1,289 @@
+//! Starting sagas, asking about them, and mending them.
+
+use std::sync::Arc;
+
+use sagalog_engine::{
+    Query, Refusal, Request,
+    input::Wish,
+};
+use sagalog_model::{Json, Payload, Saga, SagaId, Signal, event::NodeId, log::BadName};
+use sagalog_projections::{SagaState, Status, Why, why::why};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::driver::{Call, CallAnswer};
+
+/// Talks to a runtime. Cheap to clone; usable from any task.
+///
+/// Everything it answers is durable: what it says has happened survives a crash.
+#[derive(Clone)]
+pub struct Client {
+    calls: mpsc::Sender<Call>,
+    who: Arc<str>,
+}
+
+/// How a saga ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ended<O> {
+    /// Everything on its path was done.
+    Completed(O),
+    /// Everything that took effect was undone.
+    Compensated {
+        /// Why it went back.
+        reason: String,
+    },
+    /// It went back, and the effects of these nodes are left.
+    PartlyCompensated {
+        /// Why it went back.
+        reason: String,
+        /// The nodes.
+        left: Vec<NodeId>,
+    },
+}
+
+/// Why a call was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The text cannot be a saga's id.
+    #[error("{0:?} cannot be a saga's id")]
+    BadId(String, #[source] BadName),
+    /// It is not legal, or not now; nothing was recorded.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The value cannot be written as JSON.
+    #[error("the {what} cannot be written as JSON: {why}")]
+    Unwritable {
+        /// Which value.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The saga's output is not what its contract says.
+    #[error("the output of saga `{saga}` does not read as {wanted}: {why}")]
+    Unreadable {
+        /// The saga.
+        saga: SagaId,
+        /// The contract's type.
+        wanted: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The saga runs another definition than the one it was asked of.
+    #[error("saga `{saga}` is a `{found}`, not a `{asked}`")]
+    OtherSaga {
+        /// The saga.
+        saga: SagaId,
+        /// What it is.
+        found: String,
+        /// What was asked for.
+        asked: &'static str,
+    },
+    /// The runtime has stopped. Whether a start or signal under way was recorded is not known: send
+    /// it again with the same id.
+    #[error("the runtime has stopped{}", .why.as_ref().map_or(String::new(), |why| format!(": {why}")))]
+    Stopped {
+        /// What made it stop, if it did not stop in peace.
+        why: Option<Arc<str>>,
+    },
+}
+
+impl Client {
+    pub(crate) fn new(calls: mpsc::Sender<Call>) -> Self {
+        Self { calls, who: "client".into() }
+    }
+
+    /// The same client, whose requests are recorded as this person's.
+    #[must_use]
+    pub fn acting_as(&self, who: impl Into<Arc<str>>) -> Self {
+        Self { calls: self.calls.clone(), who: who.into() }
+    }
+
+    /// Starts a saga under an id of the caller's, and returns when that is durable. The same start
+    /// twice is one start.
+    ///
+    /// # Errors
+    /// [`Refusal::OtherContent`] if the id is taken by another start, [`Refusal::Busy`] at the limit
+    /// of sagas under way, and the other kinds of [`CallError`].
+    pub async fn start<I: Json, O: Json>(&self, saga: Saga<I, O>, id: &str, input: &I) -> Result<(), CallError> {
+        let input = Payload::of(input).map_err(|why| unwritable("input", &why))?;
+        self.start_payload(saga.name(), id, input).await
+    }
+
+    /// Starts a saga whose input is JSON text already.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub async fn start_payload(&self, saga: &str, id: &str, input: Payload) -> Result<(), CallError> {
+        let query = Query::Start { definition: saga.into(), input };
+        self.call(id, query).await.map(drop)
+    }
+
+    /// Starts a saga and waits for its end.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`] and [`Self::result`].
+    pub async fn run<I: Json, O: Json>(
+        &self,
+        saga: Saga<I, O>,
+        id: &str,
+        input: &I,
+    ) -> Result<Ended<O>, CallError> {
+        self.start(saga, id, input).await?;
+        self.result(saga, id).await
+    }
+
+    /// Waits for the end of a saga.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchSaga`], [`CallError::Unreadable`] if its output is not an `O`, and others.
+    pub async fn result<I, O: Json>(&self, saga: Saga<I, O>, id: &str) -> Result<Ended<O>, CallError> {
+        let state = self.end(id).await?;
+        Ended::of(&state, saga)
+    }
+
+    /// Waits for the end of a saga and gives its last state.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn end(&self, id: &str) -> Result<Arc<SagaState>, CallError> {
+        self.state_of(id, Query::End).await
+    }
+
+    /// The state of a saga: everything in it is durable.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn state(&self, id: &str) -> Result<Arc<SagaState>, CallError> {
+        self.state_of(id, Query::State).await
+    }
+
+    /// Where a saga stands.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn status(&self, id: &str) -> Result<Status, CallError> {
+        Ok(self.state(id).await?.status())
+    }
+
+    /// Why a saga waits.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn why(&self, id: &str) -> Result<Why, CallError> {
+        Ok(why(&*self.state(id).await?))
+    }
+
+    /// Sends a signal under an id of the caller's; the same id twice is one signal. One that comes
+    /// early waits.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownSignal`], [`Refusal::Ended`], [`Refusal::TooManySignals`] and others.
+    pub async fn signal<T: Json>(
+        &self,
+        signal: Signal<T>,
+        saga: &str,
+        id: &str,
+        payload: &T,
+    ) -> Result<(), CallError> {
+        let payload = Payload::of(payload).map_err(|why| unwritable("signal", &why))?;
+        self.signal_payload(signal.name(), saga, id, payload).await
+    }
+
+    /// Sends a signal whose payload is JSON text already.
+    ///
+    /// # Errors
+    /// Those of [`Self::signal`].
+    pub async fn signal_payload(
+        &self,
+        signal: &str,
+        saga: &str,
+        id: &str,
+        payload: Payload,
+    ) -> Result<(), CallError> {
+        let query = Query::Signal { signal: signal.into(), id: id.into(), payload };
+        self.call(saga, query).await.map(drop)
+    }
+
+    /// Makes a saga go back. `id` makes the request safe to send twice.
+    ///
+    /// # Errors
+    /// [`Refusal::PivotPassed`] after the point of no return, [`Refusal::Ended`] and others.
+    pub async fn cancel(&self, saga: &str, id: &str, reason: &str) -> Result<(), CallError> {
+        self.request(saga, id, Wish::Cancel { reason: reason.into() }).await
+    }
+
+    /// Tries a parked node again, with a new budget.
+    ///
+    /// # Errors
+    /// [`Refusal::NotParked`] and others.
+    pub async fn retry(&self, saga: &str, id: &str, node: &str) -> Result<(), CallError> {
+        self.request(saga, id, Wish::Retry { node: node.into() }).await
+    }
+
+    /// Takes a parked node's work as done by hand, with this output (`null` for a compensation).
+    ///
+    /// # Errors
+    /// [`Refusal::NotParked`] and others.
+    pub async fn resolve(&self, saga: &str, id: &str, node: &str, output: Payload) -> Result<(), CallError> {
+        self.request(saga, id, Wish::Resolve { node: node.into(), output }).await
+    }
+
+    /// Gives a parked node's work up, for this reason.
+    ///
+    /// # Errors
+    /// [`Refusal::NotParked`] and others.
+    pub async fn skip(&self, saga: &str, id: &str, node: &str, reason: &str) -> Result<(), CallError> {
+        self.request(saga, id, Wish::Skip { node: node.into(), reason: reason.into() }).await
+    }
+
+    async fn request(&self, saga: &str, id: &str, wish: Wish) -> Result<(), CallError> {
+        let request = Request { id: id.into(), by: self.who.clone(), wish };
+        self.call(saga, Query::Request(request)).await.map(drop)
+    }
+
+    async fn state_of(&self, saga: &str, query: Query) -> Result<Arc<SagaState>, CallError> {
+        match self.call(saga, query).await? {
+            CallAnswer::State(state) => Ok(state),
+            CallAnswer::Recorded => unreachable!("a question for a state is answered with one"),
+        }
+    }
+
+    async fn call(&self, saga: &str, query: Query) -> Result<CallAnswer, CallError> {
+        let saga = SagaId::new(saga).map_err(|why| CallError::BadId(saga.to_owned(), why))?;
+        let (answer, answered) = oneshot::channel();
+        let call = Call { saga, query, answer };
+        self.calls.send(call).await.map_err(|_| CallError::Stopped { why: None })?;
+        answered.await.unwrap_or(Err(CallError::Stopped { why: None }))
+    }
+}
+
+impl<O: Json> Ended<O> {
+    fn of<I>(state: &SagaState, saga: Saga<I, O>) -> Result<Self, CallError> {
+        if state.graph().saga != saga.name() {
+            return Err(CallError::OtherSaga {
+                saga: state.id().clone(),
+                found: state.graph().saga.clone(),
+                asked: saga.name(),
+            });
+        }
+        let reason = || state.turn().map_or_else(String::new, |turn| turn.reason.clone());
+        match (state.status(), state.output()) {
+            (Status::Completed, Some(output)) => {
+                output.read().map(Self::Completed).map_err(|why| CallError::Unreadable {
+                    saga: state.id().clone(),
+                    wanted: std::any::type_name::<O>(),
+                    why: why.to_string(),
+                })
+            }
+            (Status::Compensated, _) => Ok(Self::Compensated { reason: reason() }),
+            (Status::PartlyCompensated, _) => {
+                Ok(Self::PartlyCompensated { reason: reason(), left: state.left().to_vec() })
+            }
+            (status, _) => unreachable!("an end is asked for and {status} was given"),
+        }
+    }
+}
+
+fn unwritable(what: &'static str, why: &dyn std::fmt::Display) -> CallError {
+    CallError::Unwritable { what, why: why.to_string() }
+}

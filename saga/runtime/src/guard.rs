@@ -1,0 +1,35 @@
+//! Runs the definitions' functions so that a panic stays theirs.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use sagalog_engine::Evaluate;
+use sagalog_model::{Expression, Outputs, Payload, definition::AnyDefinition};
+
+/// Catches panics of expressions: the node that needed the value is parked, and nothing else.
+pub(crate) struct Guard;
+
+impl Evaluate for Guard {
+    fn evaluate(
+        &self,
+        definition: &AnyDefinition,
+        what: Expression,
+        outputs: &dyn Outputs,
+    ) -> Result<Payload, String> {
+        // Expressions are `fn` pointers over shared references: they leave nothing half changed.
+        match catch_unwind(AssertUnwindSafe(|| definition.evaluate(what, outputs))) {
+            Ok(value) => value.map_err(|error| error.to_string()),
+            Err(panic) => Err(format!("the definition's code panicked: {}", said(&*panic))),
+        }
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it did not say why")
+}

@@ -1,0 +1,282 @@
+//! A runtime: one process that drives sagas on a log, with the workers it hosts.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use sagalog_engine::{
+    Rules,
+    partition::{DefinitionChanged, Registry},
+};
+use sagalog_eventlog::EventLog;
+use sagalog_model::{AnyDefinition, Graph, log::PartitionId};
+use sagalog_transport::{ConsumeError, DeclareError, InProcess, Queue, Transport};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use crate::driver::DriveError;
+use crate::{
+    client::Client,
+    clock::{Clock, SystemClock},
+    driver::{Driver, Parts},
+    worker::{HandlerFault, HostError, Worker, WorkerHost},
+};
+
+/// Calls that wait to be taken; further callers wait.
+const CALLS: usize = 1_024;
+
+/// Replies that wait in the inbox.
+const INBOX: usize = 65_536;
+
+/// Replies taken and not yet durable.
+const PREFETCH: usize = 4_096;
+
+/// A process that drives sagas. Dropped, it stops at once, as if killed: nothing is lost.
+pub struct Runtime {
+    client: Client,
+    stop: Stop,
+    driver: JoinHandle<Result<(), DriveError>>,
+    hosts: Vec<JoinHandle<Result<(), HostError>>>,
+}
+
+/// Puts a runtime together.
+#[must_use = "a runtime does nothing until it is started"]
+pub struct RuntimeBuilder {
+    log: Arc<dyn EventLog>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    rules: Rules,
+    node: String,
+    definitions: Vec<AnyDefinition>,
+    workers: Vec<Hosted>,
+}
+
+/// A worker whose state type is forgotten.
+struct Hosted {
+    faults: Box<dyn Fn(&Graph) -> Vec<HandlerFault> + Send>,
+    host: Box<dyn FnOnce(Arc<dyn Transport>, Arc<dyn Clock>) -> Result<WorkerHost, HostError> + Send>,
+}
+
+/// Why a runtime does not start. Nothing was begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Two definitions have one name and version.
+    #[error(transparent)]
+    DefinitionChanged(#[from] DefinitionChanged),
+    /// Steps have no handler in this process.
+    #[error("handlers are missing or wrong:{}", lines(.0))]
+    Handlers(Vec<HandlerFault>),
+    /// A worker cannot be hosted.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A queue cannot be declared.
+    #[error(transparent)]
+    Declare(#[from] DeclareError),
+    /// The inbox cannot be read.
+    #[error(transparent)]
+    Consume(#[from] ConsumeError),
+    /// The partition cannot be driven.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+}
+
+/// What made a runtime stop otherwise than in peace.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The partition could not be driven any more.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// A worker could not be hosted any more.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A task of the runtime panicked: a bug of ours.
+    #[error("a task of the runtime panicked")]
+    Panicked,
+}
+
+/// Cancels everything that the runtime started when it is dropped.
+struct Stop {
+    intake: CancellationToken,
+    hosts: CancellationToken,
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.intake.cancel();
+        self.hosts.cancel();
+    }
+}
+
+impl Runtime {
+    /// A runtime on this log; in one process and by the system's clock, unless said otherwise.
+    pub fn on(log: Arc<dyn EventLog>) -> RuntimeBuilder {
+        RuntimeBuilder {
+            log,
+            transport: Arc::new(InProcess::new()),
+            clock: Arc::new(SystemClock),
+            rules: Rules::DEFAULT,
+            node: default_node(),
+            definitions: Vec::new(),
+            workers: Vec::new(),
+        }
+    }
+
+    /// Talks to it.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Waits until it cannot go on; in peace it never does.
+    ///
+    /// # Errors
+    /// [`StopError`] says why.
+    pub async fn failed(&mut self) -> Result<(), StopError> {
+        joined((&mut self.driver).await)?;
+        Ok(())
+    }
+
+    /// Stops in peace: nothing new is taken, running calls end within the workers' grace, what they
+    /// answered becomes durable, the log is released. What is unfinished goes on at the next start.
+    ///
+    /// # Errors
+    /// [`StopError`] if it had stopped for another reason, or could not stop in peace.
+    pub async fn stop(self) -> Result<(), StopError> {
+        // Workers first, so that the driver still takes their last replies.
+        self.stop.hosts.cancel();
+        let mut host_error = Ok(());
+        for host in self.hosts {
+            let ended = host.await.map_err(|_| StopError::Panicked)?;
+            host_error = host_error.and(ended.map_err(StopError::from));
+        }
+        self.stop.intake.cancel();
+        joined(self.driver.await)?;
+        host_error
+    }
+}
+
+fn joined(ended: Result<Result<(), DriveError>, tokio::task::JoinError>) -> Result<(), StopError> {
+    ended.map_err(|_| StopError::Panicked)?.map_err(StopError::from)
+}
+
+impl RuntimeBuilder {
+    /// Adds a definition. Several versions of one saga may run side by side; new sagas start with
+    /// the newest.
+    pub fn definition(mut self, definition: impl Into<AnyDefinition>) -> Self {
+        self.definitions.push(definition.into());
+        self
+    }
+
+    /// Hosts a worker in this process.
+    pub fn worker<S: Clone + Send + Sync + 'static>(mut self, worker: Worker<S>) -> Self {
+        let worker = Arc::new(std::sync::Mutex::new(Some(worker)));
+        let looked_at = worker.clone();
+        self.workers.push(Hosted {
+            faults: Box::new(move |graph| {
+                let worker = looked_at.lock().expect("nothing panics under this lock");
+                worker.as_ref().map_or_else(Vec::new, |worker| worker.faults(graph))
+            }),
+            host: Box::new(move |transport, clock| {
+                let worker = worker.lock().expect("nothing panics under this lock").take();
+                WorkerHost::new(worker.expect("a worker is hosted once"), transport, clock)
+            }),
+        });
+        self
+    }
+
+    /// Uses another transport.
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Uses another clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Uses other bounds.
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// What this process is called in the log and towards others that want the log.
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = name.into();
+        self
+    }
+
+    /// Starts: checks the handlers, takes the log over, and goes on with whatever is unfinished.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start(self) -> Result<Runtime, StartError> {
+        self.check_handlers()?;
+        let mut registry = Registry::default();
+        for definition in &self.definitions {
+            registry.register(definition.clone())?;
+        }
+        let hosts = self
+            .workers
+            .into_iter()
+            .map(|hosted| (hosted.host)(self.transport.clone(), self.clock.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        for host in &hosts {
+            host.declare().await?;
+        }
+        let partition = PartitionId::new(0);
+        let inbox = Queue::inbox(partition.get());
+        self.transport.declare(&inbox, INBOX).await?;
+        let (calls, taken) = mpsc::channel(CALLS);
+        let stop = Stop { intake: CancellationToken::new(), hosts: CancellationToken::new() };
+        let driver = Driver::take_over(Parts {
+            log: self.log,
+            inbox: self.transport.consume(&inbox, PREFETCH).await?,
+            transport: self.transport,
+            clock: self.clock,
+            partition,
+            registry,
+            rules: self.rules,
+            node: self.node,
+            calls: taken,
+            stop: stop.intake.clone(),
+        })
+        .await?;
+        Ok(Runtime {
+            client: Client::new(calls),
+            driver: tokio::spawn(driver.run()),
+            hosts: hosts.into_iter().map(|host| tokio::spawn(host.run(stop.hosts.clone()))).collect(),
+            stop,
+        })
+    }
+
+    /// A missing handler is found now, not when the first saga needs it.
+    fn check_handlers(&self) -> Result<(), StartError> {
+        let mut faults = Vec::new();
+        for definition in &self.definitions {
+            faults.extend(self.missing(definition.graph()));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(StartError::Handlers(faults)) }
+    }
+
+    /// What no worker has: each worker's faults are what it lacks, so the common ones count.
+    fn missing(&self, graph: &Graph) -> Vec<HandlerFault> {
+        let mut by_worker = self.workers.iter().map(|worker| (worker.faults)(graph));
+        let Some(first) = by_worker.next() else { return Worker::new().faults(graph) };
+        by_worker.fold(first, |common, faults| {
+            let said: BTreeSet<_> = faults.iter().map(ToString::to_string).collect();
+            common.into_iter().filter(|fault| said.contains(&fault.to_string())).collect()
+        })
+    }
+}
+
+fn default_node() -> String {
+    let program = std::env::args_os().next().map(std::path::PathBuf::from);
+    let name = program.as_ref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
+    name.map_or_else(|| "a program".to_owned(), std::borrow::Cow::into_owned)
+}
+
+fn lines(faults: &[HandlerFault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}

@@ -1,0 +1,261 @@
+//! The commands of one participant: which run, which wait, which are answered.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use sagalog_model::{Command, Direction, FailureClass, IdempotencyKey, Outcome, log::Time};
+use sagalog_transport::{Delivery, Kind, Message, Tag};
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::warn;
+
+use super::{
+    calls::{Begun, CancelOnDrop, Ended, begin, carry_on},
+    handler::not_found_out,
+    memory::Memory,
+    outbox::Outbox,
+    steps::StepHandlers,
+};
+use crate::clock::Clock;
+
+/// The commands of one participant, without I/O: deliveries, ends of calls and deadlines come in,
+/// replies go out through the [`Outbox`].
+pub(super) struct Lane {
+    steps: HashMap<Arc<str>, Step>,
+    /// The action keys under which a call runs, with the commands that wait for its end.
+    keys: HashMap<IdempotencyKey, VecDeque<Job>>,
+    calls: HashMap<u64, Call>,
+    deadlines: BTreeSet<(Time, u64)>,
+    next_call: u64,
+    memory: Memory,
+    pub(super) outbox: Outbox,
+    /// Takes the end of each call that runs; their number is bounded by the prefetch and, for
+    /// those that were cancelled and do not end, by the limits of their steps.
+    ended: UnboundedSender<Ended>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Step {
+    handlers: StepHandlers,
+    running: usize,
+    /// Commands beyond the limit.
+    waiting: VecDeque<Job>,
+}
+
+/// A command taken and not yet answered.
+struct Job {
+    tag: Tag,
+    request: Arc<Message>,
+    command: Command,
+}
+
+/// A job whose handler runs.
+struct Call {
+    job: Job,
+    task: CancelOnDrop,
+    /// Its deadline came and Unknown was reported; it may still be in code that does not yield.
+    cancelled: bool,
+}
+
+/// What is remembered of finished commands, by count and by size.
+const MEMORY_KEYS_MAX: usize = 65_536;
+const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+impl Lane {
+    pub(super) fn new(
+        steps: HashMap<Arc<str>, StepHandlers>,
+        ended: UnboundedSender<Ended>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let steps = steps.into_iter().map(|(name, handlers)| {
+            let step = Step {
+                handlers,
+                running: 0,
+                waiting: VecDeque::new(),
+            };
+            (name, step)
+        });
+        Self {
+            steps: steps.collect(),
+            keys: HashMap::new(),
+            calls: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            next_call: 0,
+            memory: Memory::new(MEMORY_KEYS_MAX, MEMORY_BYTES_MAX),
+            outbox: Outbox::default(),
+            ended,
+            clock,
+        }
+    }
+
+    /// Takes a delivery.
+    pub(super) fn take(&mut self, delivery: Delivery) {
+        let Delivery {
+            tag,
+            message: request,
+            ..
+        } = delivery;
+        if request.kind != Kind::Request {
+            let reason = "not a command: its kind is not request".into();
+            return self.outbox.reject(tag, reason);
+        }
+        match serde_json::from_str(&request.content) {
+            Ok(command) => self.offer(Job {
+                tag,
+                request,
+                command,
+            }),
+            Err(error) => self.outbox.reject(tag, format!("not a command: {error}")),
+        }
+    }
+
+    /// Learns that a call's future is gone, and starts who waited for that.
+    pub(super) fn ended(&mut self, ended: Ended) {
+        let Some(call) = self.calls.remove(&ended.number) else {
+            return;
+        };
+        let job = call.job;
+        self.deadlines.remove(&(job.command.deadline, ended.number));
+        let name = job.command.step.clone();
+        let waited = self.keys.remove(&job.command.action_key);
+        if let Some(step) = self.steps.get_mut(&name) {
+            step.running -= 1;
+        }
+        match ended.outcome {
+            Some(outcome) if !call.cancelled => self.finish(&job, outcome),
+            // It ended well just when it was cancelled: a second reply settles what is in doubt.
+            Some(outcome @ Outcome::Succeeded(_)) => {
+                self.memory.note(&job.command, &outcome);
+                self.outbox.reply(None, &job.request, &job.command, outcome);
+            }
+            // Cancelled by its deadline and answered, or by the end of the host and not answered.
+            _ => {}
+        }
+        waited.into_iter().flatten().for_each(|job| self.offer(job));
+        while let Some(next) = self.next_within_limit(&name) {
+            self.offer(next);
+        }
+    }
+
+    /// Cancels the calls whose deadline has come and reports them unknown.
+    pub(super) fn cancel_due(&mut self) {
+        let now = self.clock.now();
+        while let Some((deadline, number)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            let call = self.calls.get_mut(&number);
+            let call = call.expect("a deadline is removed with its call");
+            call.cancelled = true;
+            call.task.cancel();
+            let reason = "it was cancelled at its deadline".into();
+            let (tag, job) = (Some(call.job.tag), &call.job);
+            let outcome = Outcome::Unknown { reason };
+            self.outbox.reply(tag, &job.request, &job.command, outcome);
+        }
+    }
+
+    /// The earliest deadline of a call.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Whether no call runs that may still be answered, and no reply waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.deadlines.is_empty() && self.outbox.is_empty()
+    }
+
+    /// Forgets the commands that were not started; they are delivered again, here or elsewhere.
+    pub(super) fn forget_waiting(&mut self) {
+        self.keys.values_mut().for_each(VecDeque::clear);
+        for step in self.steps.values_mut() {
+            step.waiting.clear();
+        }
+    }
+
+    /// Starts a job, unless a call runs under its key: then it waits for that one's end.
+    fn offer(&mut self, job: Job) {
+        match self.keys.get_mut(&job.command.action_key) {
+            Some(waiting) => waiting.push_back(job),
+            None => self.start(job),
+        }
+    }
+
+    fn start(&mut self, job: Job) {
+        let command = &job.command;
+        let now = self.clock.now();
+        if now >= command.deadline {
+            // The runtime's own timer has settled this attempt. An answer could only be mistaken
+            // for one to the same attempt asked again with a new deadline.
+            let late = now.since(command.deadline);
+            warn!(key = %command.key, attempt = %command.attempt, ?late, "a command came after its deadline");
+            return self.outbox.drop_silently(job.tag);
+        }
+        if let Some(outcome) = self.memory.answer(command) {
+            return self.send(&job, outcome);
+        }
+        let Some(step) = self.steps.get_mut(&command.step) else {
+            return self.send(&job, no_handler(command));
+        };
+        let Some(handler) = step.handlers.of(command.direction) else {
+            return self.send(&job, no_handler(command));
+        };
+        if step.running >= step.handlers.limit {
+            return step.waiting.push_back(job);
+        }
+        match begin(handler, command) {
+            Begun::Ended(outcome) => self.finish(&job, outcome),
+            Begun::Pending(call) => {
+                step.running += 1;
+                let number = self.next_call;
+                self.next_call += 1;
+                self.deadlines.insert((command.deadline, number));
+                self.keys
+                    .insert(command.action_key.clone(), VecDeque::new());
+                let call = Call {
+                    job,
+                    task: carry_on(call, number, self.ended.clone()),
+                    cancelled: false,
+                };
+                self.calls.insert(number, call);
+            }
+        }
+    }
+
+    fn next_within_limit(&mut self, step: &str) -> Option<Job> {
+        let step = self.steps.get_mut(step)?;
+        if step.running < step.handlers.limit {
+            step.waiting.pop_front()
+        } else {
+            None
+        }
+    }
+
+    fn finish(&mut self, job: &Job, outcome: Outcome) {
+        self.memory.note(&job.command, &outcome);
+        self.send(job, outcome);
+    }
+
+    fn send(&mut self, job: &Job, outcome: Outcome) {
+        self.outbox
+            .reply(Some(job.tag), &job.request, &job.command, outcome);
+    }
+}
+
+/// Another worker of this participant may have the handler, for instance while a new version is
+/// rolled out, so asking again can help.
+fn no_handler(command: &Command) -> Outcome {
+    let Command {
+        step, direction, ..
+    } = command;
+    let outcome = Outcome::Failed {
+        class: FailureClass::Transient,
+        reason: format!("this worker has no {direction} handler for step `{step}`"),
+    };
+    if *direction == Direction::Probe {
+        not_found_out(outcome)
+    } else {
+        outcome
+    }
+}

@@ -1,0 +1,157 @@
+//! What the latest commands came to, so that a command that is delivered again is answered again
+//! and not run again.
+
+use std::collections::{HashMap, VecDeque};
+
+use sagalog_model::{
+    AttemptNumber, Command, Direction, FailureClass, IdempotencyKey, Outcome, Payload,
+};
+
+/// The outcomes of the latest commands, by the key of their action.
+///
+/// A success is remembered for every attempt of the same work. A failure is remembered for its
+/// attempt only: the next one is asked because it may do better, be it after a delay or because a
+/// person has put right what was wrong. Unknown is not remembered, as it says nothing.
+///
+/// Bounded by count and by size; the oldest keys are forgotten first. What is forgotten is run
+/// again when it is delivered again, under the same key.
+pub(super) struct Memory {
+    records: HashMap<IdempotencyKey, Record>,
+    oldest_first: VecDeque<IdempotencyKey>,
+    bytes: usize,
+    keys_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Record {
+    action: Option<Payload>,
+    compensation: Option<Payload>,
+    alternative: Option<Payload>,
+    failures: VecDeque<Failed>,
+}
+
+struct Failed {
+    direction: Direction,
+    attempt: AttemptNumber,
+    class: FailureClass,
+    reason: String,
+}
+
+/// How many failures of one key are remembered.
+const FAILURES_MAX: usize = 4;
+
+impl Memory {
+    pub(super) fn new(keys_max: usize, bytes_max: usize) -> Self {
+        Self {
+            records: HashMap::new(),
+            oldest_first: VecDeque::new(),
+            bytes: 0,
+            keys_max,
+            bytes_max,
+        }
+    }
+
+    /// The answer to a command that has been answered, or that must not happen any more.
+    pub(super) fn answer(&self, command: &Command) -> Option<Outcome> {
+        let record = self.records.get(&command.action_key)?;
+        if let Some(payload) = record.success(command.direction)? {
+            return Some(Outcome::Succeeded(payload.clone()));
+        }
+        if command.direction == Direction::Action && record.compensation.is_some() {
+            return Some(Outcome::Failed {
+                class: FailureClass::Permanent,
+                reason: "it was made up for before it came, so it must not happen any more".into(),
+            });
+        }
+        let mut failures = record.failures.iter();
+        let same = failures.find(|failed| {
+            failed.direction == command.direction && failed.attempt == command.attempt
+        })?;
+        Some(Outcome::Failed {
+            class: same.class,
+            reason: same.reason.clone(),
+        })
+    }
+
+    /// Remembers what a command came to.
+    pub(super) fn note(&mut self, command: &Command, outcome: &Outcome) {
+        if command.direction == Direction::Probe {
+            return;
+        }
+        let bytes = match outcome {
+            Outcome::Succeeded(payload) => payload.as_str().len(),
+            Outcome::Failed { reason, .. } => reason.len(),
+            Outcome::Unknown { .. } | Outcome::NotDone => return,
+        };
+        let key = &command.action_key;
+        if !self.records.contains_key(key) {
+            self.oldest_first.push_back(key.clone());
+            self.bytes += key.as_str().len();
+        }
+        let record = self.records.entry(key.clone()).or_default();
+        let before = record.bytes();
+        record.note(command, outcome);
+        // A failure may have given way, so the record may have become smaller.
+        self.bytes = (self.bytes + record.bytes()).saturating_sub(before);
+        debug_assert!(record.bytes() <= before + bytes, "only this was added");
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.records.len() > self.keys_max || self.bytes > self.bytes_max {
+            let Some(key) = self.oldest_first.pop_front() else {
+                break;
+            };
+            let record = self.records.remove(&key);
+            let bytes = record.map_or(0, |record| record.bytes());
+            self.bytes = self.bytes.saturating_sub(bytes + key.as_str().len());
+        }
+    }
+}
+
+impl Record {
+    /// The success of a direction, if there was one; nothing for a probe, which has none to keep.
+    fn success(&self, direction: Direction) -> Option<&Option<Payload>> {
+        match direction {
+            Direction::Action => Some(&self.action),
+            Direction::Compensation => Some(&self.compensation),
+            Direction::Alternative => Some(&self.alternative),
+            Direction::Probe => None,
+        }
+    }
+
+    fn note(&mut self, command: &Command, outcome: &Outcome) {
+        match (outcome, command.direction) {
+            (Outcome::Succeeded(payload), Direction::Action) => {
+                self.action = Some(payload.clone());
+            }
+            (Outcome::Succeeded(payload), Direction::Compensation) => {
+                self.compensation = Some(payload.clone());
+            }
+            (Outcome::Succeeded(payload), Direction::Alternative) => {
+                self.alternative = Some(payload.clone());
+            }
+            (Outcome::Failed { class, reason }, direction) => {
+                if self.failures.len() == FAILURES_MAX {
+                    self.failures.pop_front();
+                }
+                self.failures.push_back(Failed {
+                    direction,
+                    attempt: command.attempt,
+                    class: *class,
+                    reason: reason.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let successes = [&self.action, &self.compensation, &self.alternative];
+        let successes = successes.into_iter().flatten();
+        let successes: usize = successes.map(|payload| payload.as_str().len()).sum();
+        let failures: usize = self.failures.iter().map(|it| it.reason.len()).sum();
+        successes + failures
+    }
+}

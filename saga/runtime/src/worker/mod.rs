@@ -1,0 +1,40 @@
+//! The worker: the host of participants whose steps are async functions of this process.
+//!
+//! ```
+//! # use sagalog_model::Step;
+//! # use sagalog::worker::{Attempt, Failure, Worker};
+//! const RESERVE: Step<u32, String> = Step::new("inventory.reserve").compensatable();
+//!
+//! async fn reserve(attempt: Attempt<()>, quantity: u32) -> Result<String, Failure> {
+//!     Ok(format!("{quantity} reserved under {}", attempt.key))
+//! }
+//!
+//! async fn release(_: Attempt<()>, _: u32, _: Option<String>) -> Result<(), Failure> {
+//!     Ok(())
+//! }
+//!
+//! let worker = Worker::new().action(RESERVE, reserve).compensation(RESERVE, release);
+//! ```
+//!
+//! [`WorkerHost`] takes the commands, keeps the participant's contract of `docs/protocol.md` around
+//! the handlers, and replies. What only the participant's own store can promise stays with the
+//! handler: an effect that happens once per key, and the tombstone of an action that was made up
+//! for before it came.
+
+mod answer;
+mod attempt;
+mod calls;
+mod failure;
+mod faults;
+mod handler;
+mod host;
+mod lane;
+mod memory;
+mod outbox;
+mod steps;
+
+pub use attempt::Attempt;
+pub use failure::{Failure, Found};
+pub use faults::{HandlerFault, WhatIsWrong};
+pub use host::{COMMANDS_MAX, HostError, WorkerHost, command_queue};
+pub use steps::Worker;

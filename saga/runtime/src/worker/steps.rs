@@ -1,0 +1,172 @@
+//! Which handler performs which step.
+
+use std::{any::TypeId, collections::HashMap, future::Future, num::NonZeroUsize, sync::Arc};
+
+use sagalog_model::{Direction, Graph, Json, Step};
+
+use super::{
+    attempt::Attempt,
+    failure::{Failure, Found},
+    faults::{self, HandlerFault, WhatIsWrong},
+    handler::{self, Handler},
+};
+
+/// The steps that this process performs, each with its handlers: async functions of an
+/// [`Attempt`] and the step's input.
+///
+/// `S` is what every handler finds in [`Attempt::state`]; it is cloned for each call, so put what
+/// is large behind an [`Arc`].
+pub struct Worker<S = ()> {
+    state: S,
+    pub(super) steps: HashMap<Arc<str>, StepHandlers>,
+    pub(super) faults: Vec<HandlerFault>,
+}
+
+/// A step's handlers and limit.
+pub(super) struct StepHandlers {
+    types: (TypeId, TypeId),
+    pub(super) action: Option<Handler>,
+    pub(super) compensation: Option<Handler>,
+    pub(super) probe: Option<Handler>,
+    pub(super) limit: usize,
+}
+
+/// How many calls of one step run at a time, unless [`Worker::limit`] says otherwise.
+const DEFAULT_LIMIT: usize = 256;
+
+impl Worker {
+    /// A worker whose handlers share no state.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a worker without steps is no sensible default"
+    )]
+    pub fn new() -> Self {
+        Self::with(())
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Worker<S> {
+    /// A worker whose handlers share this state.
+    pub fn with(state: S) -> Self {
+        Self {
+            state,
+            steps: HashMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The handler of a step's forward work, or of an alternative to a compensation, which is a
+    /// step of its own.
+    #[must_use]
+    pub fn action<I: Json, O: Json, F>(
+        mut self,
+        step: Step<I, O>,
+        handler: impl Fn(Attempt<S>, I) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<O, Failure>> + Send + 'static,
+    {
+        let handler = handler::action(self.state.clone(), handler);
+        let handlers = self.handlers(step);
+        let twice = handlers.action.replace(handler).is_some();
+        self.note_twice(twice, step, Direction::Action);
+        self
+    }
+
+    /// The handler that undoes a step.
+    ///
+    /// The output is `None` if it is not known whether the action took effect: then undo whatever
+    /// was done under [`Attempt::action_key`], and if nothing was, remember that this action must
+    /// not happen any more, and succeed.
+    #[must_use]
+    pub fn compensation<I: Json, O: Json, F>(
+        mut self,
+        step: Step<I, O>,
+        handler: impl Fn(Attempt<S>, I, Option<O>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        let handler = handler::compensation(self.state.clone(), handler);
+        let handlers = self.handlers(step);
+        let twice = handlers.compensation.replace(handler).is_some();
+        self.note_twice(twice, step, Direction::Compensation);
+        self
+    }
+
+    /// The handler that finds out whether a step's action took effect.
+    #[must_use]
+    pub fn probe<I: Json, O: Json, F>(
+        mut self,
+        step: Step<I, O>,
+        handler: impl Fn(Attempt<S>, I) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Found<O>, Failure>> + Send + 'static,
+    {
+        let handler = handler::probe(self.state.clone(), handler);
+        let handlers = self.handlers(step);
+        let twice = handlers.probe.replace(handler).is_some();
+        self.note_twice(twice, step, Direction::Probe);
+        self
+    }
+
+    /// How many calls of this step run at a time, in all directions together; 256 unless said
+    /// otherwise. Commands beyond it wait for their turn, until their deadline.
+    #[must_use]
+    pub fn limit<I: Json, O: Json>(mut self, step: Step<I, O>, calls: NonZeroUsize) -> Self {
+        self.handlers(step).limit = calls.get();
+        self
+    }
+
+    /// What is missing or wrong for the steps of this graph, so that it is known at the start and
+    /// not when the first command comes.
+    ///
+    /// Types are compared between the handlers of one step; a graph does not know any.
+    pub fn faults(&self, graph: &Graph) -> Vec<HandlerFault> {
+        faults::of(self, graph)
+    }
+
+    fn handlers<I: Json, O: Json>(&mut self, step: Step<I, O>) -> &mut StepHandlers {
+        let types = (TypeId::of::<I>(), TypeId::of::<O>());
+        let name: Arc<str> = step.name().into();
+        let handlers = self
+            .steps
+            .entry(name.clone())
+            .or_insert_with(|| StepHandlers::new(types));
+        if handlers.types != types {
+            let wrong = WhatIsWrong::OtherTypes;
+            self.faults.push(HandlerFault::new(None, name, wrong));
+        }
+        handlers
+    }
+
+    fn note_twice<I, O>(&mut self, twice: bool, step: Step<I, O>, direction: Direction) {
+        if twice {
+            let wrong = WhatIsWrong::Twice(direction);
+            let fault = HandlerFault::new(None, step.name().into(), wrong);
+            self.faults.push(fault);
+        }
+    }
+}
+
+impl StepHandlers {
+    fn new(types: (TypeId, TypeId)) -> Self {
+        Self {
+            types,
+            action: None,
+            compensation: None,
+            probe: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+
+    /// The handler of a direction. An alternative is an action of the step that it is.
+    pub(super) fn of(&self, direction: Direction) -> Option<&Handler> {
+        match direction {
+            Direction::Action | Direction::Alternative => self.action.as_ref(),
+            Direction::Compensation => self.compensation.as_ref(),
+            Direction::Probe => self.probe.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The output is not the step's.
+
+use sagalog::worker::{Attempt, Failure, Worker};
+use sagalog_model::Step;
+
+const RESERVE: Step<u32, String> = Step::new("inventory.reserve").compensatable();
+
+async fn reserve(_: Attempt, quantity: u32) -> Result<u32, Failure> {
+    Ok(quantity)
+}
+
+fn main() {
+    _ = Worker::new().action(RESERVE, reserve);
+}

@@ -1,0 +1,124 @@
+//! What is carried.
+
+use std::{collections::BTreeMap, fmt};
+
+use sagalog_model::log::Time;
+
+use crate::queue::Queue;
+
+/// One message. In one process it is handed over as it is; on a wire the content is the body and
+/// all else is the envelope.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Message {
+    /// Its identity: the same message published twice has the same id.
+    pub id: MessageId,
+    /// What it is for.
+    pub kind: Kind,
+    /// Who sent it; an answer goes to this queue.
+    pub from: Queue,
+    /// Where it goes.
+    pub to: Queue,
+    /// The request that this answers.
+    pub correlation: Option<MessageId>,
+    /// The message that led to this one.
+    pub causation: Option<MessageId>,
+    /// When it is of no use any more. The transport carries this and does nothing about it.
+    pub deadline: Option<Time>,
+    /// What goes first where a transport can choose.
+    pub priority: Priority,
+    /// What it says: JSON text.
+    pub content: String,
+    /// What only some messages have; apart, so that the others stay small.
+    pub details: Option<Box<Details>>,
+}
+
+impl Message {
+    /// A message of normal priority that answers nothing.
+    pub fn new(id: MessageId, kind: Kind, from: Queue, to: Queue, content: String) -> Self {
+        Self {
+            id,
+            kind,
+            from,
+            to,
+            correlation: None,
+            causation: None,
+            deadline: None,
+            priority: Priority::Normal,
+            content,
+            details: None,
+        }
+    }
+
+    /// Why it is a dead letter, if it is one.
+    pub fn dead_letter(&self) -> Option<&DeadLetter> {
+        self.details.as_ref()?.dead_letter.as_ref()
+    }
+}
+
+/// A ULID that the sender derives from what the message is, and never draws: the message that is
+/// sent again after a crash has the same id.
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct MessageId(pub u128);
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&ulid::Ulid(self.0), f)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Kind {
+    /// Asks for something: a command.
+    Request,
+    /// Answers a request: a reply.
+    Response,
+    /// Tells what has happened.
+    Event,
+    /// Tells a node or a worker what to do.
+    Control,
+}
+
+/// What goes first where a transport can choose. [`InProcess`](crate::InProcess) does not choose.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Priority {
+    /// When nothing else waits.
+    Low,
+    /// As it comes.
+    #[default]
+    Normal,
+    /// Before normal ones.
+    High,
+    /// Before all others.
+    Critical,
+}
+
+/// What only some messages have.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Details {
+    /// The W3C trace context's `traceparent`.
+    pub traceparent: Option<String>,
+    /// The W3C trace context's `tracestate`.
+    pub tracestate: Option<String>,
+    /// What the sender adds for whoever reads it.
+    pub metadata: BTreeMap<String, String>,
+    /// Why it is a dead letter, if it is one.
+    pub dead_letter: Option<DeadLetter>,
+}
+
+/// Why a message became a dead letter.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeadLetter {
+    /// The queue it was in.
+    pub queue: Queue,
+    /// What its consumer said.
+    pub reason: String,
+}

@@ -1,0 +1,60 @@
+//! Names of queues.
+
+use std::{fmt, sync::Arc};
+
+/// The name of a queue: 1 to 255 bytes of printable ASCII without spaces, as every broker takes it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Queue(Arc<str>);
+
+impl Queue {
+    /// The longest name, in bytes.
+    pub const MAX_BYTES: usize = 255;
+
+    /// Takes a name.
+    ///
+    /// # Errors
+    /// [`BadQueueName`] if it is empty, too long, or has other characters.
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self, BadQueueName> {
+        let name = name.into();
+        let fits = (1..=Self::MAX_BYTES).contains(&name.len());
+        if fits && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(name))
+        } else {
+            Err(BadQueueName(name))
+        }
+    }
+
+    /// The queue of a participant's commands: `cmd.payments`.
+    ///
+    /// # Errors
+    /// [`BadQueueName`] if the participant's name cannot be part of a queue's.
+    pub fn commands(participant: &str) -> Result<Self, BadQueueName> {
+        Self::new(format!("cmd.{participant}"))
+    }
+
+    /// The inbox of a partition: `inbox.0`.
+    pub fn inbox(partition: u32) -> Self {
+        Self(format!("inbox.{partition}").into())
+    }
+
+    /// Where messages go that nobody can use: `dead`. It exists without being declared.
+    pub fn dead_letters() -> Self {
+        Self("dead".into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that cannot name a queue.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a queue is named by 1 to 255 printable ASCII characters without spaces, not {0:?}")]
+pub struct BadQueueName(pub Arc<str>);
