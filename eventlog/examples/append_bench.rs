@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p sagalog-eventlog --example append_bench -- append 30000
 //! cargo run --release -p sagalog-eventlog --example append_bench -- start 100000
+//! cargo run --release -p sagalog-eventlog --example append_bench -- hash 100000
 //! ```
 //!
 //! A three-step saga is four rows (started, three replies), nine events, and about 1,200 bytes of
@@ -16,7 +17,7 @@ use std::{
     time::Instant,
 };
 
-use sagalog_eventlog::{EventLog, Owner, SqliteLog, SqliteOptions, verify};
+use sagalog_eventlog::{AcquireError, EventLog, MemoryLog, Owner, Ownership, SqliteLog, verify};
 use sagalog_model::log::{
     Batch, BatchId, Data, Digest, InputId, NewEvent, PartitionId, Position, SchemaVersion,
     StreamKey, StreamName, StreamState, Time, Version,
@@ -33,7 +34,8 @@ async fn main() -> Result<(), Failure> {
     match arguments.first().map(String::as_str) {
         None | Some("append") => append(sagas).await,
         Some("start") => start(sagas).await,
-        Some(other) => Err(format!("`append` or `start`, not `{other}`").into()),
+        Some("hash") => hash(sagas).await,
+        Some(other) => Err(format!("`append`, `start` or `hash`, not `{other}`").into()),
     }
 }
 
@@ -77,7 +79,7 @@ async fn append(sagas: u64) -> Result<(), Failure> {
 /// Starts on a log of many finished and a thousand open streams, and verifies it.
 async fn start(finished: u64) -> Result<(), Failure> {
     let file = fresh("start.db")?;
-    let log = SqliteLog::open_with(&file, SqliteOptions::default()).await?;
+    let log = SqliteLog::open(&file).await?;
     let epoch = log.acquire(PARTITION, owner()).await?.epoch;
     let mut sagas = Sagas::new(finished + 1_000);
     sagas.stay_open = 1_000;
@@ -91,7 +93,7 @@ async fn start(finished: u64) -> Result<(), Failure> {
     // As after a crash: nothing was given up, so no last snapshot was written.
     drop(log);
     for _ in 0..2 {
-        let log = reopened(&file).await?;
+        let log = SqliteLog::open(&file).await?;
         let began = Instant::now();
         let owned = acquired(&log).await?;
         let acquire = began.elapsed();
@@ -110,6 +112,23 @@ async fn start(finished: u64) -> Result<(), Failure> {
         );
     }
     read_back(&file).await
+}
+
+/// Verifies a log in memory: hashing, and copying rows.
+async fn hash(count: u64) -> Result<(), Failure> {
+    let log = MemoryLog::new();
+    let epoch = log.acquire(PARTITION, owner()).await?.epoch;
+    let mut sagas = Sagas::new(count);
+    while let Some(batches) = sagas.next_group(1_000) {
+        log.append(PARTITION, epoch, batches).await?;
+    }
+    let began = Instant::now();
+    let verified = verify(&log, PARTITION).await?;
+    println!(
+        "verified {:.0} events/s in memory",
+        verified.events as f64 / began.elapsed().as_secs_f64()
+    );
+    Ok(())
 }
 
 async fn read_back(file: &Path) -> Result<(), Failure> {
@@ -135,16 +154,11 @@ async fn read_back(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens a log that is being closed.
-async fn reopened(file: &Path) -> Result<SqliteLog, Failure> {
-    Ok(SqliteLog::open(file).await?)
-}
-
-async fn acquired(log: &SqliteLog) -> Result<sagalog_eventlog::Ownership, Failure> {
+async fn acquired(log: &SqliteLog) -> Result<Ownership, Failure> {
     loop {
         match log.acquire(PARTITION, owner()).await {
             // The handle before this one is still closing.
-            Err(sagalog_eventlog::AcquireError::Held { .. }) => tokio::task::yield_now().await,
+            Err(AcquireError::Held { .. }) => tokio::task::yield_now().await,
             acquired => return Ok(acquired?),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many rows are read at once.
-const PAGE: usize = 2_000;
+const PAGE: usize = 1_000;
 
 /// Reads a whole partition and checks positions, versions, times and the chain.
 ///
@@ -25,24 +25,15 @@ const PAGE: usize = 2_000;
 /// [`VerifyError::Bad`] names the first position where something is wrong.
 pub async fn verify(log: &dyn EventLog, partition: PartitionId) -> Result<Verified, VerifyError> {
     let mut check = Check::new(partition);
-    loop {
-        let rows = log
-            .read(partition, check.verified.tail.next(), PAGE)
-            .await
-            .map_err(VerifyError::from)?;
-        if rows.is_empty() {
-            return Ok(check.verified);
-        }
-        for row in &rows {
-            if let Err(fault) = check.row(log, row).await? {
-                return Err(VerifyError::Bad {
-                    log: log.name().to_owned(),
-                    position: row.position,
-                    fault,
-                });
-            }
-        }
+    let mut rows = log.read(partition, Position::new(1), PAGE).await?;
+    while let Some(last) = rows.last() {
+        // The store fetches the next page while this one is hashed.
+        let next = log.read(partition, last.last_position().next(), PAGE);
+        let (next, checked) = tokio::join!(next, check.page(log, &rows));
+        checked?;
+        rows = next?;
     }
+    Ok(check.verified)
 }
 
 /// What was verified.
@@ -148,6 +139,19 @@ impl Check {
             at: Time::default(),
             open: HashMap::new(),
         }
+    }
+
+    async fn page(&mut self, log: &dyn EventLog, rows: &[Row]) -> Result<(), VerifyError> {
+        for row in rows {
+            if let Err(fault) = self.row(log, row).await? {
+                return Err(VerifyError::Bad {
+                    log: log.name().to_owned(),
+                    position: row.position,
+                    fault,
+                });
+            }
+        }
+        Ok(())
     }
 
     async fn row(

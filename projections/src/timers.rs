@@ -8,9 +8,17 @@ use crate::{
     step::{StepState, UndoEnd},
 };
 
-/// What a deadline is for. Ordered: of several that are due together, the first here comes first.
+/// What a deadline is for. Ordered: of several that are due together, the first here comes first, so
+/// that nothing is asked anew in the moment in which a deadline ends it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Timer {
+    /// The saga's deadline.
+    SagaDeadline,
+    /// A step's own deadline.
+    StepDeadline {
+        /// The step's node.
+        node: NodeIndex,
+    },
     /// An attempt counts as unknown from then on.
     Attempt {
         /// The step's node.
@@ -20,6 +28,16 @@ pub enum Timer {
         /// Which attempt.
         attempt: AttemptNumber,
     },
+    /// A wait ends without its signal.
+    Wait {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// A sleep ends.
+    Sleep {
+        /// The node.
+        node: NodeIndex,
+    },
     /// The next attempt is asked.
     Retry {
         /// The step's node.
@@ -27,23 +45,6 @@ pub enum Timer {
         /// What is asked.
         direction: Direction,
     },
-    /// A sleep ends.
-    Sleep {
-        /// The node.
-        node: NodeIndex,
-    },
-    /// A wait ends without its signal.
-    Wait {
-        /// The node.
-        node: NodeIndex,
-    },
-    /// A step's own deadline.
-    StepDeadline {
-        /// The step's node.
-        node: NodeIndex,
-    },
-    /// The saga's deadline.
-    SagaDeadline,
 }
 
 /// The earliest timer of a saga, if it has one.

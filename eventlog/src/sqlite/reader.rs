@@ -54,7 +54,7 @@ impl Reader {
             .max_lifetime(None)
             .idle_timeout(None);
         Ok(Self {
-            pool: pool.connect_with(options.row_buffer_size(512)).await?,
+            pool: pool.connect_with(options.row_buffer_size(1_024)).await?,
             log,
         })
     }

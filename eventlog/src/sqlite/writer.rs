@@ -312,10 +312,11 @@ impl Writer {
 
     /// The first failure is the one that is told from then on.
     fn breaks(&mut self, what: String) -> Broken {
-        let log = self.log.to_string();
-        self.broken
-            .get_or_insert_with(|| Broken { log, what })
-            .clone()
+        let broken = Broken {
+            log: self.log.to_string(),
+            what,
+        };
+        self.broken.get_or_insert(broken).clone()
     }
 
     fn not_appended(&mut self, error: &sqlx::Error) -> AppendError {

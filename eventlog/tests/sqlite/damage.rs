@@ -4,7 +4,7 @@ use std::{fs::OpenOptions, sync::Arc, time::Duration};
 
 use sagalog_eventlog::{
     AcquireError, AppendError, EventLog, Fault, ReadError, Refusal, SqliteLog, SqliteOptions,
-    VerifyError,
+    Subscription, SubscriptionError, VerifyError,
     conformance::{Author, PARTITION},
     verify,
 };
@@ -232,4 +232,24 @@ async fn a_locked_file_refuses_and_then_goes_on() {
         .await
         .expect("it was begun");
     author.store(vec![batch]).await;
+}
+
+#[tokio::test]
+async fn a_subscription_ends_at_a_hole() {
+    let file = log().await;
+    change(&file, "delete from log where position = 41").await;
+    let log = Arc::new(SqliteLog::read_only(file.path()).await.expect("it opens"));
+    let mut subscription = Subscription::after(log, PARTITION, Position::new(38))
+        .await
+        .expect("it reaches that far");
+    assert_eq!(
+        subscription.next().await.expect("it is there").position,
+        Position::new(39)
+    );
+    match subscription.next().await {
+        Err(SubscriptionError::Read(ReadError::Damaged(damage))) => {
+            assert_eq!(damage.position, Some(Position::new(43)))
+        }
+        other => panic!("damage expected, got {other:?}"),
+    }
 }

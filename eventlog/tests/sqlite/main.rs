@@ -2,6 +2,7 @@
 
 mod damage;
 mod format;
+mod intruder;
 mod process;
 mod recovery;
 

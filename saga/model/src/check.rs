@@ -5,7 +5,7 @@ pub(crate) mod names;
 mod order;
 mod parts;
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::{fmt, panic::Location};
 
 use crate::{flow::Flow, graph::DefinitionVersion};
@@ -66,11 +66,15 @@ impl fmt::Display for Fault {
 /// The most nodes that a definition has.
 pub const MAX_NODES: usize = 1_000;
 
+/// How deep branches are nested at most.
+pub const MAX_DEPTH: usize = 32;
+
 /// Looks at a finished flow as a whole. What is wrong with a single place was noted there.
 pub(crate) fn check(flow: &Flow) -> Result<(), BadDefinition> {
     let mut faults = flow.faults.clone();
-    match flow.nodes.get(MAX_NODES) {
-        Some(beyond) => faults.push(too_many_nodes(flow, beyond.place)),
+    // What is too large is not looked at any closer: whatever walks a graph relies on its bounds.
+    match too_large(flow) {
+        Some(fault) => faults.push(fault),
         None => {
             names::check(flow, &mut faults);
             handles::check(flow, &mut faults);
@@ -90,12 +94,28 @@ pub(crate) fn check(flow: &Flow) -> Result<(), BadDefinition> {
     })
 }
 
-fn too_many_nodes(flow: &Flow, place: Place) -> Fault {
-    let count = flow.nodes.len();
-    Fault::new(
-        place,
-        format!("the definition has {count} nodes, and {MAX_NODES} is the most; split it in two"),
-    )
+fn too_large(flow: &Flow) -> Option<Fault> {
+    if let Some(beyond) = flow.nodes.get(MAX_NODES) {
+        let count = flow.nodes.len();
+        let what = format!(
+            "the definition has {count} nodes, and {MAX_NODES} is the most; split it in two"
+        );
+        return Some(Fault::new(beyond.place, what));
+    }
+    let mut depths = vec![0];
+    for (block, aside) in flow.graph.blocks.iter().zip(&flow.blocks).skip(1) {
+        // A block is built after the one it is in.
+        let outer = block.inside.map(|node| flow.graph.node(node).block);
+        let depth = outer.map_or(0, |outer| depths[outer.0 as usize]) + 1;
+        if depth > MAX_DEPTH {
+            let what = format!(
+                "branches are nested {depth} deep here, and {MAX_DEPTH} is the most; build the inner ones side by side"
+            );
+            return Some(Fault::new(aside.place, what));
+        }
+        depths.push(depth);
+    }
+    None
 }
 
 #[cfg(test)]
@@ -367,21 +387,25 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_may_be_as_deep_as_it_is_long() {
-        fn nested(saga: &mut Flow, depth: usize, n: crate::Out<u64>) -> crate::Out<u64> {
-            if depth == 0 {
-                return n;
+    fn branches_are_nested_thirty_two_deep_at_most() {
+        fn nested(saga: &mut Flow, depth: usize, n: crate::Out<u64>) {
+            if depth > 0 {
+                saga.when(&format!("when-{depth}"), just(true), |saga| {
+                    nested(saga, depth - 1, n);
+                    n
+                });
             }
-            saga.when(&format!("when{depth}"), just(true), |saga| {
-                nested(saga, depth - 1, n)
-            });
-            n
         }
-        let (mut saga, n) = SHOP.define(1);
-        let last = nested(&mut saga, (MAX_NODES - 2) / 2, n);
-        let definition = saga.returns(last).expect("it is sound");
-        assert!(definition.graph().outline().to_string().contains("when1:"));
-        assert!(definition.graph().mermaid().to_string().contains("when1"));
+        let with = |depth: usize| {
+            let (mut saga, n) = SHOP.define(1);
+            nested(&mut saga, depth, n);
+            saga.returns(n)
+        };
+        assert!(with(MAX_DEPTH).is_ok());
+        assert_eq!(
+            fault(with(MAX_DEPTH + 1)),
+            "branches are nested 33 deep here, and 32 is the most; build the inner ones side by side"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use sagalog::{
     clock::ManualClock,
     worker::{Attempt, Failure, Found, HostError, Worker, WorkerHost, command_queue},
@@ -22,7 +23,8 @@ use sagalog_model::{
     log::Time,
 };
 use sagalog_transport::{
-    Consumer, Delivery, InProcess, Kind, Message, MessageId, Queue, Transport,
+    ConsumeError, Consumer, ConsumerError, DeclareError, Delivery, InProcess, Kind, Message,
+    MessageId, Nack, PublishError, Queue, Tag, Transport,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::{sync::Notify, task::JoinHandle};
@@ -352,7 +354,8 @@ async fn the_same_answer_to_the_same_command_is_the_same_message() {
 #[tokio::test]
 async fn a_failure_is_answered_again_to_its_attempt_only() {
     for failure in [Failure::permanent("no"), Failure::transient("no")] {
-        let (count, handler) = counted(failure);
+        let count = Arc::<AtomicUsize>::default();
+        let handler = counts(count.clone(), failure);
         let mut shop = Shop::open(Worker::new().action(CHARGE, handler)).await;
         for attempt in [1, 1, 2] {
             shop.ask(Command {
@@ -368,7 +371,8 @@ async fn a_failure_is_answered_again_to_its_attempt_only() {
 
 #[tokio::test]
 async fn what_ended_unknown_is_run_again() {
-    let (count, handler) = counted(Failure::unknown("who knows"));
+    let count = Arc::<AtomicUsize>::default();
+    let handler = counts(count.clone(), Failure::unknown("who knows"));
     let mut shop = Shop::open(Worker::new().action(CHARGE, handler)).await;
     for _ in 0..2 {
         shop.ask(action("a")).await;
@@ -639,6 +643,29 @@ async fn a_call_that_outlasts_the_grace_is_cancelled_and_delivered_again() {
 }
 
 #[tokio::test]
+async fn a_lost_connection_is_made_again_and_what_runs_goes_on() {
+    let gates = Gates::default();
+    let transport = Arc::new(Flaky::default());
+    let mut shop = Shop::open_on(transport.clone(), gates.worker(), 100, |host| host).await;
+    shop.ask(action("a")).await;
+    gates.entered("a", 1).await;
+    transport.lose_consumers();
+    shop.ask(action("b")).await;
+    gates.entered("b", 1).await;
+    gates.open("a");
+    gates.open("b");
+    // The first command was delivered twice, ran once, and is answered twice.
+    let mut answered = Vec::new();
+    for _ in 0..3 {
+        answered.push(shop.reply().await.1.node.to_string());
+    }
+    answered.sort();
+    assert_eq!(answered, ["a", "a", "b"]);
+    assert_eq!(gates.log(), ["action a", "action b"]);
+    assert!(shop.left().await.is_empty(), "all were acknowledged");
+}
+
+#[tokio::test]
 async fn a_host_ends_with_its_transport() {
     let mut shop = Shop::open(worker()).await;
     shop.ask(action("a")).await;
@@ -671,6 +698,25 @@ fn missing_handlers_are_told_at_the_start() {
         "step `payments.charge` has more than one action handler",
     ]
     "#);
+}
+
+#[tokio::test]
+async fn workers_with_other_states_become_one() {
+    let calls = Calls::default();
+    let probes = Worker::with(7).probe(CHARGE, async |attempt: Attempt<i32>, _| {
+        Ok(Found::Succeeded(attempt.state.to_string()))
+    });
+    let refunds = Worker::with("nobody").action(REFUND_BY_HAND, async |_, _| Ok(()));
+    let charges = Worker::with(calls).action(CHARGE, charge);
+    let mut shop = Shop::open(probes.and(refunds).and(charges)).await;
+    shop.ask(probe("a")).await;
+    assert_eq!(shop.outcome().await, ok(r#""7""#));
+    shop.ask(action("a")).await;
+    assert_eq!(shop.outcome().await, ok(r#""paid 100""#));
+
+    let told: Vec<_> = worker().and(worker()).faults(&graph());
+    let told: Vec<_> = told.iter().map(|fault| fault.wrong).collect();
+    assert_eq!(told.len(), 4, "each handler is there twice: {told:?}");
 }
 
 #[test]
@@ -730,19 +776,14 @@ fn fails(failure: Failure) -> impl Fn(Attempt, u64) -> Ready<Result<String, Fail
 }
 
 /// Fails, and counts how often.
-fn counted(
+fn counts(
+    count: Arc<AtomicUsize>,
     failure: Failure,
-) -> (
-    Arc<AtomicUsize>,
-    impl Fn(Attempt, u64) -> Ready<Result<String, Failure>>,
-) {
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = count.clone();
-    let handler = move |_: Attempt, _| {
-        counter.fetch_add(1, Ordering::SeqCst);
+) -> impl Fn(Attempt, u64) -> Ready<Result<String, Failure>> {
+    move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
         ready(Err(failure.clone()))
-    };
-    (count, handler)
+    }
 }
 
 #[derive(Deserialize)]
@@ -840,6 +881,106 @@ impl Drop for Running {
     }
 }
 
+// A transport whose connections can be lost.
+
+#[derive(Default)]
+struct Flaky {
+    inner: InProcess,
+    lost: Arc<Lost>,
+}
+
+#[derive(Default)]
+struct Lost {
+    /// How often connections were lost.
+    times: AtomicUsize,
+    again: Notify,
+}
+
+impl Flaky {
+    fn lose_consumers(&self) {
+        self.lost.times.fetch_add(1, Ordering::SeqCst);
+        self.lost.again.notify_waiters();
+    }
+}
+
+#[async_trait]
+impl Transport for Flaky {
+    async fn declare(&self, queue: &Queue, capacity: usize) -> Result<(), DeclareError> {
+        self.inner.declare(queue, capacity).await
+    }
+
+    async fn publish(&self, messages: Vec<Message>) -> Result<(), PublishError> {
+        self.inner.publish(messages).await
+    }
+
+    async fn room(&self, queue: &Queue) {
+        self.inner.room(queue).await;
+    }
+
+    async fn consume(
+        &self,
+        queue: &Queue,
+        prefetch: usize,
+    ) -> Result<Box<dyn Consumer>, ConsumeError> {
+        let inner = self.inner.consume(queue, prefetch).await?;
+        if queue.as_str().starts_with("inbox") {
+            return Ok(inner);
+        }
+        Ok(Box::new(FlakyConsumer {
+            inner: Some(inner),
+            since: self.lost.times.load(Ordering::SeqCst),
+            lost: self.lost.clone(),
+        }))
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+struct FlakyConsumer {
+    inner: Option<Box<dyn Consumer>>,
+    since: usize,
+    lost: Arc<Lost>,
+}
+
+impl FlakyConsumer {
+    fn inner(&mut self) -> Result<&mut Box<dyn Consumer>, ConsumerError> {
+        if self.lost.times.load(Ordering::SeqCst) > self.since {
+            self.inner = None;
+        }
+        self.inner.as_mut().ok_or(ConsumerError::Lost)
+    }
+}
+
+#[async_trait]
+impl Consumer for FlakyConsumer {
+    async fn receive(&mut self, into: &mut Vec<Delivery>, max: usize) -> Result<(), ConsumerError> {
+        let lost = self.lost.clone();
+        let lost = lost.again.notified();
+        let received = tokio::select! {
+            received = self.inner()?.receive(into, max) => Some(received),
+            () = lost => None,
+        };
+        match received {
+            Some(received) => received,
+            None => self.inner().map(|_| ()),
+        }
+    }
+
+    async fn is_empty(&mut self) -> Result<bool, ConsumerError> {
+        self.inner()?.is_empty().await
+    }
+
+    async fn ack(&mut self, tags: &[Tag]) -> Result<(), ConsumerError> {
+        self.inner()?.ack(tags).await
+    }
+
+    async fn nack(&mut self, tag: Tag, reason: &str, then: Nack) -> Result<(), ConsumerError> {
+        self.inner()?.nack(tag, reason, then).await
+    }
+}
+
 // The other side: a runtime with one partition and a clock that stands still.
 
 const START: Time = Time::from_micros(1_000_000);
@@ -870,7 +1011,15 @@ impl Shop {
         capacity: usize,
         configure: impl FnOnce(WorkerHost) -> WorkerHost,
     ) -> Self {
-        let transport: Arc<dyn Transport> = Arc::new(InProcess::new());
+        Self::open_on(Arc::new(InProcess::new()), worker, capacity, configure).await
+    }
+
+    async fn open_on<S: Clone + Send + Sync + 'static>(
+        transport: Arc<dyn Transport>,
+        worker: Worker<S>,
+        capacity: usize,
+        configure: impl FnOnce(WorkerHost) -> WorkerHost,
+    ) -> Self {
         let clock = ManualClock::at(START);
         let host = WorkerHost::new(worker, transport.clone(), Arc::new(clock.clone()));
         let host = configure(host.expect("good handlers"));

@@ -3,7 +3,8 @@
 use alloc::collections::{BTreeMap, VecDeque};
 
 use sagalog_model::{
-    AttemptNumber, Command, Direction, NodeIndex, SagaEvent, SagaId, log::Position,
+    AttemptNumber, Command, Direction, NodeIndex, SagaEvent, SagaId,
+    log::{Position, Time},
 };
 use sagalog_projections::SagaState;
 
@@ -54,8 +55,9 @@ impl Asks {
         }
     }
 
-    /// Queues what a folded state says is asked and unanswered.
-    pub(super) fn again(&mut self, live: &Live, gate: Position) {
+    /// Queues what a folded state says is asked and unanswered. What is overdue already is left to
+    /// its timer, which renews it or gives it up.
+    pub(super) fn again(&mut self, live: &Live, gate: Position, now: Time) {
         for (node, spec, step) in live.state.steps() {
             for direction in [
                 Direction::Action,
@@ -65,6 +67,7 @@ impl Asks {
             ] {
                 let forward = matches!(direction, Direction::Action | Direction::Probe);
                 if let Some(open) = step.attempts(direction).open
+                    && open.deadline > now
                     && (!forward || live.state.awaits_action(spec))
                 {
                     let saga = live.state.id().clone();

@@ -142,7 +142,7 @@ impl<E: Evaluate> Partition<E> {
             taken.heads.definitions,
             taken.now,
         );
-        partition.take_lives(lives);
+        partition.take_lives(lives, taken.now);
         Ok(partition)
     }
 
@@ -172,12 +172,12 @@ impl<E: Evaluate> Partition<E> {
     }
 
     /// Effects are derived from state: what is asked and unanswered is asked again, oldest first.
-    fn take_lives(&mut self, mut lives: Vec<Live>) {
+    fn take_lives(&mut self, mut lives: Vec<Live>, now: Time) {
         lives.sort_by_key(oldest_first);
         let gate = self.appending.tail();
         for mut live in lives {
             let saga = live.state.id().clone();
-            self.asks.again(&live, gate);
+            self.asks.again(&live, gate, now);
             self.timing.rearm(&saga, &mut live);
             self.sagas.insert(saga, live);
         }

@@ -201,7 +201,7 @@ impl Lane {
         let Some(handler) = step.handlers.of(command.direction) else {
             return self.send(&job, no_handler(command));
         };
-        if step.running >= step.handlers.limit {
+        if step.running >= step.handlers.limit() {
             return step.waiting.push_back(job);
         }
         match begin(handler, command) {
@@ -225,7 +225,7 @@ impl Lane {
 
     fn next_within_limit(&mut self, step: &str) -> Option<Job> {
         let step = self.steps.get_mut(step)?;
-        if step.running < step.handlers.limit {
+        if step.running < step.handlers.limit() {
             step.waiting.pop_front()
         } else {
             None

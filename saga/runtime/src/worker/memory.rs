@@ -76,14 +76,10 @@ impl Memory {
 
     /// Remembers what a command came to.
     pub(super) fn note(&mut self, command: &Command, outcome: &Outcome) {
-        if command.direction == Direction::Probe {
+        let settled = matches!(outcome, Outcome::Succeeded(_) | Outcome::Failed { .. });
+        if !settled || command.direction == Direction::Probe {
             return;
         }
-        let bytes = match outcome {
-            Outcome::Succeeded(payload) => payload.as_str().len(),
-            Outcome::Failed { reason, .. } => reason.len(),
-            Outcome::Unknown { .. } | Outcome::NotDone => return,
-        };
         let key = &command.action_key;
         if !self.records.contains_key(key) {
             self.oldest_first.push_back(key.clone());
@@ -94,7 +90,6 @@ impl Memory {
         record.note(command, outcome);
         // A failure may have given way, so the record may have become smaller.
         self.bytes = (self.bytes + record.bytes()).saturating_sub(before);
-        debug_assert!(record.bytes() <= before + bytes, "only this was added");
         self.forget_oldest();
     }
 
@@ -153,5 +148,78 @@ impl Record {
         let successes: usize = successes.map(|payload| payload.as_str().len()).sum();
         let failures: usize = self.failures.iter().map(|it| it.reason.len()).sum();
         successes + failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sagalog_model::{SagaId, log::Time};
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_key_is_forgotten_at_the_bound_of_keys() {
+        let mut memory = Memory::new(2, usize::MAX);
+        for node in ["a", "b", "a", "c"] {
+            memory.note(&action(node), &succeeded(1));
+        }
+        assert_eq!(memory.answer(&action("a")), None);
+        assert_eq!(memory.answer(&action("b")), Some(succeeded(1)));
+        assert_eq!(memory.answer(&action("c")), Some(succeeded(1)));
+    }
+
+    #[test]
+    fn the_oldest_keys_are_forgotten_at_the_bound_of_bytes() {
+        let key = action("a").action_key.as_str().len();
+        let mut memory = Memory::new(usize::MAX, 2 * (key + 100));
+        for node in ["a", "b"] {
+            memory.note(&action(node), &succeeded(100));
+        }
+        assert_eq!(memory.answer(&action("a")), Some(succeeded(100)));
+        memory.note(&action("c"), &succeeded(101));
+        assert_eq!(memory.answer(&action("a")), None);
+        assert_eq!(memory.answer(&action("b")), None);
+        assert_eq!(memory.answer(&action("c")), Some(succeeded(101)));
+        assert_eq!(memory.bytes, key + 101);
+    }
+
+    #[test]
+    fn the_oldest_failures_of_a_key_give_way() {
+        let mut memory = Memory::new(1, usize::MAX);
+        let attempt = |number| Command {
+            attempt: AttemptNumber(number),
+            ..action("a")
+        };
+        let failed = Outcome::Failed {
+            class: FailureClass::Transient,
+            reason: "busy".into(),
+        };
+        for number in 1..=5 {
+            memory.note(&attempt(number), &failed);
+        }
+        assert_eq!(memory.answer(&attempt(1)), None);
+        assert_eq!(memory.answer(&attempt(2)), Some(failed));
+        assert_eq!(memory.bytes, "default/order-1/a/action".len() + 4 * 4);
+    }
+
+    fn succeeded(bytes: usize) -> Outcome {
+        Outcome::Succeeded(Payload::from_json_text("1".repeat(bytes)))
+    }
+
+    fn action(node: &str) -> Command {
+        let saga = SagaId::new("order-1").expect("a good id");
+        let key = IdempotencyKey::of(&saga, node, Direction::Action);
+        Command {
+            saga,
+            node: node.into(),
+            step: "payments.charge".into(),
+            direction: Direction::Action,
+            attempt: AttemptNumber(1),
+            deadline: Time::default(),
+            action_key: key.clone(),
+            key,
+            input: Payload::null(),
+            output: None,
+        }
     }
 }

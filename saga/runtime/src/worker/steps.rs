@@ -28,7 +28,7 @@ pub(super) struct StepHandlers {
     pub(super) action: Option<Handler>,
     pub(super) compensation: Option<Handler>,
     pub(super) probe: Option<Handler>,
-    pub(super) limit: usize,
+    limit: Option<NonZeroUsize>,
 }
 
 /// How many calls of one step run at a time, unless [`Worker::limit`] says otherwise.
@@ -115,7 +115,25 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
     /// otherwise. Commands beyond it wait for their turn, until their deadline.
     #[must_use]
     pub fn limit<I: Json, O: Json>(mut self, step: Step<I, O>, calls: NonZeroUsize) -> Self {
-        self.handlers(step).limit = calls.get();
+        self.handlers(step).limit = Some(calls);
+        self
+    }
+
+    /// This worker with the steps of another one, which may have another state. One process serves
+    /// one participant with one worker: two would take each other's commands.
+    #[must_use]
+    pub fn and<T>(mut self, other: Worker<T>) -> Self {
+        self.faults.extend(other.faults);
+        for (name, handlers) in other.steps {
+            let types = handlers.types;
+            let ours = self
+                .steps
+                .entry(name.clone())
+                .or_insert_with(|| StepHandlers::new(types));
+            let wrong = ours.take_over(handlers);
+            let faults = wrong.map(|wrong| HandlerFault::new(None, name.clone(), wrong));
+            self.faults.extend(faults);
+        }
         self
     }
 
@@ -157,8 +175,34 @@ impl StepHandlers {
             action: None,
             compensation: None,
             probe: None,
-            limit: DEFAULT_LIMIT,
+            limit: None,
         }
+    }
+
+    /// How many calls run at a time.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.map_or(DEFAULT_LIMIT, NonZeroUsize::get)
+    }
+
+    /// Takes over what another worker has for the step, and says what is wrong with that.
+    fn take_over(&mut self, other: Self) -> impl Iterator<Item = WhatIsWrong> + use<> {
+        let types = (self.types != other.types).then_some(WhatIsWrong::OtherTypes);
+        let mut twice = Vec::new();
+        let mut replace = |ours: &mut Option<Handler>, theirs: Option<Handler>, direction| {
+            if ours.is_some() && theirs.is_some() {
+                twice.push(WhatIsWrong::Twice(direction));
+            }
+            *ours = theirs.or_else(|| ours.take());
+        };
+        replace(&mut self.action, other.action, Direction::Action);
+        replace(
+            &mut self.compensation,
+            other.compensation,
+            Direction::Compensation,
+        );
+        replace(&mut self.probe, other.probe, Direction::Probe);
+        self.limit = other.limit.or(self.limit);
+        types.into_iter().chain(twice)
     }
 
     /// The handler of a direction. An alternative is an action of the step that it is.

@@ -1,6 +1,6 @@
 //! A handler says what became of it.
 
-use sagalog::worker::{Attempt, Failure, Worker};
+use sagalog::worker::{Attempt, Worker};
 use sagalog_model::Step;
 
 const RESERVE: Step<u32, String> = Step::new("inventory.reserve").compensatable();

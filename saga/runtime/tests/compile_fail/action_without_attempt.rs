@@ -1,6 +1,6 @@
 //! A handler is told what it serves.
 
-use sagalog::worker::{Attempt, Failure, Worker};
+use sagalog::worker::{Failure, Worker};
 use sagalog_model::Step;
 
 const RESERVE: Step<u32, String> = Step::new("inventory.reserve").compensatable();

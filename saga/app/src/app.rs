@@ -1,0 +1,118 @@
+//! A binary's sagas and workers, and the commands around them.
+
+use std::{
+    error::Error,
+    ffi::OsString,
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+};
+
+use clap::Parser;
+use sagalog::{AnyDefinition, Runtime, RuntimeBuilder, Worker};
+use sagalog_eventlog::EventLog;
+
+use crate::{
+    args::Cli,
+    error::{CliError, Exit},
+    output::Output,
+};
+
+/// What a binary knows: definitions, and the workers that do their steps.
+#[derive(Default)]
+pub struct App {
+    definitions: Vec<AnyDefinition>,
+    workers: Vec<Hosting>,
+}
+
+/// Adds a worker to a runtime whose log lives in a folder.
+type Hosting = Box<dyn Fn(&Path, RuntimeBuilder) -> Result<RuntimeBuilder, CliError> + Send + Sync>;
+
+impl App {
+    /// Without sagas: it inspects logs, and reaches whoever drives them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a definition. Several versions of one saga may run side by side.
+    #[must_use]
+    pub fn saga(mut self, definition: impl Into<AnyDefinition>) -> Self {
+        self.definitions.push(definition.into());
+        self
+    }
+
+    /// Adds a worker. It is hosted by the one runtime that the process starts.
+    #[must_use]
+    pub fn worker<S: Clone + Send + Sync + 'static>(mut self, worker: Worker<S>) -> Self {
+        let worker = Mutex::new(Some(worker));
+        self.workers.push(Box::new(move |_, runtime| {
+            let worker = worker.lock().expect("nothing panics under this lock").take();
+            Ok(runtime.worker(worker.expect("a process starts one runtime of its app")))
+        }));
+        self
+    }
+
+    /// Adds a worker whose state lives beside the log: `make` gets the log's folder.
+    #[must_use]
+    pub fn worker_in<S, E>(mut self, make: impl Fn(&Path) -> Result<Worker<S>, E> + Send + Sync + 'static) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.workers.push(Box::new(move |home, runtime| {
+            let worker = make(home).map_err(|error| {
+                let why = crate::error::chain(&*error.into());
+                CliError::new("no_worker", Exit::Failed, format!("the worker of {} does not start: {why}", home.display()))
+            })?;
+            Ok(runtime.worker(worker))
+        }));
+        self
+    }
+
+    /// The definitions.
+    pub fn definitions(&self) -> &[AnyDefinition] {
+        &self.definitions
+    }
+
+    /// A runtime of these sagas and workers on a log that lives in `home`; not started yet.
+    ///
+    /// # Errors
+    /// If a worker cannot be made.
+    pub fn runtime(&self, log: Arc<dyn EventLog>, home: &Path) -> Result<RuntimeBuilder, CliError> {
+        let mut runtime = Runtime::on(log);
+        for definition in &self.definitions {
+            runtime = runtime.definition(definition.clone());
+        }
+        self.workers.iter().try_fold(runtime, |runtime, host| host(home, runtime))
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main(app: App) -> ExitCode {
+    main_with(&app, std::env::args_os())
+}
+
+fn main_with(app: &App, line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(line) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for and go to stdout; the rest is a usage error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let output = Output::to_stdout(cli.format());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(CliError::from).and_then(|runtime| runtime.block_on(cli.run(app, output)));
+    ended.unwrap_or_else(|error| {
+        if error.is_closed_pipe() {
+            return Exit::Done.into();
+        }
+        if output.is_json() {
+            output.say(error.to_json());
+        } else {
+            output.say(format_args!("error: {error}"));
+        }
+        error.exit().into()
+    })
+}

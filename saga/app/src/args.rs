@@ -1,0 +1,74 @@
+//! The tree of commands.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    App, bench, demo,
+    error::CliError,
+    graph, history,
+    output::{Format, Output},
+    saga, serve,
+};
+
+/// Runs sagas on an event log, and shows what it holds.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXITS)]
+pub(crate) struct Cli {
+    /// The form of the answer: text for people, or JSON with stable fields
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
+    /// The same as `-o json`
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sagas: list, look at, mend
+    #[command(subcommand)]
+    Saga(saga::Command),
+    /// The log itself: read, verify
+    #[command(subcommand)]
+    Log(history::Command),
+    /// A definition as text or as a flowchart
+    Graph(graph::Args),
+    /// Takes the log and drives its sagas until told to stop
+    Serve(serve::Args),
+    /// Shows what this program is about, with a saga that goes wrong
+    Demo(demo::Args),
+    /// Measures how many sagas a second this machine runs
+    Bench(bench::Args),
+}
+
+impl Cli {
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+
+    pub(crate) async fn run(self, app: &App, output: Output) -> Result<ExitCode, CliError> {
+        match self.command {
+            Command::Saga(command) => command.run(app, output).await,
+            Command::Log(command) => command.run(output).await,
+            Command::Graph(args) => graph::run(args, app, output).await,
+            Command::Serve(args) => serve::run(args, app, output).await,
+            Command::Demo(args) => demo::run(args, app, output).await,
+            Command::Bench(args) => bench::run(args, app, output).await,
+        }
+    }
+}
+
+const EXITS: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 5 conflict, 6 timeout, 7 the saga went back";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

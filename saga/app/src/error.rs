@@ -1,0 +1,242 @@
+//! What went wrong, said so that its reader knows what to do next.
+
+use std::{error::Error, fmt, io, process::ExitCode};
+
+use sagalog::{
+    CallError, Refusal, StartError, StopError, history::HistoryError, runtime::DriveError,
+};
+use sagalog_eventlog::{AcquireError, OpenError, ReadError, SubscriptionError, VerifyError};
+use serde::Serialize;
+
+/// What an exit code means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// It failed.
+    Failed = 1,
+    /// The command line is not one of ours.
+    Usage = 2,
+    /// There is no such log, saga, node or definition.
+    NotFound = 3,
+    /// Somebody else has the log, or it is refused in this state.
+    Conflict = 5,
+    /// It took too long.
+    Timeout = 6,
+    /// The saga that was waited for went back.
+    Compensated = 7,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command was not done: what, where, why and how to fix it.
+#[derive(Debug)]
+pub struct CliError {
+    code: &'static str,
+    exit: Exit,
+    message: String,
+    fix: Option<String>,
+}
+
+impl CliError {
+    /// An error with a stable code for programs, an exit code, and a message without full stop.
+    pub fn new(code: &'static str, exit: Exit, message: impl Into<String>) -> Self {
+        Self { code, exit, message: message.into(), fix: None }
+    }
+
+    /// Something failed, for this reason.
+    pub fn failed(error: &dyn Error) -> Self {
+        Self::new("failed", Exit::Failed, chain(error))
+    }
+
+    /// Says how to fix it.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// Its stable code.
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What the process ends with.
+    pub const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Whether whoever read stdout has gone, which is no error of ours.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        self.code == CLOSED_PIPE
+    }
+
+    /// As JSON, for stderr.
+    pub(crate) fn to_json(&self) -> String {
+        let said = Said { code: self.code, message: &self.message, fix: self.fix.as_deref(), exit: self.exit as u8 };
+        serde_json::to_string(&Object { error: said }).expect("an error is plain data")
+    }
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    error: Said<'a>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a str>,
+    exit: u8,
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.fix {
+            Some(fix) => write!(f, "\n  {fix}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for CliError {}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        let code = if error.kind() == io::ErrorKind::BrokenPipe { CLOSED_PIPE } else { "io" };
+        Self::new(code, Exit::Failed, error.to_string())
+    }
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        let (code, exit) = match &error {
+            OpenError::Missing { .. } => ("no_such_log", Exit::NotFound),
+            OpenError::NotALog { .. } => ("not_a_log", Exit::Failed),
+            OpenError::Newer { .. } => ("newer_format", Exit::Failed),
+            OpenError::Damaged(_) => ("damaged", Exit::Failed),
+            _ => ("log_unavailable", Exit::Failed),
+        };
+        Self::new(code, exit, chain(&error))
+    }
+}
+
+impl From<ReadError> for CliError {
+    fn from(error: ReadError) -> Self {
+        let code = if matches!(error, ReadError::Damaged(_)) { "damaged" } else { "log_unavailable" };
+        Self::new(code, Exit::Failed, chain(&error))
+    }
+}
+
+impl From<SubscriptionError> for CliError {
+    fn from(error: SubscriptionError) -> Self {
+        match error {
+            SubscriptionError::Read(error) => error.into(),
+            error => Self::new("log_unavailable", Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Read(error) => error.into(),
+            error => Self::new("damaged", Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+impl From<HistoryError> for CliError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Read(error) => error.into(),
+            error => Self::new("unreadable_history", Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+impl From<CallError> for CliError {
+    fn from(error: CallError) -> Self {
+        Self::refused(&sagalog::control::Refused::of(&error))
+    }
+}
+
+impl CliError {
+    /// An owner's answer, which means the same over the socket and in this process.
+    pub(crate) fn refused(refused: &sagalog::control::Refused) -> Self {
+        let code = refused.code();
+        let exit = match code {
+            "no_such_saga" | "no_such_node" | "unknown_signal" | "no_such_definition" => Exit::NotFound,
+            "bad_id" | "bad_request" | "payload_too_large" => Exit::Usage,
+            "stopped" | "bad_history" | "failed" => Exit::Failed,
+            _ => Exit::Conflict,
+        };
+        Self::new(code, exit, refused.message.clone())
+    }
+}
+
+impl From<Refusal> for CliError {
+    fn from(error: Refusal) -> Self {
+        CallError::from(error).into()
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Drive(error) => error.into(),
+            StartError::Handlers(_) => Self::new("missing_handlers", Exit::Failed, chain(&error)),
+            StartError::DefinitionChanged(_) => definition_changed(&error),
+            error => Self::new("not_started", Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+impl From<DriveError> for CliError {
+    fn from(error: DriveError) -> Self {
+        match &error {
+            DriveError::Acquire(AcquireError::Held { .. }) => Self::new("log_in_use", Exit::Conflict, chain(&error))
+                .fix("stop that program, or let it do what you want; reading the log works while it runs"),
+            DriveError::CannotTakeOver(_) => Self::new("cannot_take_over", Exit::Conflict, chain(&error)),
+            DriveError::DefinitionChanged(_) => definition_changed(&error),
+            _ => Self::new("not_driven", Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+impl From<StopError> for CliError {
+    fn from(error: StopError) -> Self {
+        match error {
+            StopError::Drive(error) => error.into(),
+            error => Self::new("not_stopped_in_peace", Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+fn definition_changed(error: &dyn Error) -> CliError {
+    CliError::new("definition_changed", Exit::Conflict, chain(error))
+}
+
+/// An error with its causes, in one line; a cause that its error has said already is left out.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+const CLOSED_PIPE: &str = "closed_pipe";

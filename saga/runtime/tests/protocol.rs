@@ -1,0 +1,55 @@
+//! What `docs/protocol.md` shows is what is sent.
+
+use std::collections::BTreeSet;
+
+use sagalog_model::{Command, FailureClass, IdempotencyKey, Outcome, Reply};
+use serde::{Serialize, de::DeserializeOwned};
+
+const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
+
+#[test]
+fn every_command_of_the_document_is_one() {
+    let commands: Vec<Command> = samples(|sample| !sample.contains("\"outcome\""));
+    for command in &commands {
+        let key = |direction| IdempotencyKey::of(&command.saga, &command.node, direction);
+        assert_eq!(command.key, key(command.direction));
+        assert_eq!(command.action_key, key(sagalog_model::Direction::Action));
+    }
+    let directions: BTreeSet<_> = commands.iter().map(|it| it.direction.as_str()).collect();
+    let all = ["action", "probe", "compensation", "alternative"];
+    assert_eq!(directions, BTreeSet::from(all));
+    assert!(commands.iter().any(|it| it.output.is_some()));
+}
+
+#[test]
+fn every_reply_of_the_document_is_one() {
+    let replies: Vec<Reply> = samples(|sample| sample.contains("\"outcome\""));
+    let outcomes: BTreeSet<_> = replies
+        .iter()
+        .map(|reply| match &reply.outcome {
+            Outcome::Succeeded(_) => "succeeded",
+            Outcome::Failed { class, .. } => match class {
+                FailureClass::Transient => "transient",
+                FailureClass::Permanent => "permanent",
+            },
+            Outcome::Unknown { .. } => "unknown",
+            Outcome::NotDone => "not done",
+        })
+        .collect();
+    let all = ["succeeded", "transient", "permanent", "unknown", "not done"];
+    assert_eq!(outcomes, BTreeSet::from(all));
+}
+
+/// The JSON blocks of the document, each of which must say the same when it is written again.
+fn samples<T: Serialize + DeserializeOwned>(wanted: impl Fn(&str) -> bool) -> Vec<T> {
+    let blocks = PROTOCOL.split("```json\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().expect("split gives at least one"));
+    let samples = blocks.filter(|block| wanted(block)).map(|block| {
+        let sample: T = serde_json::from_str(block).expect(block);
+        let again: serde_json::Value = serde_json::to_value(&sample).expect("plain data");
+        let shown: serde_json::Value = serde_json::from_str(block).expect("it was read before");
+        assert_eq!(again, shown);
+        sample
+    });
+    samples.collect()
+}
