@@ -18,10 +18,8 @@ pub struct Owner {
 impl Owner {
     /// The process that runs this code.
     pub fn this_process(program: impl Into<String>, now: Time) -> Self {
-        // One line each, so that the text below can be read back.
-        let program = program.into().replace(['\n', '\r'], " ");
         Self {
-            program,
+            program: program.into(),
             pid: process::id(),
             since: now,
         }
@@ -29,11 +27,12 @@ impl Owner {
 
     /// As it is written beside the log.
     pub(crate) fn to_text(&self) -> String {
+        // A line each, so that it can be read back.
+        let program = self.program.replace(['\n', '\r'], " ");
         format!(
-            "pid {}\nsince {}\nprogram {}\n",
+            "pid {}\nsince {}\nprogram {program}\n",
             self.pid,
-            self.since.as_micros(),
-            self.program
+            self.since.as_micros()
         )
     }
 

@@ -12,7 +12,7 @@ use crate::message::Message;
 /// with [`Delivery::redelivered`] set.
 #[async_trait]
 pub trait Consumer: Send + 'static {
-    /// Waits for a message and then adds all that are there to `into`, at most `max`.
+    /// Waits for a message and then adds what is there to `into`, at most `max` (at least one).
     ///
     /// With as many deliveries unacknowledged as the prefetch allows it waits: cancel it,
     /// acknowledge, call it again. Cancelled, it has received nothing.

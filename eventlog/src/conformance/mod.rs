@@ -2,7 +2,7 @@
 //!
 //! A backend's test hands in a [`Subject`] and runs them all, one line each:
 //!
-//! ```ignore
+//! ```text
 //! #[tokio::test]
 //! async fn positions_and_versions_have_no_gaps() {
 //!     conformance::positions_and_versions_have_no_gaps(&MySubject::new()).await;

@@ -135,32 +135,36 @@ pub async fn many_streams_are_read_in_pages(subject: &dyn Subject) {
     for index in 0..20 {
         streams.push(author.stream(&format!("stream-{index}")).await);
     }
-    for stream in streams.iter().rev().cycle().take(70) {
-        let batch = author.more(*stream, 2);
+    for (index, stream) in streams.iter().rev().cycle().take(70).enumerate() {
+        let batch = author.more(*stream, 1 + index % 3);
         author.store(vec![batch]).await;
     }
     let mut wanted: Vec<_> = streams.iter().copied().step_by(2).rev().collect();
     wanted.push(StreamKey::new(9_999));
     wanted.push(wanted[0]);
-    let (mut rows, mut after) = (Vec::new(), None);
-    loop {
-        let page = author
-            .log
-            .read_streams(PARTITION, &wanted, after, 6)
-            .await
-            .expect("readable");
-        let Some(last) = page.last() else { break };
-        assert!(page.len() <= 6);
-        after = Some((last.stream, last.last_version()));
-        rows.extend(page);
-    }
     let mut expected: Vec<Row> = all(&author)
         .await
         .into_iter()
         .filter(|row| wanted.contains(&row.stream))
         .collect();
     expected.sort_by_key(|row| (row.stream, row.version));
-    assert_eq!(rows, expected);
+    for limit in [1, 6] {
+        let (mut rows, mut after) = (Vec::new(), None);
+        loop {
+            let page = author
+                .log
+                .read_streams(PARTITION, &wanted, after, limit)
+                .await
+                .expect("readable");
+            let (Some(first), Some(last)) = (page.first(), page.last()) else {
+                break;
+            };
+            assert!(page.len() <= limit && Some((first.stream, first.version)) > after);
+            after = Some((last.stream, last.last_version()));
+            rows.extend(page);
+        }
+        assert_eq!(rows, expected);
+    }
 }
 
 /// The listing pages through all streams.

@@ -355,9 +355,10 @@ impl fmt::Debug for SqliteLog {
 #[error("the task that writes it has ended")]
 struct WriterEnded;
 
-/// `log.db` is locked through `log.db.lock`.
+/// `log.db` is locked through `log.db.lock`, whatever path or link it was opened by.
 fn lock_file(file: &Path) -> PathBuf {
-    let mut path = file.as_os_str().to_owned();
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let mut path = file.into_os_string();
     path.push(".lock");
     path.into()
 }

@@ -53,8 +53,9 @@ impl Reader {
             .max_connections(CONNECTIONS)
             .max_lifetime(None)
             .idle_timeout(None);
+        // So many rows wait unread, however large they are.
         Ok(Self {
-            pool: pool.connect_with(options.row_buffer_size(1_024)).await?,
+            pool: pool.connect_with(options.row_buffer_size(64)).await?,
             log,
         })
     }

@@ -8,7 +8,7 @@ use sagalog_eventlog::{
     conformance::{Author, PARTITION},
     verify,
 };
-use sagalog_model::log::Position;
+use sagalog_model::log::{Position, StreamKey, Version};
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::File;
@@ -59,6 +59,42 @@ async fn a_changed_event_is_named_by_its_position() {
         let error = verified(&file).await;
         let found = matches!(&error, VerifyError::Bad { position, fault: Fault::Chain { .. }, .. } if *position == Position::new(41));
         assert!(found, "{change_one}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_row_is_said() {
+    let (stream, given, last) = (StreamKey::new(41), Version::new(7), Version::new(0));
+    for (change_one, expected) in [
+        (
+            "version = 7",
+            Fault::Version {
+                stream,
+                given,
+                last,
+            },
+        ),
+        ("at = 0", Fault::Time),
+        ("name = null", Fault::Identity),
+    ] {
+        let file = log().await;
+        change(
+            &file,
+            &format!("update log set {change_one} where position = 41"),
+        )
+        .await;
+        match verified(&file).await {
+            VerifyError::Bad {
+                position, fault, ..
+            } => {
+                assert_eq!(
+                    (position, fault),
+                    (Position::new(41), expected),
+                    "{change_one}"
+                );
+            }
+            other => panic!("{change_one}: {other:?}"),
+        }
     }
 }
 

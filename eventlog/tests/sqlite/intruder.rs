@@ -1,7 +1,7 @@
 //! Programs that write past the lock, as over a network file system that does not lock.
 
 use sagalog_eventlog::{
-    AppendError, Conflict,
+    AcquireError, AppendError, Conflict, EventLog, SqliteLog,
     conformance::{Author, PARTITION},
     verify,
 };
@@ -14,6 +14,20 @@ async fn intrude(file: &File, sql: &'static str) {
         .execute(&mut file.raw().await)
         .await
         .expect("a statement");
+}
+
+#[tokio::test]
+async fn another_path_to_the_file_is_the_same_lock() {
+    let file = File::new();
+    let author = Author::of(&file).await;
+    let link = file.path().with_file_name("link.db");
+    std::os::unix::fs::symlink(file.path(), &link).expect("room");
+    let other = SqliteLog::open(link).await.expect("a log");
+    assert!(matches!(
+        other.acquire(PARTITION, Author::owner()).await,
+        Err(AcquireError::Held { .. })
+    ));
+    assert_eq!(author.ownership.tail, Position::new(0));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::{
 
 /// Runs sagas on an event log, and shows what it holds.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = EXITS)]
+#[command(version, after_help = EXITS)]
 pub(crate) struct Cli {
     /// The form of the answer: text for people, or JSON with stable fields
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t)]

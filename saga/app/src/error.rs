@@ -1,6 +1,6 @@
 //! What went wrong, said so that its reader knows what to do next.
 
-use std::{error::Error, fmt, io, process::ExitCode};
+use std::{borrow::Cow, error::Error, fmt, io, process::ExitCode};
 
 use sagalog::{
     CallError, Refusal, StartError, StopError, history::HistoryError, runtime::DriveError,
@@ -36,7 +36,7 @@ impl From<Exit> for ExitCode {
 /// Why a command was not done: what, where, why and how to fix it.
 #[derive(Debug)]
 pub struct CliError {
-    code: &'static str,
+    code: Cow<'static, str>,
     exit: Exit,
     message: String,
     fix: Option<String>,
@@ -44,8 +44,8 @@ pub struct CliError {
 
 impl CliError {
     /// An error with a stable code for programs, an exit code, and a message without full stop.
-    pub fn new(code: &'static str, exit: Exit, message: impl Into<String>) -> Self {
-        Self { code, exit, message: message.into(), fix: None }
+    pub fn new(code: impl Into<Cow<'static, str>>, exit: Exit, message: impl Into<String>) -> Self {
+        Self { code: code.into(), exit, message: message.into(), fix: None }
     }
 
     /// Something failed, for this reason.
@@ -61,8 +61,8 @@ impl CliError {
     }
 
     /// Its stable code.
-    pub const fn code(&self) -> &'static str {
-        self.code
+    pub fn code(&self) -> &str {
+        &self.code
     }
 
     /// What the process ends with.
@@ -77,7 +77,7 @@ impl CliError {
 
     /// As JSON, for stderr.
     pub(crate) fn to_json(&self) -> String {
-        let said = Said { code: self.code, message: &self.message, fix: self.fix.as_deref(), exit: self.exit as u8 };
+        let said = Said { code: &self.code, message: &self.message, fix: self.fix.as_deref(), exit: self.exit as u8 };
         serde_json::to_string(&Object { error: said }).expect("an error is plain data")
     }
 }
@@ -89,7 +89,7 @@ struct Object<'a> {
 
 #[derive(Serialize)]
 struct Said<'a> {
-    code: &'static str,
+    code: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'a str>,
@@ -178,7 +178,7 @@ impl CliError {
             "stopped" | "bad_history" | "failed" => Exit::Failed,
             _ => Exit::Conflict,
         };
-        Self::new(code, exit, refused.message.clone())
+        Self::new(code.to_owned(), exit, refused.message.clone())
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use sagalog_engine::{
-    Query, Refusal, Request,
-    input::Wish,
-};
+use sagalog_engine::{Query, Refusal, Request, input::Wish};
 use sagalog_model::{Json, Payload, Saga, SagaId, Signal, event::NodeId, log::BadName};
 use sagalog_projections::{SagaState, Status, Why, why::why};
 use tokio::sync::{mpsc, oneshot};
@@ -89,13 +86,19 @@ pub enum CallError {
 
 impl Client {
     pub(crate) fn new(calls: mpsc::Sender<Call>) -> Self {
-        Self { calls, who: "client".into() }
+        Self {
+            calls,
+            who: "client".into(),
+        }
     }
 
     /// The same client, whose requests are recorded as this person's.
     #[must_use]
     pub fn acting_as(&self, who: impl Into<Arc<str>>) -> Self {
-        Self { calls: self.calls.clone(), who: who.into() }
+        Self {
+            calls: self.calls.clone(),
+            who: who.into(),
+        }
     }
 
     /// Starts a saga under an id of the caller's, and returns when that is durable. The same start
@@ -104,7 +107,12 @@ impl Client {
     /// # Errors
     /// [`Refusal::OtherContent`] if the id is taken by another start, [`Refusal::Busy`] at the limit
     /// of sagas under way, and the other kinds of [`CallError`].
-    pub async fn start<I: Json, O: Json>(&self, saga: Saga<I, O>, id: &str, input: &I) -> Result<(), CallError> {
+    pub async fn start<I: Json, O: Json>(
+        &self,
+        saga: Saga<I, O>,
+        id: &str,
+        input: &I,
+    ) -> Result<(), CallError> {
         let input = Payload::of(input).map_err(|why| unwritable("input", &why))?;
         self.start_payload(saga.name(), id, input).await
     }
@@ -113,8 +121,16 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::start`].
-    pub async fn start_payload(&self, saga: &str, id: &str, input: Payload) -> Result<(), CallError> {
-        let query = Query::Start { definition: saga.into(), input };
+    pub async fn start_payload(
+        &self,
+        saga: &str,
+        id: &str,
+        input: Payload,
+    ) -> Result<(), CallError> {
+        let query = Query::Start {
+            definition: saga.into(),
+            input,
+        };
         self.call(id, query).await.map(drop)
     }
 
@@ -136,7 +152,11 @@ impl Client {
     ///
     /// # Errors
     /// [`Refusal::NoSuchSaga`], [`CallError::Unreadable`] if its output is not an `O`, and others.
-    pub async fn result<I, O: Json>(&self, saga: Saga<I, O>, id: &str) -> Result<Ended<O>, CallError> {
+    pub async fn result<I, O: Json>(
+        &self,
+        saga: Saga<I, O>,
+        id: &str,
+    ) -> Result<Ended<O>, CallError> {
         let state = self.end(id).await?;
         Ended::of(&state, saga)
     }
@@ -200,7 +220,11 @@ impl Client {
         id: &str,
         payload: Payload,
     ) -> Result<(), CallError> {
-        let query = Query::Signal { signal: signal.into(), id: id.into(), payload };
+        let query = Query::Signal {
+            signal: signal.into(),
+            id: id.into(),
+            payload,
+        };
         self.call(saga, query).await.map(drop)
     }
 
@@ -209,7 +233,14 @@ impl Client {
     /// # Errors
     /// [`Refusal::PivotPassed`] after the point of no return, [`Refusal::Ended`] and others.
     pub async fn cancel(&self, saga: &str, id: &str, reason: &str) -> Result<(), CallError> {
-        self.request(saga, id, Wish::Cancel { reason: reason.into() }).await
+        self.request(
+            saga,
+            id,
+            Wish::Cancel {
+                reason: reason.into(),
+            },
+        )
+        .await
     }
 
     /// Tries a parked node again, with a new budget.
@@ -217,27 +248,60 @@ impl Client {
     /// # Errors
     /// [`Refusal::NotParked`] and others.
     pub async fn retry(&self, saga: &str, id: &str, node: &str) -> Result<(), CallError> {
-        self.request(saga, id, Wish::Retry { node: node.into() }).await
+        self.request(saga, id, Wish::Retry { node: node.into() })
+            .await
     }
 
     /// Takes a parked node's work as done by hand, with this output (`null` for a compensation).
     ///
     /// # Errors
     /// [`Refusal::NotParked`] and others.
-    pub async fn resolve(&self, saga: &str, id: &str, node: &str, output: Payload) -> Result<(), CallError> {
-        self.request(saga, id, Wish::Resolve { node: node.into(), output }).await
+    pub async fn resolve(
+        &self,
+        saga: &str,
+        id: &str,
+        node: &str,
+        output: Payload,
+    ) -> Result<(), CallError> {
+        self.request(
+            saga,
+            id,
+            Wish::Resolve {
+                node: node.into(),
+                output,
+            },
+        )
+        .await
     }
 
     /// Gives a parked node's work up, for this reason.
     ///
     /// # Errors
     /// [`Refusal::NotParked`] and others.
-    pub async fn skip(&self, saga: &str, id: &str, node: &str, reason: &str) -> Result<(), CallError> {
-        self.request(saga, id, Wish::Skip { node: node.into(), reason: reason.into() }).await
+    pub async fn skip(
+        &self,
+        saga: &str,
+        id: &str,
+        node: &str,
+        reason: &str,
+    ) -> Result<(), CallError> {
+        self.request(
+            saga,
+            id,
+            Wish::Skip {
+                node: node.into(),
+                reason: reason.into(),
+            },
+        )
+        .await
     }
 
     async fn request(&self, saga: &str, id: &str, wish: Wish) -> Result<(), CallError> {
-        let request = Request { id: id.into(), by: self.who.clone(), wish };
+        let request = Request {
+            id: id.into(),
+            by: self.who.clone(),
+            wish,
+        };
         self.call(saga, Query::Request(request)).await.map(drop)
     }
 
@@ -251,9 +315,18 @@ impl Client {
     async fn call(&self, saga: &str, query: Query) -> Result<CallAnswer, CallError> {
         let saga = SagaId::new(saga).map_err(|why| CallError::BadId(saga.to_owned(), why))?;
         let (answer, answered) = oneshot::channel();
-        let call = Call { saga, query, answer };
-        self.calls.send(call).await.map_err(|_| CallError::Stopped { why: None })?;
-        answered.await.unwrap_or(Err(CallError::Stopped { why: None }))
+        let call = Call {
+            saga,
+            query,
+            answer,
+        };
+        self.calls
+            .send(call)
+            .await
+            .map_err(|_| CallError::Stopped { why: None })?;
+        answered
+            .await
+            .unwrap_or(Err(CallError::Stopped { why: None }))
     }
 }
 
@@ -266,24 +339,35 @@ impl<O: Json> Ended<O> {
                 asked: saga.name(),
             });
         }
-        let reason = || state.turn().map_or_else(String::new, |turn| turn.reason.clone());
+        let reason = || {
+            state
+                .turn()
+                .map_or_else(String::new, |turn| turn.reason.clone())
+        };
         match (state.status(), state.output()) {
             (Status::Completed, Some(output)) => {
-                output.read().map(Self::Completed).map_err(|why| CallError::Unreadable {
-                    saga: state.id().clone(),
-                    wanted: std::any::type_name::<O>(),
-                    why: why.to_string(),
-                })
+                output
+                    .read()
+                    .map(Self::Completed)
+                    .map_err(|why| CallError::Unreadable {
+                        saga: state.id().clone(),
+                        wanted: std::any::type_name::<O>(),
+                        why: why.to_string(),
+                    })
             }
             (Status::Compensated, _) => Ok(Self::Compensated { reason: reason() }),
-            (Status::PartlyCompensated, _) => {
-                Ok(Self::PartlyCompensated { reason: reason(), left: state.left().to_vec() })
-            }
+            (Status::PartlyCompensated, _) => Ok(Self::PartlyCompensated {
+                reason: reason(),
+                left: state.left().to_vec(),
+            }),
             (status, _) => unreachable!("an end is asked for and {status} was given"),
         }
     }
 }
 
 fn unwritable(what: &'static str, why: &dyn std::fmt::Display) -> CallError {
-    CallError::Unwritable { what, why: why.to_string() }
+    CallError::Unwritable {
+        what,
+        why: why.to_string(),
+    }
 }

@@ -16,7 +16,8 @@ use sagalog_model::{
 };
 use sagalog_projections::SagaState;
 use sagalog_transport::{
-    Consumer, ConsumerError, Delivery, Kind, Message, MessageId, Nack, PublishError, Queue, Tag, Transport,
+    Consumer, ConsumerError, Delivery, Kind, Message, MessageId, Nack, PublishError, Queue, Tag,
+    Transport,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -149,9 +150,21 @@ impl Driver {
     /// # Errors
     /// [`DriveError`]
     pub(crate) async fn take_over(parts: Parts) -> Result<Self, DriveError> {
-        let Parts { log, transport, clock, partition, registry, rules, node, inbox, calls, stop } = parts;
+        let Parts {
+            log,
+            transport,
+            clock,
+            partition,
+            registry,
+            rules,
+            node,
+            inbox,
+            calls,
+            stop,
+        } = parts;
         let reader = Reader::new(log.clone(), partition);
-        let (machine, epoch) = take(&log, &reader, partition, &registry, rules, &node, &*clock).await?;
+        let (machine, epoch) =
+            take(&log, &reader, partition, &registry, rules, &node, &*clock).await?;
         let mut driver = Self {
             log,
             transport,
@@ -193,7 +206,10 @@ impl Driver {
         });
         self.calls.close();
         while let Ok(call) = self.calls.try_recv() {
-            drop(call.answer.send(Err(CallError::Stopped { why: why.clone() })));
+            drop(
+                call.answer
+                    .send(Err(CallError::Stopped { why: why.clone() })),
+            );
         }
         for (_, pending) in self.pending.drain() {
             if let From::Client(answer) = pending.from {
@@ -228,7 +244,14 @@ impl Driver {
                 Event::Called(_) => {
                     let now = self.clock.now();
                     for call in calls.drain(..) {
-                        self.feed(Pending { saga: call.saga, query: call.query, from: From::Client(call.answer) }, now);
+                        self.feed(
+                            Pending {
+                                saga: call.saga,
+                                query: call.query,
+                                from: From::Client(call.answer),
+                            },
+                            now,
+                        );
                     }
                 }
                 Event::Woken => self.waking = None,
@@ -279,7 +302,9 @@ impl Driver {
             let batches = self.machine.poll_append();
             if !batches.is_empty() {
                 let (log, partition, epoch) = (self.log.clone(), self.partition, self.epoch);
-                self.appending = Some(Box::pin(async move { log.append(partition, epoch, batches).await }));
+                self.appending = Some(Box::pin(async move {
+                    log.append(partition, epoch, batches).await
+                }));
             }
         }
         self.rearm();
@@ -300,7 +325,9 @@ impl Driver {
                 self.outgoing.push(message);
             }
             Effect::Answer { ticket, answer } => {
-                let Some(pending) = self.pending.remove(&ticket) else { return };
+                let Some(pending) = self.pending.remove(&ticket) else {
+                    return;
+                };
                 match pending.from {
                     // The caller may have gone, which changes nothing.
                     From::Client(caller) => drop(caller.send(match answer {
@@ -322,7 +349,11 @@ impl Driver {
     fn feed(&mut self, pending: Pending, now: sagalog_model::log::Time) {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
-        let input = Input { ticket, saga: pending.saga.clone(), what: pending.query.clone() };
+        let input = Input {
+            ticket,
+            saga: pending.saga.clone(),
+            what: pending.query.clone(),
+        };
         if matches!(pending.query, Query::End) && ticket.0.is_multiple_of(1_024) {
             self.forget_callers_that_have_gone();
         }
@@ -349,12 +380,21 @@ impl Driver {
             match serde_json::from_str::<Reply>(&delivery.message.content) {
                 Ok(reply) => {
                     let saga = reply.saga.clone();
-                    self.feed(Pending { saga, query: Query::Reply(reply), from: From::Inbox(delivery.tag) }, now);
+                    self.feed(
+                        Pending {
+                            saga,
+                            query: Query::Reply(reply),
+                            from: From::Inbox(delivery.tag),
+                        },
+                        now,
+                    );
                 }
                 Err(why) => {
                     let reason = format!("it is not a reply: {why}");
                     warn!(message = %delivery.message.id, reason, "a message went to the dead letters");
-                    self.inbox.nack(delivery.tag, &reason, Nack::DeadLetter).await?;
+                    self.inbox
+                        .nack(delivery.tag, &reason, Nack::DeadLetter)
+                        .await?;
                 }
             }
         }
@@ -382,9 +422,16 @@ impl Driver {
     /// The machine is built anew from the log, under a higher epoch, and every input that was not
     /// answered is fed again in order. Nothing is decided twice under one epoch.
     async fn take_over_again(&mut self) -> Result<(), DriveError> {
-        let (machine, epoch) =
-            take(&self.log, &self.reader, self.partition, &self.registry, self.rules, &self.node, &*self.clock)
-                .await?;
+        let (machine, epoch) = take(
+            &self.log,
+            &self.reader,
+            self.partition,
+            &self.registry,
+            self.rules,
+            &self.node,
+            &*self.clock,
+        )
+        .await?;
         self.machine = machine;
         self.epoch = epoch;
         self.looking_up = None;
@@ -410,7 +457,12 @@ impl Driver {
             // The window is smaller than any queue, so this is a transport in trouble. The commands
             // are kept and go out with the next ones; their attempts' deadlines bound the wait.
             warn!(count = undelivered.len(), why = %undelivered[0].why, "commands could not be published");
-            self.outgoing.splice(0..0, undelivered.into_iter().map(|undelivered| undelivered.message));
+            self.outgoing.splice(
+                0..0,
+                undelivered
+                    .into_iter()
+                    .map(|undelivered| undelivered.message),
+            );
         }
     }
 
@@ -418,13 +470,20 @@ impl Driver {
         let to = match self.queues.get(&command.step) {
             Some(queue) => queue.clone(),
             None => {
-                let queue = command_queue(&command.step).expect("step names were checked at the start");
+                let queue =
+                    command_queue(&command.step).expect("step names were checked at the start");
                 self.queues.insert(command.step.clone(), queue.clone());
                 queue
             }
         };
         let content = serde_json::to_string(command).expect("a command is plain data");
-        let mut message = Message::new(command_id(command), Kind::Request, self.inbox_name.clone(), to, content);
+        let mut message = Message::new(
+            command_id(command),
+            Kind::Request,
+            self.inbox_name.clone(),
+            to,
+            content,
+        );
         message.deadline = Some(command.deadline);
         message
     }
@@ -438,7 +497,9 @@ impl Driver {
                     break;
                 }
                 let (log, partition, epoch) = (self.log.clone(), self.partition, self.epoch);
-                self.appending = Some(Box::pin(async move { log.append(partition, epoch, batches).await }));
+                self.appending = Some(Box::pin(async move {
+                    log.append(partition, epoch, batches).await
+                }));
             }
             let result = underway(&mut self.appending).await;
             let appended = result.map_err(DriveError::Append)?;
@@ -467,14 +528,21 @@ async fn take(
     node: &str,
     clock: &dyn Clock,
 ) -> Result<(Partition<Guard>, Epoch), DriveError> {
-    let owned = log.acquire(partition, Owner::this_process(node, clock.now())).await?;
+    let owned = log
+        .acquire(partition, Owner::this_process(node, clock.now()))
+        .await?;
     let mut registry = registry.clone();
     for (fingerprint, graph) in reader.graphs().await?.into_values() {
         registry.record(fingerprint, graph)?;
     }
     let (heads, late) = reader.system_streams().await?;
     let open = reader.open(owned.open).await?;
-    info!(partition = partition.get(), epoch = owned.epoch.get(), open = open.len(), "took the partition over");
+    info!(
+        partition = partition.get(),
+        epoch = owned.epoch.get(),
+        open = open.len(),
+        "took the partition over"
+    );
     let taken = Taken {
         partition,
         epoch: owned.epoch,
@@ -486,7 +554,10 @@ async fn take(
         late,
         now: clock.now(),
     };
-    Ok((Partition::take_over(taken, Arc::new(registry), Guard, rules)?, owned.epoch))
+    Ok((
+        Partition::take_over(taken, Arc::new(registry), Guard, rules)?,
+        owned.epoch,
+    ))
 }
 
 /// Derived from what the command is, so that the same command published twice has one id.
@@ -496,7 +567,9 @@ fn command_id(command: &Command) -> MessageId {
     hash.update([0xff, command.direction as u8]);
     hash.update(command.attempt.0.to_be_bytes());
     let hash: [u8; 32] = hash.finalize().into();
-    let (head, _) = hash.split_first_chunk().expect("a SHA-256 has more than sixteen bytes");
+    let (head, _) = hash
+        .split_first_chunk()
+        .expect("a SHA-256 has more than sixteen bytes");
     MessageId(u128::from_be_bytes(*head))
 }
 

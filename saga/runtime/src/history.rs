@@ -82,10 +82,16 @@ impl Reader {
         let names: Vec<_> = sagas.iter().map(|saga| saga.stream().clone()).collect();
         let heads = self.log.heads(self.partition, &names).await?;
         let keys: Vec<_> = heads.iter().flatten().map(|head| head.stream).collect();
-        let mut histories = if keys.is_empty() { BTreeMap::new() } else { self.histories(keys).await? };
-        let found = heads.into_iter().map(|head| match head.and_then(|head| histories.remove(&head.stream)) {
-            Some((_, history)) => Found::History(history),
-            None => Found::Nothing,
+        let mut histories = if keys.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.histories(keys).await?
+        };
+        let found = heads.into_iter().map(|head| {
+            match head.and_then(|head| histories.remove(&head.stream)) {
+                Some((_, history)) => Found::History(history),
+                None => Found::Nothing,
+            }
         });
         Ok(found.collect())
     }
@@ -102,18 +108,30 @@ impl Reader {
         let mut histories = BTreeMap::new();
         let mut after: Option<(StreamKey, Version)> = None;
         loop {
-            let rows = self.log.read_streams(self.partition, &keys, after, PAGE).await?;
-            let Some(last) = rows.last() else { return Ok(histories) };
+            let rows = self
+                .log
+                .read_streams(self.partition, &keys, after, PAGE)
+                .await?;
+            let Some(last) = rows.last() else {
+                return Ok(histories);
+            };
             after = Some((last.stream, last.last_version()));
             for row in rows {
-                let (name, history) = histories
-                    .entry(row.stream)
-                    .or_insert_with(|| (None, History { key: row.stream, events: Vec::new() }));
+                let (name, history) = histories.entry(row.stream).or_insert_with(|| {
+                    (
+                        None,
+                        History {
+                            key: row.stream,
+                            events: Vec::new(),
+                        },
+                    )
+                });
                 if name.is_none() {
                     name.clone_from(&row.name);
                 }
                 for event in row.events() {
-                    let decoded = self.decode(&row, event.position, SagaEvent::decode, event.recorded)?;
+                    let decoded =
+                        self.decode(&row, event.position, SagaEvent::decode, event.recorded)?;
                     history.events.push((row.at, decoded));
                 }
             }
@@ -128,11 +146,12 @@ impl Reader {
         let histories = self.histories(keys).await?;
         let named = histories.into_iter().map(|(stream, (name, history))| {
             let id = name.and_then(|name| SagaId::new(name.as_str()).ok());
-            id.map(|id| (id, history)).ok_or_else(|| HistoryError::NoSaga {
-                log: self.log.name().to_owned(),
-                partition: self.partition,
-                stream,
-            })
+            id.map(|id| (id, history))
+                .ok_or_else(|| HistoryError::NoSaga {
+                    log: self.log.name().to_owned(),
+                    partition: self.partition,
+                    stream,
+                })
         });
         named.collect()
     }
@@ -148,7 +167,9 @@ impl Reader {
         at: Option<Version>,
     ) -> Result<Option<SagaState>, HistoryError> {
         let found = self.look_up(std::slice::from_ref(saga)).await?.pop();
-        let Some(Found::History(history)) = found else { return Ok(None) };
+        let Some(Found::History(history)) = found else {
+            return Ok(None);
+        };
         self.fold(saga, &history, graphs, at).map(Some)
     }
 
@@ -163,9 +184,14 @@ impl Reader {
         graphs: &Graphs,
         at: Option<Version>,
     ) -> Result<SagaState, HistoryError> {
-        let no_graph = || HistoryError::NoGraph { log: self.log.name().to_owned(), saga: saga.clone() };
+        let no_graph = || HistoryError::NoGraph {
+            log: self.log.name().to_owned(),
+            saga: saga.clone(),
+        };
         let mut events = history.events.iter();
-        let Some((time, SagaEvent::Started(started))) = events.next() else { return Err(no_graph()) };
+        let Some((time, SagaEvent::Started(started))) = events.next() else {
+            return Err(no_graph());
+        };
         let key = (started.definition.to_string(), started.version.0);
         let (_, graph) = graphs.get(&key).ok_or_else(no_graph)?;
         let mut state = SagaState::start(saga.clone(), graph.clone(), started, *time);
@@ -192,7 +218,9 @@ impl Reader {
     }
 
     /// The contradictions on record, and where the system's streams are.
-    pub(crate) async fn system_streams(&self) -> Result<(SystemHeads, Vec<LateSuccess>), HistoryError> {
+    pub(crate) async fn system_streams(
+        &self,
+    ) -> Result<(SystemHeads, Vec<LateSuccess>), HistoryError> {
         let (partition, _) = self.system(partition_stream(self.partition)).await?;
         let (definitions, _) = self.system(definitions_stream()).await?;
         let (late, events) = self.system(late_stream()).await?;
@@ -200,27 +228,64 @@ impl Reader {
             SystemEvent::LateSuccess(late) => Some(late),
             SystemEvent::PartitionOwned(_) | SystemEvent::DefinitionRecorded(..) => None,
         });
-        Ok((SystemHeads { partition, definitions, late }, events.collect()))
+        Ok((
+            SystemHeads {
+                partition,
+                definitions,
+                late,
+            },
+            events.collect(),
+        ))
     }
 
-    async fn system(&self, name: StreamName) -> Result<(SystemHead, Vec<SystemEvent>), HistoryError> {
-        let head = self.log.heads(self.partition, std::slice::from_ref(&name)).await?.pop().flatten();
+    async fn system(
+        &self,
+        name: StreamName,
+    ) -> Result<(SystemHead, Vec<SystemEvent>), HistoryError> {
+        let head = self
+            .log
+            .heads(self.partition, std::slice::from_ref(&name))
+            .await?
+            .pop()
+            .flatten();
         let Some(head) = head else {
-            return Ok((SystemHead { name, key: None, version: Version::new(0) }, Vec::new()));
+            return Ok((
+                SystemHead {
+                    name,
+                    key: None,
+                    version: Version::new(0),
+                },
+                Vec::new(),
+            ));
         };
         let mut events = Vec::new();
         let mut from = Version::new(1);
         loop {
-            let rows = self.log.read_stream(self.partition, head.stream, from, PAGE).await?;
+            let rows = self
+                .log
+                .read_stream(self.partition, head.stream, from, PAGE)
+                .await?;
             let Some(last) = rows.last() else { break };
             from = last.last_version().next();
             for row in &rows {
                 for event in row.events() {
-                    events.push(self.decode(row, event.position, SystemEvent::decode, event.recorded)?);
+                    events.push(self.decode(
+                        row,
+                        event.position,
+                        SystemEvent::decode,
+                        event.recorded,
+                    )?);
                 }
             }
         }
-        Ok((SystemHead { name, key: Some(head.stream), version: head.version }, events))
+        Ok((
+            SystemHead {
+                name,
+                key: Some(head.stream),
+                version: head.version,
+            },
+            events,
+        ))
     }
 
     fn decode<T>(
@@ -235,13 +300,17 @@ impl Reader {
         ) -> Result<T, UnreadableEvent>,
         recorded: &sagalog_eventlog::Recorded,
     ) -> Result<T, HistoryError> {
-        decode(&recorded.kind, recorded.schema, &recorded.control, &recorded.data).map_err(|source| {
-            HistoryError::Unreadable {
-                log: self.log.name().to_owned(),
-                partition: self.partition,
-                position,
-                source,
-            }
+        decode(
+            &recorded.kind,
+            recorded.schema,
+            &recorded.control,
+            &recorded.data,
+        )
+        .map_err(|source| HistoryError::Unreadable {
+            log: self.log.name().to_owned(),
+            partition: self.partition,
+            position,
+            source,
         })
     }
 }

@@ -24,7 +24,7 @@
 //! let greeted = saga.step("greet", GREET, name);
 //! let greeting = saga.returns(greeted)?;
 //!
-//! let runtime = Runtime::on(Arc::new(MemoryLog::new(1)))
+//! let runtime = Runtime::on(Arc::new(MemoryLog::new()))
 //!     .definition(greeting)
 //!     .worker(Worker::new().action(GREET, greet).compensation(GREET, take_back))
 //!     .start()
@@ -38,6 +38,8 @@
 
 pub mod client;
 pub mod clock;
+#[cfg(unix)]
+pub mod control;
 pub mod history;
 pub mod runtime;
 pub mod worker;

@@ -12,6 +12,8 @@ use sagalog_transport::{ConsumeError, DeclareError, InProcess, Queue, Transport}
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(unix)]
+use crate::control::{Place, Server};
 pub use crate::driver::DriveError;
 use crate::{
     client::Client,
@@ -35,6 +37,8 @@ pub struct Runtime {
     stop: Stop,
     driver: JoinHandle<Result<(), DriveError>>,
     hosts: Vec<JoinHandle<Result<(), HostError>>>,
+    #[cfg(unix)]
+    control: Option<JoinHandle<Place>>,
 }
 
 /// Puts a runtime together.
@@ -45,6 +49,8 @@ pub struct RuntimeBuilder {
     clock: Arc<dyn Clock>,
     rules: Rules,
     node: String,
+    #[cfg(unix)]
+    socket: Option<std::path::PathBuf>,
     definitions: Vec<AnyDefinition>,
     workers: Vec<Hosted>,
 }
@@ -52,7 +58,8 @@ pub struct RuntimeBuilder {
 /// A worker whose state type is forgotten.
 struct Hosted {
     faults: Box<dyn Fn(&Graph) -> Vec<HandlerFault> + Send>,
-    host: Box<dyn FnOnce(Arc<dyn Transport>, Arc<dyn Clock>) -> Result<WorkerHost, HostError> + Send>,
+    host:
+        Box<dyn FnOnce(Arc<dyn Transport>, Arc<dyn Clock>) -> Result<WorkerHost, HostError> + Send>,
 }
 
 /// Why a runtime does not start. Nothing was begun.
@@ -77,6 +84,10 @@ pub enum StartError {
     /// The partition cannot be driven.
     #[error(transparent)]
     Drive(#[from] DriveError),
+    /// The control socket cannot be made.
+    #[cfg(unix)]
+    #[error(transparent)]
+    Control(#[from] crate::control::BindError),
 }
 
 /// What made a runtime stop otherwise than in peace.
@@ -98,12 +109,14 @@ pub enum StopError {
 struct Stop {
     intake: CancellationToken,
     hosts: CancellationToken,
+    control: CancellationToken,
 }
 
 impl Drop for Stop {
     fn drop(&mut self) {
         self.intake.cancel();
         self.hosts.cancel();
+        self.control.cancel();
     }
 }
 
@@ -116,6 +129,8 @@ impl Runtime {
             clock: Arc::new(SystemClock),
             rules: Rules::DEFAULT,
             node: default_node(),
+            #[cfg(unix)]
+            socket: None,
             definitions: Vec::new(),
             workers: Vec::new(),
         }
@@ -141,6 +156,12 @@ impl Runtime {
     /// # Errors
     /// [`StopError`] if it had stopped for another reason, or could not stop in peace.
     pub async fn stop(self) -> Result<(), StopError> {
+        // The socket goes while the log is still owned, and nobody is left without an answer.
+        #[cfg(unix)]
+        if let Some(control) = self.control {
+            self.stop.control.cancel();
+            control.await.map_err(|_| StopError::Panicked)?.clear();
+        }
         // Workers first, so that the driver still takes their last replies.
         self.stop.hosts.cancel();
         let mut host_error = Ok(());
@@ -155,7 +176,9 @@ impl Runtime {
 }
 
 fn joined(ended: Result<Result<(), DriveError>, tokio::task::JoinError>) -> Result<(), StopError> {
-    ended.map_err(|_| StopError::Panicked)?.map_err(StopError::from)
+    ended
+        .map_err(|_| StopError::Panicked)?
+        .map_err(StopError::from)
 }
 
 impl RuntimeBuilder {
@@ -173,10 +196,15 @@ impl RuntimeBuilder {
         self.workers.push(Hosted {
             faults: Box::new(move |graph| {
                 let worker = looked_at.lock().expect("nothing panics under this lock");
-                worker.as_ref().map_or_else(Vec::new, |worker| worker.faults(graph))
+                worker
+                    .as_ref()
+                    .map_or_else(Vec::new, |worker| worker.faults(graph))
             }),
             host: Box::new(move |transport, clock| {
-                let worker = worker.lock().expect("nothing panics under this lock").take();
+                let worker = worker
+                    .lock()
+                    .expect("nothing panics under this lock")
+                    .take();
                 WorkerHost::new(worker.expect("a worker is hosted once"), transport, clock)
             }),
         });
@@ -207,6 +235,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Takes operators' requests and signals of other processes over a socket at this path; see
+    /// [`control`](crate::control).
+    #[cfg(unix)]
+    pub fn control_socket(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.socket = Some(path.into());
+        self
+    }
+
     /// Starts: checks the handlers, takes the log over, and goes on with whatever is unfinished.
     ///
     /// # Errors
@@ -229,7 +265,13 @@ impl RuntimeBuilder {
         let inbox = Queue::inbox(partition.get());
         self.transport.declare(&inbox, INBOX).await?;
         let (calls, taken) = mpsc::channel(CALLS);
-        let stop = Stop { intake: CancellationToken::new(), hosts: CancellationToken::new() };
+        let stop = Stop {
+            intake: CancellationToken::new(),
+            hosts: CancellationToken::new(),
+            control: CancellationToken::new(),
+        };
+        #[cfg(unix)]
+        let node = self.node.clone();
         let driver = Driver::take_over(Parts {
             log: self.log,
             inbox: self.transport.consume(&inbox, PREFETCH).await?,
@@ -243,10 +285,31 @@ impl RuntimeBuilder {
             stop: stop.intake.clone(),
         })
         .await?;
+        let client = Client::new(calls);
+        #[cfg(unix)]
+        let control = match self.socket {
+            Some(path) => {
+                match Server::bind(&path, client.clone(), &node, self.rules.payload_max) {
+                    Ok(server) => Some(tokio::spawn(server.run(stop.control.clone()))),
+                    Err(error) => {
+                        // Told to stop before it begins, all it does is give the log up.
+                        stop.intake.cancel();
+                        driver.run().await?;
+                        return Err(error.into());
+                    }
+                }
+            }
+            None => None,
+        };
         Ok(Runtime {
-            client: Client::new(calls),
+            client,
+            #[cfg(unix)]
+            control,
             driver: tokio::spawn(driver.run()),
-            hosts: hosts.into_iter().map(|host| tokio::spawn(host.run(stop.hosts.clone()))).collect(),
+            hosts: hosts
+                .into_iter()
+                .map(|host| tokio::spawn(host.run(stop.hosts.clone())))
+                .collect(),
             stop,
         })
     }
@@ -257,23 +320,35 @@ impl RuntimeBuilder {
         for definition in &self.definitions {
             faults.extend(self.missing(definition.graph()));
         }
-        if faults.is_empty() { Ok(()) } else { Err(StartError::Handlers(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(StartError::Handlers(faults))
+        }
     }
 
     /// What no worker has: each worker's faults are what it lacks, so the common ones count.
     fn missing(&self, graph: &Graph) -> Vec<HandlerFault> {
         let mut by_worker = self.workers.iter().map(|worker| (worker.faults)(graph));
-        let Some(first) = by_worker.next() else { return Worker::new().faults(graph) };
+        let Some(first) = by_worker.next() else {
+            return Worker::new().faults(graph);
+        };
         by_worker.fold(first, |common, faults| {
             let said: BTreeSet<_> = faults.iter().map(ToString::to_string).collect();
-            common.into_iter().filter(|fault| said.contains(&fault.to_string())).collect()
+            common
+                .into_iter()
+                .filter(|fault| said.contains(&fault.to_string()))
+                .collect()
         })
     }
 }
 
 fn default_node() -> String {
     let program = std::env::args_os().next().map(std::path::PathBuf::from);
-    let name = program.as_ref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
+    let name = program
+        .as_ref()
+        .and_then(|path| path.file_name())
+        .map(|name| name.to_string_lossy());
     name.map_or_else(|| "a program".to_owned(), std::borrow::Cow::into_owned)
 }
 

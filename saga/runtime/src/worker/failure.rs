@@ -11,6 +11,18 @@ use sagalog_model::{FailureClass, Outcome};
 /// [`unknown`](Self::unknown): a request that timed out may have been served. Unknown costs a
 /// probe or another attempt under the same key, a wrong vouching costs an effect that nobody
 /// undoes.
+///
+/// ```
+/// # use sagalog::worker::Failure;
+/// fn quantity(text: &str) -> Result<u32, Failure> {
+///     // Nothing was sent yet, so this handler can vouch.
+///     text.parse().map_err(Failure::permanent)
+/// }
+/// # assert_eq!(quantity("two").unwrap_err().reason(), "invalid digit found in string");
+/// ```
+///
+/// Errors that do not implement [`std::error::Error`], such as boxed ones, are passed on with
+/// `.map_err(Failure::unknown)?`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     kind: Kind,

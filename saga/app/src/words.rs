@@ -1,0 +1,75 @@
+//! Times and spans in words.
+
+use std::time::Duration;
+
+use sagalog_model::log::Time;
+
+/// A span, short: `350 µs`, `120 ms`, `1.20 s`, `2 min 5 s`, `3 h 2 min`, `4 d 5 h`.
+pub(crate) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let two = |large: u64, word: &str, small: u64, rest: &str| match small {
+        0 => format!("{large} {word}"),
+        small => format!("{large} {word} {small} {rest}"),
+    };
+    match seconds {
+        0 if span.is_zero() => "0 ms".into(),
+        0 if span.as_micros() < 1_000 => format!("{} µs", span.as_micros()),
+        0 => format!("{} ms", span.as_millis()),
+        1..60 if span.subsec_millis() < 10 => format!("{seconds} s"),
+        1..60 => format!("{seconds}.{:02} s", span.subsec_millis() / 10),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+/// A moment as `2026-11-20T20:07:30.250Z`; microseconds only if there are any.
+pub(crate) fn utc(time: Time) -> String {
+    let micros = time.as_micros();
+    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    let fraction = if fraction % 1_000 == 0 { format!("{:03}", fraction / 1_000) } else { format!("{fraction:06}") };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z")
+}
+
+/// Days since 1970 to a civil date, counted in eras of 400 years that begin on 1 March.
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_month)
+}
+
+/// A number of things: `1 event`, `2 events`.
+pub(crate) fn count(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        let spans = [0, 350, 120_000, 1_004_000, 1_200_000, 59_999_999, 125_000_000, 10_920_000_000, 363_600_000_000];
+        let said: Vec<_> = spans.map(|micros| span(Duration::from_micros(micros))).into();
+        assert_eq!(
+            said,
+            ["0 ms", "350 µs", "120 ms", "1 s", "1.20 s", "59.99 s", "2 min 5 s", "3 h 2 min", "4 d 5 h"]
+        );
+    }
+
+    #[test]
+    fn moments_are_in_utc() {
+        assert_eq!(utc(Time::from_micros(1_795_205_250_250_000)), "2026-11-20T20:07:30.250Z");
+        assert_eq!(utc(Time::from_micros(951_782_400_000_001)), "2000-02-29T00:00:00.000001Z");
+    }
+}
