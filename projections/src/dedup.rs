@@ -27,3 +27,30 @@ impl Requests {
         self.ids.push_back(id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_known_by_its_id() {
+        let mut requests = Requests::default();
+        requests.record("r-1".into());
+        assert!(requests.contains("r-1"));
+        assert!(!requests.contains("r-10"));
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_is_forgotten() {
+        let mut requests = Requests::default();
+        for number in 0..=Requests::MAX {
+            requests.record(format!("{number}").into());
+        }
+        assert!(!requests.contains("0"));
+        assert!(requests.contains("1"));
+        assert!(requests.contains(&format!("{}", Requests::MAX)));
+        assert_eq!(requests.ids.len(), Requests::MAX);
+    }
+}

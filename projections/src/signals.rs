@@ -73,3 +73,68 @@ impl Signals {
         was_waiting
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, vec::Vec};
+
+    use super::*;
+
+    fn signal(name: &str, id: &str) -> WaitingSignal {
+        WaitingSignal {
+            signal: name.into(),
+            id: id.into(),
+            payload: Payload::null(),
+        }
+    }
+
+    fn oldest<'a>(signals: &'a Signals, name: &str) -> Option<&'a str> {
+        signals.oldest(name).map(|waiting| &*waiting.id)
+    }
+
+    #[test]
+    fn the_first_of_a_name_is_taken_first_whatever_came_for_others() {
+        let mut signals = Signals::default();
+        for (name, id) in [("price", "1"), ("approval", "2"), ("price", "3")] {
+            signals.record(signal(name, id));
+        }
+        let taken: Vec<_> = ["price", "price", "approval", "price"]
+            .into_iter()
+            .map(|name| {
+                let id = signals.oldest(name)?.id.clone();
+                signals.take(&id).map(|taken| taken.id)
+            })
+            .collect();
+        let id = |id: &str| Some(Arc::<str>::from(id));
+        assert_eq!(taken, [id("1"), id("3"), id("2"), None]);
+        assert_eq!(signals.waiting(), 0);
+    }
+
+    #[test]
+    fn a_late_signal_is_counted_and_waits_no_more() {
+        let mut signals = Signals::default();
+        signals.record(signal("approval", "1"));
+        assert!(signals.mark_late("1"));
+        assert!(!signals.mark_late("1"), "it is late once");
+        assert_eq!((signals.waiting(), signals.late()), (0, 1));
+        assert_eq!(oldest(&signals, "approval"), None);
+        assert!(signals.contains("1"), "its id still counts");
+    }
+
+    #[test]
+    fn they_are_full_once_the_last_place_is_taken_and_taking_some_frees_none() {
+        let mut signals = Signals::default();
+        for number in 0..Signals::MAX {
+            assert!(!signals.is_full(), "there is room for {number}");
+            signals.record(signal("approval", &format!("{number}")));
+        }
+        assert!(signals.is_full());
+        for number in 0..Signals::MAX {
+            assert!(signals.take(&format!("{number}")).is_some());
+        }
+        assert!(
+            signals.is_full(),
+            "the ids are kept, so that each counts once"
+        );
+    }
+}

@@ -137,6 +137,8 @@ pub enum End {
     InDoubt,
     /// A person gave it up.
     Skipped,
+    /// The saga turned before it ended.
+    Dropped,
     /// A wait ended without its signal.
     TimedOut,
     /// Its effect is undone.

@@ -27,6 +27,7 @@ pub(super) fn timeline<'a>(
         state: SagaState::start(saga.clone(), graph.clone(), started, place.at),
         started: place,
         last: place,
+        turned: None,
         forward: Lane::default(),
         back: Lane::default(),
     };
@@ -43,6 +44,7 @@ struct Fold {
     state: SagaState,
     started: Place,
     last: Place,
+    turned: Option<Place>,
     forward: Lane,
     back: Lane,
 }
@@ -121,6 +123,7 @@ impl Fold {
             }
             E::PivotPassed(e) => self.entry(Direction::Action, &e.node, place).done(place, End::Done, None),
             E::Turned(e) => {
+                self.turned = Some(place);
                 // A check that did not hold, and a `fail`, have no other event.
                 let asks = |node: &NodeId| self.state.graph().find(node).is_some_and(|at| self.state.step(at).is_some());
                 if let Some(node) = e.node.clone().filter(|node| !asks(node)) {
@@ -208,8 +211,10 @@ impl Fold {
         };
         for entry in self.forward.entries() {
             entry.parked = is_parked(state, entry, |cause| cause != ParkCause::Compensation);
-            if let (Some((index, spec, step)), None) = (step(entry), entry.end) {
-                entry.end = forward_end(state, index, spec, step);
+            match (step(entry), entry.end, self.turned) {
+                (Some((index, spec, step)), None, _) => entry.end = forward_end(state, index, spec, step),
+                (None, None, Some(turned)) => (entry.end, entry.ended) = (Some(End::Dropped), Some(turned)),
+                _ => {}
             }
             entry.close(last);
         }

@@ -89,10 +89,12 @@ impl App {
 
 /// Runs the command that the process was started with.
 pub fn main(app: App) -> ExitCode {
-    main_with(&app, std::env::args_os())
+    main_with(app, std::env::args_os())
 }
 
-fn main_with(app: &App, line: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the command of this line, whose first word is the program's name; for tests of your own.
+/// It must not be called from inside an async runtime.
+pub fn main_with(app: App, line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => {
@@ -103,7 +105,7 @@ fn main_with(app: &App, line: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let output = Output::to_stdout(cli.format());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(CliError::from).and_then(|runtime| runtime.block_on(cli.run(app, output)));
+    let ended = runtime.map_err(CliError::from).and_then(|runtime| runtime.block_on(cli.run(&app, output)));
     ended.unwrap_or_else(|error| {
         if error.is_closed_pipe() {
             return Exit::Done.into();

@@ -60,6 +60,11 @@ impl CliError {
         self
     }
 
+    /// Whether it says so already.
+    pub(crate) const fn has_fix(&self) -> bool {
+        self.fix.is_some()
+    }
+
     /// Its stable code.
     pub fn code(&self) -> &str {
         &self.code

@@ -36,6 +36,6 @@ mod history;
 mod saga;
 mod serve;
 
-pub use app::{App, main};
+pub use app::{App, main, main_with};
 pub use error::{CliError, Exit};
 pub use output::{Format, Output};

@@ -1,5 +1,12 @@
 //! `sagalog saga`: what sagas do, why they wait, and mending them.
 
+mod list;
+mod operate;
+mod recorded;
+mod rows;
+mod show;
+mod why;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,10 +16,35 @@ use crate::{App, error::CliError, output::Output};
 /// What to do with sagas.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Lists sagas in the order in which they began
+    List(list::Args),
+    /// Shows what a saga has done, is doing and has ahead
+    Show(show::Args),
+    /// Says what a saga waits for, since when, until when, and who can unblock it
+    Why(why::Args),
+    /// Sends a signal
+    Signal(operate::Signal),
+    /// Makes a saga go back
+    Cancel(operate::Cancel),
+    /// Tries a parked node again, with a new budget
+    Retry(operate::Retry),
+    /// Takes a parked node's work as done by hand
+    Resolve(operate::Resolve),
+    /// Gives a parked node's work up
+    Skip(operate::Skip),
 }
 
 impl Command {
-    pub(crate) async fn run(self, _app: &App, _output: Output) -> Result<ExitCode, CliError> {
-        match self { }
+    pub(crate) async fn run(self, app: &App, output: Output) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(args) => list::run(args, output).await,
+            Self::Show(args) => show::run(args, output).await,
+            Self::Why(args) => why::run(args, output).await,
+            Self::Signal(wish) => operate::run(wish, app, output).await,
+            Self::Cancel(wish) => operate::run(wish, app, output).await,
+            Self::Retry(wish) => operate::run(wish, app, output).await,
+            Self::Resolve(wish) => operate::run(wish, app, output).await,
+            Self::Skip(wish) => operate::run(wish, app, output).await,
+        }
     }
 }

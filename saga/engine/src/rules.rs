@@ -12,6 +12,12 @@ pub struct Rules {
     pub window: usize,
     /// The largest payload, in bytes.
     pub payload_max: usize,
+    /// The most bytes that the expressions of one input may give; beyond it a node is parked.
+    pub decided_bytes_max: usize,
+    /// The longest id of a signal or request, and the longest name of who asks, in bytes.
+    pub id_max: usize,
+    /// The longest reason that is recorded; a longer one is cut.
+    pub reason_max: usize,
     /// The most inputs of one commit.
     pub commit_inputs_max: usize,
     /// The most bytes of one commit, but always one input.
@@ -31,6 +37,9 @@ impl Rules {
         live_max: 100_000,
         window: 1_024,
         payload_max: 256 * 1024,
+        decided_bytes_max: 16 * 1024 * 1024,
+        id_max: 255,
+        reason_max: 8 * 1024,
         commit_inputs_max: 512,
         commit_bytes_max: 1024 * 1024,
         waiters_max: 100_000,

@@ -336,6 +336,81 @@ fn payloads_over_the_limit_are_refused_or_park_their_node() {
 }
 
 #[test]
+fn answers_of_any_size_are_accepted() {
+    let rules = Rules {
+        payload_max: 8,
+        reason_max: 4,
+        ..Rules::DEFAULT
+    };
+    let mut world = World::with(vec![sagas::three()], rules).gives("a", "123456789");
+    world.start("three", "s", "0");
+    world.settle();
+    let reason = "größer".to_owned();
+    world.reply(
+        "s",
+        "a",
+        Action,
+        1,
+        sagalog_model::Outcome::Unknown { reason },
+    );
+    world.run();
+    insta::assert_snapshot!(world.story("s"));
+}
+
+#[test]
+fn ids_and_reasons_from_outside_have_bounds() {
+    let rules = Rules {
+        payload_max: 8,
+        id_max: 4,
+        ..Rules::DEFAULT
+    };
+    let mut world = World::with(vec![sagas::approval()], rules).gives("book", "1");
+    world.start("approval", "s", "0");
+    let tickets = [
+        world.signal("s", "approval", "", "true"),
+        world.signal("s", "approval", "12345", "true"),
+        world.signal("s", "approval", "1", "123456789"),
+        world.request(
+            "s",
+            "12345",
+            Wish::Retry {
+                node: "book".into(),
+            },
+        ),
+        world.request(
+            "s",
+            "1",
+            Wish::Cancel {
+                reason: "123456789".into(),
+            },
+        ),
+    ];
+    world.settle();
+    let refusals = tickets.map(|ticket| support::refusal_of(&world, ticket));
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn one_input_that_leads_to_too_much_parks_the_node_that_it_is_too_much_for() {
+    let rules = Rules {
+        decided_bytes_max: 20,
+        ..Rules::DEFAULT
+    };
+    let mut world = World::with(vec![sagas::doubling()], rules);
+    world.start("doubling", "s", r#""123456""#);
+    world.run();
+    world.request(
+        "s",
+        "r-1",
+        Wish::Retry {
+            node: "return".into(),
+        },
+    );
+    world.run();
+    insta::assert_snapshot!(world.story("s"));
+}
+
+#[test]
 fn the_clock_may_step_back_but_event_time_does_not() {
     let mut world = World::new(sagas::three())
         .gives("a", "1")

@@ -9,8 +9,8 @@ use alloc::{borrow::Cow, format, string::String, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    graph::DefinitionVersion,
     fingerprint::Fingerprint,
+    graph::DefinitionVersion,
     log::{Data, NewEvent, SchemaVersion, Time},
     message::{AttemptNumber, Direction, FailureClass},
     payload::Payload,
@@ -413,7 +413,10 @@ events! {
 impl SagaEvent {
     /// Whether nothing can come after it in its stream.
     pub const fn is_terminal(&self) -> bool {
-        matches!(self, Self::Completed(_) | Self::Compensated(_) | Self::PartlyCompensated(_))
+        matches!(
+            self,
+            Self::Completed(_) | Self::Compensated(_) | Self::PartlyCompensated(_)
+        )
     }
 }
 
@@ -451,7 +454,10 @@ const fn action() -> Direction {
     Direction::Action
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 const fn is_action(direction: &Direction) -> bool {
     matches!(direction, Direction::Action)
 }
@@ -461,7 +467,9 @@ const fn is_action(direction: &Direction) -> bool {
 #[non_exhaustive]
 pub enum UnreadableEvent {
     /// A type that this build does not know: the log was written by a newer release.
-    #[error("event type `{kind}` is unknown to this release; use the release that wrote the log, or a newer one")]
+    #[error(
+        "event type `{kind}` is unknown to this release; use the release that wrote the log, or a newer one"
+    )]
     UnknownType {
         /// The type.
         kind: String,
@@ -491,11 +499,17 @@ pub enum UnreadableEvent {
 
 impl UnreadableEvent {
     fn control(kind: &str, cause: &serde_json::Error) -> Self {
-        Self::Damaged { kind: kind.into(), what: format!("its control part does not read: {cause}") }
+        Self::Damaged {
+            kind: kind.into(),
+            what: format!("its control part does not read: {cause}"),
+        }
     }
 
     fn data(kind: &str, what: &str) -> Self {
-        Self::Damaged { kind: kind.into(), what: what.into() }
+        Self::Damaged {
+            kind: kind.into(),
+            what: what.into(),
+        }
     }
 }
 
@@ -503,7 +517,11 @@ fn known(kind: &str, found: SchemaVersion, known: u16) -> Result<(), UnreadableE
     if found.get() == known {
         Ok(())
     } else {
-        Err(UnreadableEvent::NewerSchema { kind: kind.into(), found, known: SchemaVersion::new(known) })
+        Err(UnreadableEvent::NewerSchema {
+            kind: kind.into(),
+            found,
+            known: SchemaVersion::new(known),
+        })
     }
 }
 
@@ -515,7 +533,8 @@ trait Datum: Sized {
 
 impl Datum for Option<Payload> {
     fn to_data(&self) -> Data {
-        self.as_ref().map_or(Data::None, |payload| Data::Inline(payload.text()))
+        self.as_ref()
+            .map_or(Data::None, |payload| Data::Inline(payload.text()))
     }
 
     fn from_data(data: &Data) -> Result<Self, String> {
@@ -547,8 +566,139 @@ impl Datum for String {
     fn from_data(data: &Data) -> Result<Self, String> {
         match data {
             Data::Erased(_) => Ok("(erased)".into()),
-            Data::Inline(text) => serde_json::from_str(text).map_err(|_| "its data is not a string".into()),
+            Data::Inline(text) => {
+                serde_json::from_str(text).map_err(|_| "its data is not a string".into())
+            }
             Data::None => Err("its data is missing".into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::log::Digest;
+
+    const FIRST: SchemaVersion = SchemaVersion::new(1);
+
+    fn inline(text: &str) -> Data {
+        Data::Inline(text.into())
+    }
+
+    #[track_caller]
+    fn unreadable(kind: &str, schema: u16, control: &str, data: &Data) -> String {
+        SagaEvent::decode(kind, SchemaVersion::new(schema), control, data)
+            .expect_err("it cannot be read")
+            .to_string()
+    }
+
+    #[test]
+    fn a_type_of_a_newer_release_is_an_error() {
+        assert_snapshot!(unreadable("Teleported", 1, "{}", &Data::None), @"");
+    }
+
+    #[test]
+    fn a_schema_of_a_newer_release_is_an_error() {
+        let control = r#"{"node":"nap"}"#;
+        assert_snapshot!(unreadable("SleepEnded", 2, control, &Data::None), @"");
+    }
+
+    #[test]
+    fn a_damaged_control_part_is_an_error_that_says_where() {
+        let errors = [
+            "",
+            "{",
+            "[7]",
+            "{}",
+            r#"{"node":7}"#,
+            r#"{"node":"nap"}{}"#,
+            r#"{"node":"nap","mood":"good"}"#,
+        ]
+        .map(|control| unreadable("SleepEnded", 1, control, &Data::None));
+        assert_snapshot!(errors.join("\n"), @"");
+    }
+
+    /// What is in the data part is not read from the control part.
+    #[test]
+    fn data_inside_the_control_part_is_an_error() {
+        let control = r#"{"output":7}"#;
+        assert_snapshot!(unreadable("Completed", 1, control, &inline("7")), @"");
+    }
+
+    #[test]
+    fn missing_data_is_an_error() {
+        let errors = [
+            unreadable("Completed", 1, "{}", &Data::None),
+            unreadable(
+                "CompensationSkipped",
+                1,
+                r#"{"node":"charge"}"#,
+                &Data::None,
+            ),
+        ];
+        assert_snapshot!(errors.join("\n"), @"");
+    }
+
+    #[test]
+    fn data_that_is_not_what_the_type_has_is_an_error() {
+        let errors = [
+            unreadable("Compensated", 1, "{}", &inline("7")),
+            unreadable("Compensated", 1, "{}", &Data::Erased(Digest([7; 32]))),
+            unreadable(
+                "CompensationSkipped",
+                1,
+                r#"{"node":"charge"}"#,
+                &inline("7"),
+            ),
+        ];
+        assert_snapshot!(errors.join("\n"), @"");
+    }
+
+    #[test]
+    fn erased_data_leaves_its_place() {
+        let erased = Data::Erased(Digest([7; 32]));
+        let decode = |kind, control| {
+            SagaEvent::decode(kind, FIRST, control, &erased).expect("what is left is enough")
+        };
+        let output = Payload::null();
+        assert_eq!(decode("Completed", "{}"), Completed { output }.into());
+        let node = NodeId::from("charge");
+        let output = Some(Payload::null());
+        assert_eq!(
+            decode("NodeCompleted", r#"{"node":"charge"}"#),
+            NodeCompleted {
+                node: node.clone(),
+                output
+            }
+            .into()
+        );
+        let reason = String::from("(erased)");
+        assert_eq!(
+            decode("CompensationSkipped", r#"{"node":"charge"}"#),
+            CompensationSkipped { node, reason }.into()
+        );
+    }
+
+    #[test]
+    fn the_systems_events_are_refused_with_the_same_reasons() {
+        use crate::system::SystemEvent;
+        let unreadable = |kind, schema, control, data: &Data| {
+            SystemEvent::decode(kind, SchemaVersion::new(schema), control, data)
+                .expect_err("it cannot be read")
+                .to_string()
+        };
+        let recorded = r#"{"saga":"shop","version":1,"fingerprint":"8d176a210dee551a"}"#;
+        let errors = [
+            unreadable("Started", 1, "{}", &Data::None),
+            unreadable("LateSuccess", 2, "{}", &Data::None),
+            unreadable("PartitionOwned", 1, r#"{"epoch":1}"#, &Data::None),
+            unreadable("DefinitionRecorded", 1, recorded, &Data::None),
+            unreadable("DefinitionRecorded", 1, recorded, &inline("{}")),
+        ];
+        assert_snapshot!(errors.join("\n"), @"");
     }
 }

@@ -27,8 +27,13 @@ impl Payload {
     /// Where it is not.
     pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, serde_json::Error> {
         let text = text.into();
-        serde_json::from_str::<&RawValue>(&text)?;
-        Ok(Self(text))
+        let json = serde_json::from_str::<&RawValue>(&text)?.get();
+        // White space around it is not part of the value.
+        Ok(if json.len() == text.len() {
+            Self(text)
+        } else {
+            Self(json.into())
+        })
     }
 
     /// Takes text that is known to be JSON, because it was cut out of JSON or was checked before.

@@ -89,9 +89,11 @@ impl SystemEvent {
     pub fn encode(&self) -> NewEvent {
         match self {
             Self::PartitionOwned(event) => new_event("PartitionOwned", event, Data::None),
-            Self::DefinitionRecorded(event, graph) => {
-                new_event("DefinitionRecorded", event, Data::Inline(json(&**graph).into()))
-            }
+            Self::DefinitionRecorded(event, graph) => new_event(
+                "DefinitionRecorded",
+                event,
+                Data::Inline(json(&**graph).into()),
+            ),
             Self::LateSuccess(event) => new_event("LateSuccess", event, Data::None),
         }
     }
@@ -106,34 +108,55 @@ impl SystemEvent {
         control: &str,
         data: &Data,
     ) -> Result<Self, UnreadableEvent> {
-        if !matches!(kind, "PartitionOwned" | "DefinitionRecorded" | "LateSuccess") {
+        if !matches!(
+            kind,
+            "PartitionOwned" | "DefinitionRecorded" | "LateSuccess"
+        ) {
             return Err(UnreadableEvent::UnknownType { kind: kind.into() });
         }
         if schema != SCHEMA {
-            return Err(UnreadableEvent::NewerSchema { kind: kind.into(), found: schema, known: SCHEMA });
+            return Err(UnreadableEvent::NewerSchema {
+                kind: kind.into(),
+                found: schema,
+                known: SCHEMA,
+            });
         }
         match kind {
             "PartitionOwned" => read(kind, control).map(Self::PartitionOwned),
             "LateSuccess" => read(kind, control).map(Self::LateSuccess),
             _ => {
                 let Data::Inline(graph) = data else {
-                    return Err(UnreadableEvent::Damaged { kind: kind.into(), what: "its graph is missing".into() });
+                    return Err(UnreadableEvent::Damaged {
+                        kind: kind.into(),
+                        what: "its graph is missing".into(),
+                    });
                 };
-                Ok(Self::DefinitionRecorded(read(kind, control)?, Arc::new(read(kind, graph)?)))
+                Ok(Self::DefinitionRecorded(
+                    read(kind, control)?,
+                    Arc::new(read(kind, graph)?),
+                ))
             }
         }
     }
 }
 
 fn new_event(kind: &'static str, control: &impl Serialize, data: Data) -> NewEvent {
-    NewEvent { kind: Cow::Borrowed(kind), schema: SCHEMA, control: json(control), data }
+    NewEvent {
+        kind: Cow::Borrowed(kind),
+        schema: SCHEMA,
+        control: json(control),
+        data,
+    }
 }
 
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("the system's facts are plain data, which always writes as JSON")
+    serde_json::to_string(value)
+        .expect("the system's facts are plain data, which always writes as JSON")
 }
 
 fn read<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, UnreadableEvent> {
-    serde_json::from_str(text)
-        .map_err(|cause| UnreadableEvent::Damaged { kind: kind.into(), what: format!("it does not read: {cause}") })
+    serde_json::from_str(text).map_err(|cause| UnreadableEvent::Damaged {
+        kind: kind.into(),
+        what: format!("it does not read: {cause}"),
+    })
 }

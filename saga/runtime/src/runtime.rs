@@ -57,10 +57,12 @@ pub struct RuntimeBuilder {
 
 /// A worker whose state type is forgotten.
 struct Hosted {
-    faults: Box<dyn Fn(&Graph) -> Vec<HandlerFault> + Send>,
-    host:
-        Box<dyn FnOnce(Arc<dyn Transport>, Arc<dyn Clock>) -> Result<WorkerHost, HostError> + Send>,
+    faults: Box<LooksAt>,
+    host: Box<Hosts>,
 }
+
+type LooksAt = dyn Fn(&Graph) -> Vec<HandlerFault> + Send;
+type Hosts = dyn FnOnce(Arc<dyn Transport>, Arc<dyn Clock>) -> Result<WorkerHost, HostError> + Send;
 
 /// Why a runtime does not start. Nothing was begun.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +169,7 @@ impl Runtime {
         let mut host_error = Ok(());
         for host in self.hosts {
             let ended = host.await.map_err(|_| StopError::Panicked)?;
-            host_error = host_error.and(ended.map_err(StopError::from));
+            host_error = host_error.and_then(|()| ended.map_err(StopError::from));
         }
         self.stop.intake.cancel();
         joined(self.driver.await)?;

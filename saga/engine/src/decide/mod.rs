@@ -13,7 +13,7 @@ mod request;
 mod signal;
 mod timer;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use sagalog_model::{
     NodeIndex, Payload, SagaEvent, SagaId,
@@ -55,6 +55,7 @@ pub fn start(id: SagaId, input: Payload, context: Context<'_>) -> (SagaState, Ve
         state: &mut state,
         context,
         events: Vec::new(),
+        decided_bytes: 0,
     };
     decider.events.push(started.into());
     decider.go_on();
@@ -77,6 +78,7 @@ pub fn decide(
         state,
         context,
         events: Vec::new(),
+        decided_bytes: 0,
     };
     match input {
         SagaInput::Reply(reply) => decider.reply(reply)?,
@@ -95,6 +97,8 @@ struct Decider<'a> {
     state: &'a mut SagaState,
     context: Context<'a>,
     events: Vec<SagaEvent>,
+    /// What the expressions of this input gave so far.
+    decided_bytes: usize,
 }
 
 impl Decider<'_> {
@@ -143,20 +147,10 @@ impl Decider<'_> {
     /// A value of the definition's code; without one the node is parked.
     fn evaluate(&mut self, index: NodeIndex, what: Expression) -> Option<Payload> {
         let context = self.context;
-        let max = context.rules.payload_max;
         let value = context
             .evaluate
             .evaluate(context.definition, what, &*self.state)
-            .and_then(|value| {
-                let bytes = value.as_str().len();
-                if bytes > max {
-                    Err(alloc::format!(
-                        "the value has {bytes} bytes, a payload has at most {max}"
-                    ))
-                } else {
-                    Ok(value)
-                }
-            });
+            .and_then(|value| self.within_bounds(value));
         match value {
             Ok(value) => Some(value),
             Err(reason) => {
@@ -164,5 +158,25 @@ impl Decider<'_> {
                 None
             }
         }
+    }
+
+    /// The log takes one input's batch whole, so what it may hold has a bound.
+    fn within_bounds(&mut self, value: Payload) -> Result<Payload, String> {
+        let rules = self.context.rules;
+        let bytes = value.as_str().len();
+        if bytes > rules.payload_max {
+            let max = rules.payload_max;
+            return Err(format!(
+                "the value has {bytes} bytes, a payload has at most {max}"
+            ));
+        }
+        self.decided_bytes += bytes;
+        if self.decided_bytes > rules.decided_bytes_max {
+            let max = rules.decided_bytes_max;
+            return Err(format!(
+                "one input led to more than {max} bytes of values; retry this node to go on"
+            ));
+        }
+        Ok(value)
     }
 }

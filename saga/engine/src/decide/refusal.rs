@@ -48,6 +48,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// The id of a signal or request, or the name of who asks, is over the limit.
+    #[error("ids and names have 1 to {max} bytes, this one has {bytes}")]
+    IdLength {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Too many sagas are under way, or too many callers wait.
     #[error("{what} ({max}) is reached; try again when some have ended")]
     Busy {

@@ -1,5 +1,7 @@
 //! Answers of participants.
 
+use alloc::{format, string::String};
+
 use sagalog_model::{
     Direction, Outcome, Reply,
     event::{ActionNotFound, AttemptFailed, AttemptSucceeded, AttemptUnknown},
@@ -32,16 +34,15 @@ impl Decider<'_> {
         };
         let (open, doubtful) = (attempts.is_open(attempt), attempts.is_doubtful(attempt));
         let node = self.id(index);
-        match &reply.outcome {
+        match self.as_recorded(direction, &reply.outcome) {
             Outcome::Succeeded(_) if settled => return Ok(()),
             Outcome::Succeeded(output) => {
                 let forward = matches!(direction, Direction::Action | Direction::Probe);
-                let output = forward.then(|| output.clone());
                 self.emit(AttemptSucceeded {
                     node,
                     direction,
                     attempt,
-                    output,
+                    output: forward.then_some(output),
                 });
             }
             Outcome::Failed { class, reason } if open || doubtful => {
@@ -49,8 +50,8 @@ impl Decider<'_> {
                     node,
                     direction,
                     attempt,
-                    class: *class,
-                    reason: reason.clone(),
+                    class,
+                    reason,
                 });
             }
             Outcome::Unknown { reason } if open => {
@@ -58,14 +59,12 @@ impl Decider<'_> {
                     node,
                     direction,
                     attempt,
-                    reason: reason.clone(),
+                    reason,
                 });
             }
             Outcome::NotDone if direction != Direction::Probe => {
-                return Err(Refusal::NotAProbe {
-                    node: (*reply.node).into(),
-                    direction,
-                });
+                let node = (*reply.node).into();
+                return Err(Refusal::NotAProbe { node, direction });
             }
             Outcome::NotDone if open => self.emit(ActionNotFound { node, attempt }),
             // The attempt was settled before: this is a duplicate, or it comes too late to say more.
@@ -74,4 +73,33 @@ impl Decider<'_> {
         self.go_on();
         Ok(())
     }
+
+    /// Replies are always accepted, whatever their size: an output that is too large is in doubt, a
+    /// reason that is too long is cut.
+    fn as_recorded(&self, direction: Direction, outcome: &Outcome) -> Outcome {
+        let rules = self.context.rules;
+        let gives = matches!(direction, Direction::Action | Direction::Probe);
+        match outcome {
+            Outcome::Succeeded(output) if gives && output.as_str().len() > rules.payload_max => {
+                let (bytes, max) = (output.as_str().len(), rules.payload_max);
+                let reason = format!("the output has {bytes} bytes, a payload has at most {max}");
+                Outcome::Unknown { reason }
+            }
+            Outcome::Failed { class, reason } => Outcome::Failed {
+                class: *class,
+                reason: cut(reason, rules.reason_max),
+            },
+            Outcome::Unknown { reason } => Outcome::Unknown {
+                reason: cut(reason, rules.reason_max),
+            },
+            other => other.clone(),
+        }
+    }
+}
+
+fn cut(reason: &str, max: usize) -> String {
+    if reason.len() <= max {
+        return reason.into();
+    }
+    format!("{}…", &reason[..reason.floor_char_boundary(max)])
 }

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use sagalog_model::{Command, Payload, SagaId, log::Position};
+use sagalog_model::{Command, SagaId, log::Position};
 use sagalog_projections::SagaState;
 
 use super::Partition;
@@ -110,15 +110,6 @@ impl<E: Evaluate> Partition<E> {
         for ticket in waiters {
             self.answer(ticket, Answer::State(state.clone()));
         }
-    }
-
-    pub(super) fn is_too_large(&self, payload: &Payload) -> bool {
-        payload.as_str().len() > self.rules.payload_max
-    }
-
-    pub(super) fn refuse_size(&mut self, ticket: Ticket, payload: &Payload) {
-        let (bytes, max) = (payload.as_str().len(), self.rules.payload_max);
-        self.refuse(ticket, Refusal::PayloadTooLarge { bytes, max });
     }
 
     /// The position up to which answers may be seen.

@@ -97,7 +97,9 @@ impl Appending {
     /// Takes one fact of the system, for a stream that is never recovered as open.
     pub(super) fn push_system(&mut self, head: &mut super::SystemHead, event: NewEvent, now: Time) {
         let version = head.version.next();
-        let key = *head.key.get_or_insert(StreamKey::new(self.tail.get() + 1));
+        let key = *head
+            .key
+            .get_or_insert_with(|| StreamKey::new(self.tail.get() + 1));
         let digest = sagalog_model::log::Digest(Sha256::digest(event.control.as_bytes()).into());
         let (input, _) = digest
             .0

@@ -17,6 +17,7 @@
 mod answer;
 mod appending;
 mod asking;
+mod bounds;
 mod live;
 mod registry;
 mod start;
@@ -183,9 +184,6 @@ impl<E: Evaluate> Partition<E> {
             }
             Query::State => return self.answer_state(ticket, &saga),
             Query::End => return self.answer_end(ticket, &saga),
-            Query::Signal { payload, .. } if self.is_too_large(&payload) => {
-                return self.refuse_size(ticket, &payload);
-            }
             Query::Signal {
                 signal,
                 id,
@@ -198,7 +196,10 @@ impl<E: Evaluate> Partition<E> {
             Query::Request(request) => SagaInput::Request(request),
             Query::Reply(reply) => SagaInput::Reply(reply),
         };
-        match self.tell(&saga, &told, now) {
+        let told = self
+            .within_bounds(&told)
+            .and_then(|()| self.tell(&saga, &told, now));
+        match told {
             Ok(()) => self.answer(ticket, Answer::Recorded),
             Err(refusal) => self.refuse(ticket, refusal),
         }

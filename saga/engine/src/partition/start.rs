@@ -32,8 +32,8 @@ impl<E: Evaluate> Partition<E> {
                 },
             );
         };
-        if self.is_too_large(&input) {
-            return self.refuse_size(ticket, &input);
+        if let Err(refusal) = self.payload_within_bounds(&input) {
+            return self.refuse(ticket, refusal);
         }
         if self.live() >= self.rules.live_max {
             let max = self.rules.live_max;

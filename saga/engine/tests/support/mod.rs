@@ -638,7 +638,7 @@ fn take_over(
         epoch: Epoch::new(epoch),
         node: "test".into(),
         tail: last.map_or(Position::new(0), Batch::last_position),
-        last_at: last.map_or(Time::default(), |row| row.at),
+        last_at: last.map_or_else(Time::default, |row| row.at),
         heads,
         open,
         late,

@@ -34,3 +34,6 @@ pub fn socket_of(file: &Path) -> PathBuf {
     path.push(".sock");
     path.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! What histories add up to, and which are none. The histories are written by hand: the folds depend
+//! on no engine, and must refuse what an engine would never decide.
+
+mod illegal;
+mod prefixes;
+mod timers;
+mod trip;
+mod undoing;
+mod why;

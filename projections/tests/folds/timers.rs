@@ -1,0 +1,154 @@
+//! Which deadlines a state has.
+
+use insta::assert_snapshot;
+use sagalog_model::{
+    Direction::{Action, Alternative, Compensation, Probe},
+    FailureClass::{Permanent, Transient},
+    NodeIndex,
+    event::*,
+};
+use sagalog_projections::{SagaState, Timer, timers};
+
+use crate::trip::*;
+
+/// All timers of a story, earliest first.
+fn timers_of(story: &Story) -> String {
+    let mut timers = Vec::new();
+    timers::each(&story.state, |due, timer| timers.push((due, timer)));
+    timers.sort_unstable();
+    assert_eq!(timers::next(&story.state), timers.first().copied());
+    let graph = story.state.graph();
+    let id = |node: NodeIndex| &graph.node(node).id;
+    let lines = timers.into_iter().map(|(due, timer)| {
+        let timer = match timer {
+            Timer::SagaDeadline => "the saga's deadline".to_owned(),
+            Timer::StepDeadline { node } => format!("{}: deadline", id(node)),
+            Timer::Attempt {
+                node,
+                direction,
+                attempt,
+            } => format!("{}: {direction} #{attempt}", id(node)),
+            Timer::Wait { node } => format!("{}: wait", id(node)),
+            Timer::Sleep { node } => format!("{}: sleep", id(node)),
+            Timer::Retry { node, direction } => format!("{}: retry of the {direction}", id(node)),
+        };
+        format!("{:>4} {timer}", due.as_micros() / 1_000_000)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_saga_has_its_own_deadline_until_it_has_passed() {
+    assert_snapshot!(timers_of(&Story::begun()), @"");
+    assert_snapshot!(timers_of(&Story::begun().then(DeadlinePassed {})), @"");
+    assert_snapshot!(timers_of(&Story::past_the_pivot()), @"");
+}
+
+#[test]
+fn an_attempt_and_its_step_have_deadlines() {
+    assert_snapshot!(timers_of(&Story::booking()), @"");
+    let passed = StepDeadlinePassed {
+        node: "flight".into(),
+    };
+    assert_snapshot!(timers_of(&Story::booking().then(passed)), @"");
+}
+
+#[test]
+fn a_renewed_attempt_has_its_new_deadline() {
+    assert_snapshot!(timers_of(&Story::booking().then(renewed("hotel", 1, 45))), @"");
+}
+
+#[test]
+fn what_is_answered_has_no_deadline_any_more() {
+    assert_snapshot!(timers_of(&Story::booked()), @"");
+}
+
+#[test]
+fn a_planned_retry_is_due_at_its_time() {
+    let failed = Story::booking().then(failed("hotel", 1, Transient));
+    assert_snapshot!(timers_of(&failed.clone()), @"");
+    let planned = failed.then(retry_at(Action, "hotel", 5));
+    assert_snapshot!(timers_of(&planned), @"");
+    let due = RetryDue {
+        node: "hotel".into(),
+        direction: Action,
+    };
+    assert_snapshot!(timers_of(&planned.then(due)), @"");
+}
+
+#[test]
+fn a_probe_has_a_deadline() {
+    let probing = Story::booking()
+        .then(in_doubt("flight", 1))
+        .then(asked_to(Probe, "flight", 1, 40));
+    assert_snapshot!(timers_of(&probing), @"");
+}
+
+#[test]
+fn a_sleep_and_a_wait_end() {
+    let asleep = Story::booked().then(SleepStarted {
+        node: "nap".into(),
+        until: second(10),
+    });
+    assert_snapshot!(timers_of(&asleep), @"");
+    assert_snapshot!(timers_of(&Story::waiting()), @"");
+}
+
+#[test]
+fn the_turn_ends_sleeps_waits_retries_and_the_sagas_deadline() {
+    assert_snapshot!(timers_of(&Story::waiting().then(turned("approved"))), @"");
+    let planned = Story::booking()
+        .then(failed("hotel", 1, Transient))
+        .then(retry_at(Action, "hotel", 5));
+    assert_snapshot!(timers_of(&planned.then(turned("hotel"))), @"");
+}
+
+#[test]
+fn after_the_turn_what_changes_nothing_is_not_waited_for() {
+    let turned = Story::begun()
+        .then(asked("quote", 1, 30))
+        .then(turned("quote"));
+    assert_snapshot!(timers_of(&turned), @"");
+}
+
+#[test]
+fn on_the_way_back_compensations_and_alternatives_have_deadlines() {
+    let undoing = Story::turned().then(asked_to(Compensation, "hotel", 1, 80));
+    assert_snapshot!(timers_of(&undoing), @"");
+    let planned = undoing
+        .clone()
+        .then(failed_to(Compensation, "hotel", 1, Transient))
+        .then(retry_at(Compensation, "hotel", 85));
+    assert_snapshot!(timers_of(&planned), @"");
+    let instead = undoing
+        .then(failed_to(Compensation, "hotel", 1, Permanent))
+        .then(asked_to(Alternative, "hotel", 1, 90));
+    assert_snapshot!(timers_of(&instead), @"");
+    assert_snapshot!(timers_of(&instead.then(did(Alternative, "hotel", 1))), @"");
+}
+
+#[test]
+fn an_end_has_no_timers() {
+    let ended = Story::booking()
+        .then(turned("hotel"))
+        .then(Compensated {});
+    assert_eq!(timers_of(&ended), "");
+    let ended = Story::past_the_pivot().then(Completed { output: json("3") });
+    assert_eq!(timers_of(&ended), "");
+}
+
+#[test]
+fn of_several_that_are_due_together_the_one_that_ends_more_comes_first() {
+    let state: SagaState = Story::quoted()
+        .then(AttemptAsked {
+            until: Some(second(30)),
+            ..asked("flight", 1, 30)
+        })
+        .then(asked("hotel", 1, 30))
+        .state;
+    let flight = state.graph().find("flight").expect("it is there");
+    assert_eq!(
+        timers::next(&state),
+        Some((second(30), Timer::StepDeadline { node: flight }))
+    );
+}

@@ -1,0 +1,116 @@
+//! What came of the orders, read from the log.
+
+use std::{path::Path, sync::Arc};
+
+use sagalog::{EventLog, SqliteLog, log::Position};
+use serde::Serialize;
+
+use super::{
+    orders::{BadLine, Orders},
+    shop::LOG,
+    tally::{Count, State, Tally},
+    world,
+};
+use crate::{CliError, Output, log::PARTITION, output::Style};
+
+/// Rows of one read.
+const PAGE: usize = 2_000;
+
+/// What came of a file's orders. `-o json` prints it as one object.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Summary {
+    /// Sagas of the file that are in the log, and where they stand.
+    #[serde(flatten)]
+    count: Count,
+    /// Lines of the file that are no orders, or orders whose id is known with other content.
+    bad_lines: usize,
+    /// Sagas that ended, for each second in which a process owned the log: from an owner's first
+    /// event to its last.
+    sagas_per_s: f64,
+    /// How long it took from a saga's first event to its last, by the times of the events, for half
+    /// of those that ended. A saga that was under way when its process was killed counts with the
+    /// time until another went on.
+    p50_ms: f64,
+    /// The same for 99 of 100.
+    p99_ms: f64,
+}
+
+/// The log, read and added up.
+pub(super) struct Report {
+    pub(super) summary: Summary,
+    pub(super) bad: Vec<BadLine>,
+    example: Option<String>,
+}
+
+impl Report {
+    /// Reads the log in a folder.
+    pub(super) async fn read(folder: &Path, orders: &Orders) -> Result<Self, CliError> {
+        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::read_only(folder.join(LOG)).await?);
+        let mut tally = Tally::of(orders);
+        loop {
+            let page = log.read(PARTITION, tally.position().next(), PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            page.iter().for_each(|row| tally.apply(row));
+        }
+        let foreign = orders.good.iter().enumerate().filter(|(index, _)| tally.state(*index) == State::Foreign);
+        let foreign = foreign.map(|(_, order)| BadLine::other_content(order.line, &order.id));
+        let mut bad: Vec<_> = orders.bad.iter().cloned().chain(foreign).collect();
+        bad.sort_by_key(|bad| bad.line);
+        let summary = Summary {
+            count: tally.count(),
+            bad_lines: bad.len(),
+            sagas_per_s: rounded(tally.per_second()),
+            p50_ms: rounded(tally.latency_ms(0.50)),
+            p99_ms: rounded(tally.latency_ms(0.99)),
+        };
+        Ok(Self { summary, bad, example: tally.example().map(ToString::to_string) })
+    }
+
+    /// Tells a person.
+    pub(super) fn tell(&self, folder: &Path, output: Output) -> Result<(), CliError> {
+        let Summary { count, sagas_per_s, p50_ms, p99_ms, .. } = &self.summary;
+        let mut parts = vec![output.styled(Style::Good, format_args!("{} completed", count.completed))];
+        let others = [
+            (count.compensated, "compensated", Style::Warn),
+            (count.partly_compensated, "partly compensated", Style::Bad),
+            (count.parked, "waiting for a person", Style::Bad),
+            (count.started - count.ended() - count.parked, "still under way", Style::Dim),
+        ];
+        let others = others.into_iter().filter(|(count, ..)| *count > 0);
+        parts.extend(others.map(|(count, word, style)| output.styled(style, format_args!("{count} {word}"))));
+        output.line(format_args!("{} orders: {}", output.styled(Style::Bold, count.started), parts.join(", ")))?;
+        output.line(format_args!(
+            "{sagas_per_s:.0} sagas/s while a process drove them; from first to last event {p50_ms:.0} ms for half of them, {p99_ms:.0} ms for 99 %"
+        ))?;
+        self.tell_what_next(folder, output)
+    }
+
+    fn tell_what_next(&self, folder: &Path, output: Output) -> Result<(), CliError> {
+        let program = std::env::args().next().unwrap_or_else(|| "sagalog".into());
+        let (log, world) = (folder.join(LOG), folder.join(world::FILE));
+        let (log, world, folder) = (log.display(), world.display(), folder.display());
+        let mut next = vec![
+            (format!("{program} saga list --log {log}"), "all sagas"),
+            (format!("{program} log verify --log {log}"), "nothing was changed behind its back"),
+            (format!("{program} demo --dir {folder}"), "again: nothing is left to do"),
+            (
+                format!("sqlite3 {world} 'select step, direction, count(*) from effects group by 1, 2'"),
+                "what happened outside",
+            ),
+        ];
+        if let Some(example) = &self.example {
+            next.insert(1, (format!("{program} saga show {example} --log {log}"), "one that went back"));
+        }
+        output.line(output.styled(Style::Bold, "\nwhat to try next"))?;
+        for (command, what) in next {
+            output.line(format_args!("  {}\n  {command}", output.styled(Style::Dim, format_args!("# {what}"))))?;
+        }
+        Ok(())
+    }
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}

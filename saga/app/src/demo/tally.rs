@@ -1,0 +1,232 @@
+//! What the log says about the sagas of one file of orders: a fold of its rows.
+
+use std::{collections::HashMap, time::Duration};
+
+use sagalog::{
+    Payload, SagaId,
+    log::{Data, Epoch, Position, StreamKey, Time},
+};
+use sagalog_eventlog::Row;
+use serde::{Deserialize, Serialize};
+
+use super::orders::Orders;
+
+/// The sagas of a file's orders, as far as the log was read.
+pub(super) struct Tally {
+    sagas: Vec<Seen>,
+    by_id: HashMap<SagaId, usize>,
+    by_stream: HashMap<StreamKey, usize>,
+    driven: Driven,
+    position: Position,
+    count: Count,
+}
+
+/// One order's saga.
+struct Seen {
+    id: SagaId,
+    input: Payload,
+    state: State,
+    began: Time,
+    ended: Time,
+    events: usize,
+}
+
+/// Where a saga stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum State {
+    /// The log does not know it.
+    Missing,
+    /// The id is taken by another saga or another order.
+    Foreign,
+    /// It goes on by itself, but for so many nodes that wait for a person.
+    UnderWay {
+        /// How many wait.
+        parked: usize,
+    },
+    /// Everything was done.
+    Completed,
+    /// What was done was undone.
+    Compensated,
+    /// Something is left that could not be undone.
+    PartlyCompensated,
+}
+
+/// How many sagas stand where.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub(super) struct Count {
+    pub(super) started: usize,
+    pub(super) completed: usize,
+    pub(super) compensated: usize,
+    pub(super) partly_compensated: usize,
+    pub(super) parked: usize,
+}
+
+/// For how long somebody owned the log and worked: the spans from an owner's first to its last row.
+#[derive(Default)]
+struct Driven {
+    before: Duration,
+    now: Option<(Epoch, Time, Time)>,
+}
+
+impl Tally {
+    /// A tally of these orders, before the log is read.
+    pub(super) fn of(orders: &Orders) -> Self {
+        let seen = orders.good.iter().map(|order| Seen {
+            id: order.id.clone(),
+            input: order.input.clone(),
+            state: State::Missing,
+            began: Time::default(),
+            ended: Time::default(),
+            events: 0,
+        });
+        Self {
+            sagas: seen.collect(),
+            by_id: orders.good.iter().enumerate().map(|(index, order)| (order.id.clone(), index)).collect(),
+            by_stream: HashMap::new(),
+            driven: Driven::default(),
+            position: Position::new(0),
+            count: Count::default(),
+        }
+    }
+
+    /// Takes the next row of the log.
+    pub(super) fn apply(&mut self, row: &Row) {
+        self.position = row.last_position();
+        self.driven.apply(row);
+        if let Some(name) = &row.name
+            && let Ok(id) = SagaId::new(name.as_str())
+            && let Some(index) = self.by_id.get(&id)
+        {
+            self.by_stream.insert(row.stream, *index);
+        }
+        let Some(index) = self.by_stream.get(&row.stream) else { return };
+        let seen = &mut self.sagas[*index];
+        self.count.leaves(seen.state);
+        for event in &row.events {
+            seen.apply(&event.kind, &event.data, row.at);
+        }
+        self.count.comes_to(seen.state);
+    }
+
+    /// How far the log was read.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Where the saga of the order with this place in the file stands.
+    pub(super) fn state(&self, index: usize) -> State {
+        self.sagas[index].state
+    }
+
+    /// How many orders there are.
+    pub(super) fn orders(&self) -> usize {
+        self.sagas.len()
+    }
+
+    /// How many of their sagas stand where.
+    pub(super) fn count(&self) -> Count {
+        self.count
+    }
+
+    /// The compensated saga with the longest story.
+    pub(super) fn example(&self) -> Option<&SagaId> {
+        let compensated = self.sagas.iter().filter(|seen| seen.state == State::Compensated);
+        compensated.rev().max_by_key(|seen| seen.events).map(|seen| &seen.id)
+    }
+
+    /// Sagas that ended, for each second in which somebody owned the log and worked.
+    pub(super) fn per_second(&self) -> f64 {
+        let seconds = self.driven.total().as_secs_f64();
+        if seconds > 0.0 { self.count.ended() as f64 / seconds } else { 0.0 }
+    }
+
+    /// From a saga's first to its last event, in ms, for this share of the sagas that ended. What
+    /// passed while nobody owned the log is part of it.
+    pub(super) fn latency_ms(&self, share: f64) -> f64 {
+        let ended = self.sagas.iter().filter(|seen| seen.state.is_end());
+        let mut spans: Vec<_> = ended.map(|seen| seen.ended.since(seen.began)).collect();
+        spans.sort_unstable();
+        let at = (spans.len().saturating_sub(1) as f64 * share).round() as usize;
+        spans.get(at).map_or(0.0, |span| span.as_secs_f64() * 1_000.0)
+    }
+}
+
+impl Seen {
+    fn apply(&mut self, kind: &str, data: &Data, at: Time) {
+        self.events += 1;
+        self.ended = at;
+        self.state = match (kind, self.state) {
+            ("Started", _) => {
+                self.began = at;
+                if matches!(data, Data::Inline(text) if **text == *self.input.as_str()) {
+                    State::UnderWay { parked: 0 }
+                } else {
+                    State::Foreign
+                }
+            }
+            (_, State::Foreign) => State::Foreign,
+            ("Completed", _) => State::Completed,
+            ("Compensated", _) => State::Compensated,
+            ("PartlyCompensated", _) => State::PartlyCompensated,
+            ("Parked", State::UnderWay { parked }) => State::UnderWay { parked: parked + 1 },
+            ("RetryRequested" | "ResolvedByHand" | "SkippedByHand", State::UnderWay { parked }) => {
+                State::UnderWay { parked: parked.saturating_sub(1) }
+            }
+            (_, state) => state,
+        };
+    }
+}
+
+impl State {
+    /// Whether it goes on by itself.
+    pub(super) fn is_under_way(self) -> bool {
+        self == Self::UnderWay { parked: 0 }
+    }
+
+    fn is_end(self) -> bool {
+        matches!(self, Self::Completed | Self::Compensated | Self::PartlyCompensated)
+    }
+}
+
+impl Count {
+    /// How many have ended.
+    pub(super) fn ended(&self) -> usize {
+        self.completed + self.compensated + self.partly_compensated
+    }
+
+    fn leaves(&mut self, state: State) {
+        self.each(state, |count| *count -= 1);
+    }
+
+    fn comes_to(&mut self, state: State) {
+        self.each(state, |count| *count += 1);
+    }
+
+    fn each(&mut self, state: State, change: impl Fn(&mut usize)) {
+        match state {
+            State::Missing | State::Foreign => return,
+            State::UnderWay { parked: 0 } => {}
+            State::UnderWay { .. } => change(&mut self.parked),
+            State::Completed => change(&mut self.completed),
+            State::Compensated => change(&mut self.compensated),
+            State::PartlyCompensated => change(&mut self.partly_compensated),
+        }
+        change(&mut self.started);
+    }
+}
+
+impl Driven {
+    fn apply(&mut self, row: &Row) {
+        match &mut self.now {
+            Some((epoch, _, last)) if *epoch == row.epoch => *last = row.at,
+            now => {
+                let before = now.replace((row.epoch, row.at, row.at));
+                self.before += before.map_or(Duration::ZERO, |(_, first, last)| last.since(first));
+            }
+        }
+    }
+
+    fn total(&self) -> Duration {
+        self.before + self.now.map_or(Duration::ZERO, |(_, first, last)| last.since(first))
+    }
+}

@@ -1,0 +1,56 @@
+//! What comes from outside is measured at the door. Replies are not: they are always accepted.
+
+use sagalog_model::Payload;
+
+use super::Partition;
+use crate::{
+    decide::Refusal,
+    evaluate::Evaluate,
+    input::{Request, SagaInput, Wish},
+};
+
+impl<E: Evaluate> Partition<E> {
+    pub(super) fn within_bounds(&self, told: &SagaInput) -> Result<(), Refusal> {
+        match told {
+            SagaInput::Reply(_) | SagaInput::TimerFired { .. } => Ok(()),
+            SagaInput::Signal { id, payload, .. } => {
+                self.id_within_bounds(id)?;
+                self.payload_within_bounds(payload)
+            }
+            SagaInput::Request(request) => self.request_within_bounds(request),
+        }
+    }
+
+    fn request_within_bounds(&self, request: &Request) -> Result<(), Refusal> {
+        self.id_within_bounds(&request.id)?;
+        self.id_within_bounds(&request.by)?;
+        match &request.wish {
+            Wish::Retry { .. } => Ok(()),
+            Wish::Resolve { output, .. } => self.payload_within_bounds(output),
+            Wish::Cancel { reason } | Wish::Skip { reason, .. } => {
+                size(reason.len(), self.rules.payload_max)
+            }
+        }
+    }
+
+    pub(super) fn payload_within_bounds(&self, payload: &Payload) -> Result<(), Refusal> {
+        size(payload.as_str().len(), self.rules.payload_max)
+    }
+
+    fn id_within_bounds(&self, id: &str) -> Result<(), Refusal> {
+        let (bytes, max) = (id.len(), self.rules.id_max);
+        if (1..=max).contains(&bytes) {
+            Ok(())
+        } else {
+            Err(Refusal::IdLength { bytes, max })
+        }
+    }
+}
+
+const fn size(bytes: usize, max: usize) -> Result<(), Refusal> {
+    if bytes > max {
+        Err(Refusal::PayloadTooLarge { bytes, max })
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,706 @@
+//! The wire format of the log: every event is read back as it was written, and is written for ever
+//! as it is written here.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use insta::assert_snapshot;
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    test_runner::{TestError, TestRunner},
+};
+use sagalog_model::{
+    AttemptNumber, Direction, FailureClass, Fingerprint, Graph, Payload, Saga, SagaEvent, SagaId,
+    Step,
+    event::*,
+    graph::DefinitionVersion,
+    just,
+    log::{Data, Epoch, NewEvent, Time},
+    system::{DefinitionRecorded, LateSuccess, PartitionOwned, SystemEvent},
+};
+
+macro_rules! kinds {
+    ($($name:ident)*) => {
+        /// Every type of event.
+        const KINDS: &[&str] = &[$(stringify!($name)),*];
+
+        /// Does not compile if a type is missing above: then add it, here and to the tables below.
+        const fn _all_are_listed(event: &SagaEvent) {
+            match event {
+                $(SagaEvent::$name(_) => {})*
+            }
+        }
+    };
+}
+
+kinds! {
+    Started AttemptAsked AttemptSucceeded AttemptFailed AttemptUnknown AttemptTimedOut
+    AttemptRenewed ActionNotFound RetryScheduled RetryDue StepDeadlinePassed NodeCompleted ArmChosen
+    SleepStarted SleepEnded WaitStarted WaitTimedOut SignalReceived SignalConsumed SignalLate
+    PivotPassed CancelRequested DeadlinePassed Turned CompensationSkipped Parked RetryRequested
+    ResolvedByHand SkippedByHand Completed Compensated PartlyCompensated
+}
+
+#[test]
+fn every_event_of_a_saga_is_read_back_as_it_was_written() {
+    let strategies = of_each_type();
+    assert_eq!(
+        strategies.len(),
+        KINDS.len(),
+        "one strategy for each type, in order"
+    );
+    for (kind, strategy) in KINDS.iter().zip(strategies) {
+        let round_trip = TestRunner::default().run(&strategy, |event| {
+            prop_assert_eq!(event.kind(), *kind);
+            let written = event.encode();
+            prop_assert_eq!(&*written.kind, *kind);
+            let read = SagaEvent::decode(
+                &written.kind,
+                written.schema,
+                &written.control,
+                &written.data,
+            );
+            prop_assert_eq!(read, Ok(event));
+            Ok(())
+        });
+        told(kind, round_trip);
+    }
+}
+
+#[test]
+fn every_event_of_the_system_is_read_back_as_it_was_written() {
+    let strategies = [
+        ("PartitionOwned", partition_owned()),
+        ("DefinitionRecorded", definition_recorded()),
+        ("LateSuccess", late_success()),
+    ];
+    for (kind, strategy) in strategies {
+        let round_trip = TestRunner::default().run(&strategy, |event| {
+            let written = event.encode();
+            prop_assert_eq!(&*written.kind, kind);
+            let read = SystemEvent::decode(
+                &written.kind,
+                written.schema,
+                &written.control,
+                &written.data,
+            );
+            prop_assert_eq!(read, Ok(event));
+            Ok(())
+        });
+        told(kind, round_trip);
+    }
+}
+
+/// If this fails, logs that exist can no longer be read. A new field needs a default that is left
+/// out when it is written; another meaning needs a new schema version.
+#[test]
+fn every_event_of_a_saga_is_written_in_this_form() {
+    let events = one_of_each_form();
+    let mut kinds: Vec<_> = events.iter().map(SagaEvent::kind).collect();
+    kinds.dedup();
+    assert_eq!(kinds, KINDS, "every type is in the table, in order");
+    let table = events
+        .iter()
+        .fold(String::new(), |table, event| table + &line(&event.encode()));
+    assert_snapshot!(table, @"");
+}
+
+#[test]
+fn every_event_of_the_system_is_written_in_this_form() {
+    let (mut saga, n) = SHOP.define(2);
+    let taken = saga.step("take", TAKE, n);
+    let definition = saga.returns(taken).expect("it is sound");
+    let events = [
+        SystemEvent::PartitionOwned(PartitionOwned {
+            epoch: Epoch::new(7),
+            node: "shop-1".into(),
+            engine: "0.1.0".into(),
+            rules: 1,
+        }),
+        SystemEvent::DefinitionRecorded(
+            DefinitionRecorded {
+                saga: "shop".into(),
+                version: DefinitionVersion(2),
+                fingerprint: definition.fingerprint(),
+            },
+            definition.graph().clone(),
+        ),
+        SystemEvent::LateSuccess(LateSuccess {
+            saga: SagaId::new("o-1").expect("a good id"),
+            node: "take".into(),
+            direction: Direction::Action,
+            attempt: AttemptNumber(2),
+        }),
+    ];
+    let table = events
+        .iter()
+        .fold(String::new(), |table, event| table + &line(&event.encode()));
+    assert_snapshot!(table, @"");
+}
+
+/// An attempt's direction is left out of the log where it is the usual one.
+#[test]
+fn a_direction_that_is_left_out_is_the_action() {
+    for kind in [
+        "AttemptAsked",
+        "AttemptSucceeded",
+        "AttemptTimedOut",
+        "AttemptRenewed",
+    ] {
+        let event = one_of_each_form()
+            .into_iter()
+            .find(|event| event.kind() == kind)
+            .expect("it is in the table");
+        let written = event.encode();
+        assert!(!written.control.contains("direction"), "{written:?}");
+        let spelled_out = written
+            .control
+            .replacen('{', "{\"direction\":\"action\",", 1);
+        let read = SagaEvent::decode(kind, written.schema, &spelled_out, &written.data);
+        assert_eq!(read, Ok(event));
+    }
+}
+
+#[test]
+fn only_the_three_ends_are_terminal() {
+    let ends: Vec<_> = one_of_each_form()
+        .into_iter()
+        .filter(SagaEvent::is_terminal)
+        .map(|event| event.kind())
+        .collect();
+    assert_eq!(ends, ["Completed", "Compensated", "PartlyCompensated"]);
+}
+
+const SHOP: Saga<u64, u64> = Saga::new("shop");
+const TAKE: Step<u64, u64> = Step::new("stock.take").compensatable();
+
+fn told<T: std::fmt::Debug>(kind: &str, round_trip: Result<(), TestError<T>>) {
+    if let Err(error) = round_trip {
+        panic!("{kind}: {error}");
+    }
+}
+
+fn line(event: &NewEvent) -> String {
+    let mut line = format!("{} {} {}", event.kind, event.schema, event.control);
+    if let Data::Inline(text) = &event.data {
+        write!(line, " + {text}").expect("a string takes all");
+    }
+    line.push('\n');
+    line
+}
+
+/// Every type, and again where a field that may be left out is there.
+fn one_of_each_form() -> Vec<SagaEvent> {
+    let node = || NodeId::from("charge");
+    let attempt = AttemptNumber(2);
+    let at = Time::from_micros(1_760_000_030_000_000);
+    let id = || Arc::<str>::from("r-1");
+    let by = || Arc::<str>::from("ada");
+    let payload = || Payload::parse(r#"{"cents":4200}"#).expect("it is JSON");
+    let reason = || String::from("the card is \"blocked\"");
+    let fingerprint = fingerprint(0x8d17_6a21_0dee_551a);
+    vec![
+        Started {
+            definition: "order".into(),
+            version: DefinitionVersion(3),
+            fingerprint,
+            deadline: None,
+            input: payload(),
+        }
+        .into(),
+        Started {
+            definition: "order".into(),
+            version: DefinitionVersion(3),
+            fingerprint,
+            deadline: Some(at),
+            input: payload(),
+        }
+        .into(),
+        AttemptAsked {
+            node: node(),
+            direction: Direction::Action,
+            attempt: AttemptNumber(1),
+            deadline: at,
+            until: Some(at),
+            input: Some(payload()),
+        }
+        .into(),
+        AttemptAsked {
+            node: node(),
+            direction: Direction::Compensation,
+            attempt,
+            deadline: at,
+            until: None,
+            input: None,
+        }
+        .into(),
+        AttemptSucceeded {
+            node: node(),
+            direction: Direction::Action,
+            attempt,
+            output: Some(payload()),
+        }
+        .into(),
+        AttemptSucceeded {
+            node: node(),
+            direction: Direction::Alternative,
+            attempt,
+            output: None,
+        }
+        .into(),
+        AttemptFailed {
+            node: node(),
+            direction: Direction::Action,
+            attempt,
+            class: FailureClass::Permanent,
+            reason: reason(),
+        }
+        .into(),
+        AttemptFailed {
+            node: node(),
+            direction: Direction::Compensation,
+            attempt,
+            class: FailureClass::Transient,
+            reason: reason(),
+        }
+        .into(),
+        AttemptUnknown {
+            node: node(),
+            direction: Direction::Probe,
+            attempt,
+            reason: reason(),
+        }
+        .into(),
+        AttemptTimedOut {
+            node: node(),
+            direction: Direction::Action,
+            attempt,
+        }
+        .into(),
+        AttemptRenewed {
+            node: node(),
+            direction: Direction::Action,
+            attempt,
+            deadline: at,
+        }
+        .into(),
+        ActionNotFound {
+            node: node(),
+            attempt,
+        }
+        .into(),
+        RetryScheduled {
+            node: node(),
+            direction: Direction::Action,
+            due: at,
+        }
+        .into(),
+        RetryDue {
+            node: node(),
+            direction: Direction::Compensation,
+        }
+        .into(),
+        StepDeadlinePassed { node: node() }.into(),
+        NodeCompleted {
+            node: node(),
+            output: Some(payload()),
+        }
+        .into(),
+        NodeCompleted {
+            node: node(),
+            output: None,
+        }
+        .into(),
+        ArmChosen {
+            node: node(),
+            arm: 1,
+            payload: payload(),
+        }
+        .into(),
+        SleepStarted {
+            node: node(),
+            until: at,
+        }
+        .into(),
+        SleepEnded { node: node() }.into(),
+        WaitStarted {
+            node: node(),
+            until: at,
+        }
+        .into(),
+        WaitTimedOut { node: node() }.into(),
+        SignalReceived {
+            signal: "approval".into(),
+            id: "mail-1".into(),
+            payload: payload(),
+        }
+        .into(),
+        SignalConsumed {
+            node: node(),
+            id: "mail-1".into(),
+        }
+        .into(),
+        SignalLate {
+            id: "mail-1".into(),
+        }
+        .into(),
+        PivotPassed {
+            node: "pivot".into(),
+        }
+        .into(),
+        CancelRequested {
+            id: id(),
+            by: by(),
+            reason: reason(),
+        }
+        .into(),
+        DeadlinePassed {}.into(),
+        Turned {
+            cause: TurnCause::StepFailed,
+            node: Some(node()),
+            reason: reason(),
+        }
+        .into(),
+        Turned {
+            cause: TurnCause::Cancelled,
+            node: None,
+            reason: reason(),
+        }
+        .into(),
+        CompensationSkipped {
+            node: node(),
+            reason: reason(),
+        }
+        .into(),
+        Parked {
+            node: node(),
+            cause: ParkCause::Compensation,
+            reason: reason(),
+        }
+        .into(),
+        RetryRequested {
+            node: node(),
+            id: id(),
+            by: by(),
+        }
+        .into(),
+        ResolvedByHand {
+            node: node(),
+            id: id(),
+            by: by(),
+            output: payload(),
+        }
+        .into(),
+        SkippedByHand {
+            node: node(),
+            id: id(),
+            by: by(),
+            reason: reason(),
+        }
+        .into(),
+        Completed { output: payload() }.into(),
+        Compensated {}.into(),
+        PartlyCompensated { left: vec![node()] }.into(),
+    ]
+}
+
+/// The words that stand in control parts are as much a format as the fields.
+#[test]
+fn the_words_in_control_parts_never_change() {
+    let words = |words: Vec<String>| words.join(" ");
+    let directions = [
+        Direction::Action,
+        Direction::Probe,
+        Direction::Compensation,
+        Direction::Alternative,
+    ];
+    assert_snapshot!(words(directions.map(json).into()), @"");
+    for direction in directions {
+        assert_eq!(json(direction), format!("\"{direction}\""));
+    }
+    let classes = [FailureClass::Transient, FailureClass::Permanent];
+    assert_snapshot!(words(classes.map(json).into()), @"");
+    let turns = [
+        TurnCause::StepFailed,
+        TurnCause::StepDeadline,
+        TurnCause::CheckFailed,
+        TurnCause::Fail,
+        TurnCause::Cancelled,
+        TurnCause::Deadline,
+    ];
+    assert_snapshot!(words(turns.map(json).into()), @"");
+    let parks = [
+        ParkCause::Expression,
+        ParkCause::Action,
+        ParkCause::Compensation,
+    ];
+    assert_snapshot!(words(parks.map(json).into()), @"");
+}
+
+fn json(word: impl serde::Serialize) -> String {
+    serde_json::to_string(&word).expect("a word is JSON")
+}
+
+macro_rules! any_event {
+    ($name:ident { $($field:ident : $strategy:expr),* $(,)? }) => {
+        ($($strategy,)*)
+            .prop_map(|($($field,)*)| SagaEvent::from($name { $($field),* }))
+            .boxed()
+    };
+}
+
+/// One strategy for each type, in the order of [`KINDS`].
+fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
+    vec![
+        any_event!(Started {
+            definition: text(),
+            version: any::<u32>().prop_map(DefinitionVersion),
+            fingerprint: any::<u64>().prop_map(fingerprint),
+            deadline: option::of(time()),
+            input: payload(),
+        }),
+        any_event!(AttemptAsked {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+            deadline: time(),
+            until: option::of(time()),
+            input: option::of(payload()),
+        }),
+        any_event!(AttemptSucceeded {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+            output: option::of(payload()),
+        }),
+        any_event!(AttemptFailed {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+            class: class(),
+            reason: reason(),
+        }),
+        any_event!(AttemptUnknown {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+            reason: reason(),
+        }),
+        any_event!(AttemptTimedOut {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+        }),
+        any_event!(AttemptRenewed {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+            deadline: time(),
+        }),
+        any_event!(ActionNotFound {
+            node: text(),
+            attempt: attempt(),
+        }),
+        any_event!(RetryScheduled {
+            node: text(),
+            direction: direction(),
+            due: time(),
+        }),
+        any_event!(RetryDue {
+            node: text(),
+            direction: direction(),
+        }),
+        any_event!(StepDeadlinePassed { node: text() }),
+        any_event!(NodeCompleted {
+            node: text(),
+            output: option::of(payload()),
+        }),
+        any_event!(ArmChosen {
+            node: text(),
+            arm: any::<u32>(),
+            payload: payload(),
+        }),
+        any_event!(SleepStarted {
+            node: text(),
+            until: time(),
+        }),
+        any_event!(SleepEnded { node: text() }),
+        any_event!(WaitStarted {
+            node: text(),
+            until: time(),
+        }),
+        any_event!(WaitTimedOut { node: text() }),
+        any_event!(SignalReceived {
+            signal: text(),
+            id: text(),
+            payload: payload(),
+        }),
+        any_event!(SignalConsumed {
+            node: text(),
+            id: text(),
+        }),
+        any_event!(SignalLate { id: text() }),
+        any_event!(PivotPassed { node: text() }),
+        any_event!(CancelRequested {
+            id: text(),
+            by: text(),
+            reason: reason(),
+        }),
+        Just(DeadlinePassed {}.into()).boxed(),
+        any_event!(Turned {
+            cause: turn_cause(),
+            node: option::of(text()),
+            reason: reason(),
+        }),
+        any_event!(CompensationSkipped {
+            node: text(),
+            reason: reason(),
+        }),
+        any_event!(Parked {
+            node: text(),
+            cause: park_cause(),
+            reason: reason(),
+        }),
+        any_event!(RetryRequested {
+            node: text(),
+            id: text(),
+            by: text(),
+        }),
+        any_event!(ResolvedByHand {
+            node: text(),
+            id: text(),
+            by: text(),
+            output: payload(),
+        }),
+        any_event!(SkippedByHand {
+            node: text(),
+            id: text(),
+            by: text(),
+            reason: reason(),
+        }),
+        any_event!(Completed { output: payload() }),
+        Just(Compensated {}.into()).boxed(),
+        any_event!(PartlyCompensated {
+            left: vec(text(), 0..4),
+        }),
+    ]
+}
+
+fn partition_owned() -> BoxedStrategy<SystemEvent> {
+    (any::<u64>(), text(), text(), any::<u32>())
+        .prop_map(|(epoch, node, engine, rules)| {
+            SystemEvent::PartitionOwned(PartitionOwned {
+                epoch: Epoch::new(epoch),
+                node,
+                engine,
+                rules,
+            })
+        })
+        .boxed()
+}
+
+fn definition_recorded() -> BoxedStrategy<SystemEvent> {
+    (text(), any::<u32>(), any::<u64>(), graph())
+        .prop_map(|(saga, version, number, graph)| {
+            let recorded = DefinitionRecorded {
+                saga,
+                version: DefinitionVersion(version),
+                fingerprint: fingerprint(number),
+            };
+            SystemEvent::DefinitionRecorded(recorded, graph)
+        })
+        .boxed()
+}
+
+fn late_success() -> BoxedStrategy<SystemEvent> {
+    ("[!-#%-~ä-ü]{1,80}", text(), direction(), attempt())
+        .prop_map(|(saga, node, direction, attempt)| {
+            SystemEvent::LateSuccess(LateSuccess {
+                saga: SagaId::new(saga).expect("a good id"),
+                node,
+                direction,
+                attempt,
+            })
+        })
+        .boxed()
+}
+
+/// Graphs of every shape are round-tripped in `tests/graphs.rs`; here they are only on the way.
+fn graph() -> impl Strategy<Value = Arc<Graph>> {
+    (any::<u64>(), any::<u32>(), option::of(any::<u32>())).prop_map(
+        |(constant, version, deadline)| {
+            let (mut saga, n) = SHOP.define(version);
+            if let Some(seconds) = deadline {
+                saga.deadline(Duration::from_secs(seconds.into()));
+            }
+            let taken = saga.step("take", TAKE, n.and(just(constant)).map(u64::wrapping_add));
+            saga.returns(taken).expect("it is sound").graph().clone()
+        },
+    )
+}
+
+fn fingerprint(number: u64) -> Fingerprint {
+    Fingerprint::try_from(format!("{number:016x}")).expect("16 digits")
+}
+
+fn text() -> impl Strategy<Value = Arc<str>> {
+    ".*".prop_map(Arc::from)
+}
+
+fn reason() -> impl Strategy<Value = String> {
+    ".*"
+}
+
+fn time() -> impl Strategy<Value = Time> {
+    any::<u64>().prop_map(Time::from_micros)
+}
+
+fn attempt() -> impl Strategy<Value = AttemptNumber> {
+    any::<u32>().prop_map(AttemptNumber)
+}
+
+/// JSON text of all kinds, with spaces and numbers that a parser would write otherwise.
+fn payload() -> impl Strategy<Value = Payload> {
+    let text = prop_oneof![
+        Just("null".to_owned()),
+        Just(r#"{ "b": 1.50, "a": 1e3 }"#.to_owned()),
+        Just("18446744073709551616".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        ".*".prop_map(|text| json(&text)),
+        vec(".*", 0..4).prop_map(|texts| json(&texts)),
+    ];
+    text.prop_map(|text| Payload::parse(text).expect("it is JSON"))
+}
+
+fn direction() -> impl Strategy<Value = Direction> {
+    prop_oneof![
+        Just(Direction::Action),
+        Just(Direction::Probe),
+        Just(Direction::Compensation),
+        Just(Direction::Alternative),
+    ]
+}
+
+fn class() -> impl Strategy<Value = FailureClass> {
+    prop_oneof![Just(FailureClass::Transient), Just(FailureClass::Permanent)]
+}
+
+fn turn_cause() -> impl Strategy<Value = TurnCause> {
+    prop_oneof![
+        Just(TurnCause::StepFailed),
+        Just(TurnCause::StepDeadline),
+        Just(TurnCause::CheckFailed),
+        Just(TurnCause::Fail),
+        Just(TurnCause::Cancelled),
+        Just(TurnCause::Deadline),
+    ]
+}
+
+fn park_cause() -> impl Strategy<Value = ParkCause> {
+    prop_oneof![
+        Just(ParkCause::Expression),
+        Just(ParkCause::Action),
+        Just(ParkCause::Compensation),
+    ]
+}
