@@ -95,6 +95,18 @@ fn links_between_documents_lead_somewhere() {
     }
 }
 
+/// What the README shows of a saga is the demo's: each of its lines stands there too.
+#[test]
+fn the_saga_of_the_readme_is_the_demos() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("a readme");
+    let demo = fs::read_to_string(root().join("saga/app/src/demo/order.rs")).expect("the demo's saga");
+    let (_, shown) = readme.split_once("```rust\n").expect("a saga");
+    let (shown, _) = shown.split_once("```").expect("its end");
+    for line in shown.lines().filter(|line| !line.trim().is_empty()) {
+        assert!(demo.contains(line), "the demo's saga has no line {line:?}");
+    }
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
 }
