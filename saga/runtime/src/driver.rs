@@ -115,6 +115,8 @@ pub(crate) struct Driver {
     queues: HashMap<Arc<str>, Queue>,
     /// Commands that are to be published.
     outgoing: Vec<Message>,
+    /// The last publish met a queue without room: wait for it before the next.
+    waits_for_room: bool,
     acknowledged: Vec<Tag>,
     appending: Underway<Result<Appended, AppendError>>,
     looking_up: Underway<Result<Vec<(SagaId, Found)>, HistoryError>>,
@@ -184,6 +186,7 @@ impl Driver {
             next_ticket: 0,
             queues: HashMap::new(),
             outgoing: Vec::new(),
+            waits_for_room: false,
             acknowledged: Vec::new(),
             appending: None,
             looking_up: None,
@@ -286,9 +289,7 @@ impl Driver {
             self.inbox.ack(&tags).await?;
         }
         if self.publishing.is_none() && !self.outgoing.is_empty() {
-            let transport = self.transport.clone();
-            let messages = std::mem::take(&mut self.outgoing);
-            self.publishing = Some(Box::pin(async move { transport.publish(messages).await }));
+            self.publish();
         }
         if self.looking_up.is_none() && self.machine.wants_look_up() {
             let sagas = self.machine.poll_look_up();
@@ -299,20 +300,18 @@ impl Driver {
             }));
         }
         if self.appending.is_none() {
-            let batches = self.machine.poll_append();
-            if !batches.is_empty() {
-                let (log, partition, epoch) = (self.log.clone(), self.partition, self.epoch);
-                self.appending = Some(Box::pin(async move {
-                    log.append(partition, epoch, batches).await
-                }));
-            }
+            self.append();
         }
         self.rearm();
         Ok(())
     }
 
     fn rearm(&mut self) {
-        let due = self.machine.next_timer();
+        // While the machine is full it fires nothing; the next commit looks at the timers again.
+        let due = self
+            .machine
+            .next_timer()
+            .filter(|_| !self.machine.is_full());
         if due != self.waking.as_ref().map(|(at, _)| *at) {
             self.waking = due.map(|at| (at, self.clock.sleep_until(at)));
         }
@@ -452,17 +451,40 @@ impl Driver {
         Ok(())
     }
 
+    /// Begins to append what was decided, if anything was.
+    fn append(&mut self) {
+        let batches = self.machine.poll_append();
+        if batches.is_empty() {
+            return;
+        }
+        let (log, partition, epoch) = (self.log.clone(), self.partition, self.epoch);
+        self.appending = Some(Box::pin(async move {
+            log.append(partition, epoch, batches).await
+        }));
+    }
+
+    fn publish(&mut self) {
+        let transport = self.transport.clone();
+        let messages = std::mem::take(&mut self.outgoing);
+        let full = self.waits_for_room.then(|| messages[0].to.clone());
+        self.publishing = Some(Box::pin(async move {
+            if let Some(queue) = full {
+                transport.room(&queue).await;
+            }
+            transport.publish(messages).await
+        }));
+    }
+
     fn published(&mut self, result: Result<(), PublishError>) {
+        self.waits_for_room = result.is_err();
         if let Err(PublishError(undelivered)) = result {
             // The window is smaller than any queue, so this is a transport in trouble. The commands
             // are kept and go out with the next ones; their attempts' deadlines bound the wait.
             warn!(count = undelivered.len(), why = %undelivered[0].why, "commands could not be published");
-            self.outgoing.splice(
-                0..0,
-                undelivered
-                    .into_iter()
-                    .map(|undelivered| undelivered.message),
-            );
+            let kept = undelivered
+                .into_iter()
+                .map(|undelivered| undelivered.message);
+            self.outgoing.splice(0..0, kept);
         }
     }
 
@@ -492,17 +514,14 @@ impl Driver {
     async fn finish(&mut self) -> Result<(), DriveError> {
         loop {
             if self.appending.is_none() {
-                let batches = self.machine.poll_append();
-                if batches.is_empty() {
-                    break;
-                }
-                let (log, partition, epoch) = (self.log.clone(), self.partition, self.epoch);
-                self.appending = Some(Box::pin(async move {
-                    log.append(partition, epoch, batches).await
-                }));
+                self.append();
             }
-            let result = underway(&mut self.appending).await;
-            let appended = result.map_err(DriveError::Append)?;
+            if self.appending.is_none() {
+                break;
+            }
+            let appended = underway(&mut self.appending)
+                .await
+                .map_err(DriveError::Append)?;
             self.machine.committed(appended.last);
         }
         while let Some(effect) = self.machine.poll_effect() {

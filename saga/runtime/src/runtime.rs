@@ -31,7 +31,8 @@ const INBOX: usize = 65_536;
 /// Replies taken and not yet durable.
 const PREFETCH: usize = 4_096;
 
-/// A process that drives sagas. Dropped, it stops at once, as if killed: nothing is lost.
+/// A process that drives sagas. Dropped, it stops without waiting for anything: nothing is lost, and
+/// what is unfinished goes on at the next start.
 pub struct Runtime {
     client: Client,
     stop: Stop,

@@ -183,16 +183,16 @@ impl<E: Evaluate> Partition<E> {
         }
     }
 
-    /// Records a contradiction once.
+    /// Records a contradiction once. Of more than [`LATE_MAX`] the engine forgets some, and records
+    /// one again if its answer comes again.
     pub(super) fn note_late(&mut self, late: Option<LateSuccess>, now: Time) {
-        if let Some(late) = late
-            && self.late.insert(late.clone())
-        {
-            self.appending.push_system(
-                &mut self.late_head,
-                SystemEvent::LateSuccess(late).encode(),
-                now,
-            );
+        let Some(late) = late else { return };
+        if self.late.insert(late.clone()) {
+            if self.late.len() > LATE_MAX {
+                self.late.pop_first();
+            }
+            let event = SystemEvent::LateSuccess(late).encode();
+            self.appending.push_system(&mut self.late_head, event, now);
         }
     }
 
@@ -201,6 +201,9 @@ impl<E: Evaluate> Partition<E> {
         self.late.len()
     }
 }
+
+/// How many contradictions are remembered.
+const LATE_MAX: usize = 10_000;
 
 fn fold_all(
     open: Vec<(SagaId, History)>,
