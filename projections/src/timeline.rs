@@ -1,6 +1,6 @@
 //! A saga's history in two lanes: what it did going forward, and what it made up for going back.
 //!
-//! A view for people: it keeps what [`SagaState`] may forget, such as how each attempt ended, and it
+//! A view for people: it keeps what [`SagaState`](crate::SagaState) may forget, such as how each attempt ended, and it
 //! takes from that state everything that the state knows, so the two cannot disagree.
 
 mod fold;
@@ -84,8 +84,8 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
-    /// A node that was entered.
-    Node(Entry),
+    /// A node that was entered, or that is undone.
+    Entry(Entry),
     /// Something that happened to the saga as a whole.
     Note(Note),
 }
@@ -239,8 +239,9 @@ pub enum What {
 /// How an attempt ended.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Ended {
-    /// When.
-    pub at: Time,
+    /// Where and when.
+    #[serde(flatten)]
+    pub place: Place,
     /// How.
     pub outcome: AttemptEnd,
     /// Whether asking again could help.
@@ -339,5 +340,259 @@ impl Place {
     /// How long after `earlier` this is.
     pub const fn since(self, earlier: Self) -> core::time::Duration {
         self.at.since(earlier.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::ToString, vec};
+    use core::time::Duration;
+
+    use sagalog_model::{AttemptNumber, Saga, Signal, Step, event as e, graph::DefinitionVersion};
+
+    use super::*;
+
+    const JOB: Saga<u64, u64> = Saga::new("job");
+    const WORK: Step<u64, u64> = Step::new("plant.work").compensatable().probed();
+    const GO: Signal<u64> = Signal::new("go");
+
+    fn job() -> Arc<Graph> {
+        let (mut saga, input) = JOB.define(1);
+        let worked = saga.step("work", WORK, input);
+        saga.signal("wait", GO).within(Duration::from_secs(9));
+        saga.returns(worked).expect("it is sound").graph().clone()
+    }
+
+    /// The saga's start, and then these events, a second apart.
+    fn history(events: impl IntoIterator<Item = SagaEvent>) -> Vec<SagaEvent> {
+        let started = e::Started {
+            definition: "job".into(),
+            version: DefinitionVersion(1),
+            fingerprint: sagalog_model::Fingerprint::of(&job()),
+            deadline: None,
+            input: Payload::from_json_text("1"),
+        };
+        core::iter::once(started.into()).chain(events).collect()
+    }
+
+    fn timeline(events: &[SagaEvent]) -> Timeline {
+        let placed = (1..).zip(events).map(|(number, event)| {
+            let (version, at) = (Version::new(number), Time::from_micros(number * 1_000_000));
+            Placed {
+                place: Place {
+                    position: Position::new(number + 10),
+                    version,
+                    at,
+                },
+                event,
+            }
+        });
+        let saga = SagaId::new("j-1").expect("a good id");
+        Timeline::of(&saga, &job(), placed)
+            .expect("they follow one another")
+            .expect("it begins with the start")
+    }
+
+    /// A lane in short: nodes with their ends, and their moments.
+    fn drawn(lane: &[Item]) -> String {
+        let lines = lane.iter().flat_map(|item| match item {
+            Item::Entry(entry) => {
+                let head = format!("{} {:?}", entry.node, entry.end);
+                let moments = entry
+                    .moments
+                    .iter()
+                    .map(|moment| format!("  {}", short(&moment.what)));
+                core::iter::once(head).chain(moments).collect()
+            }
+            Item::Note(note) => vec![format!("{:?}", note.what)],
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn short(what: &What) -> String {
+        match what {
+            What::Attempt {
+                direction,
+                attempt,
+                renewed,
+                ended,
+                ..
+            } => {
+                let ended = ended
+                    .as_ref()
+                    .map(|ended| (ended.outcome, ended.place.version.get()));
+                format!(
+                    "{direction} {attempt} {ended:?}{}",
+                    if *renewed { " renewed" } else { "" }
+                )
+            }
+            What::LateAnswer {
+                direction,
+                attempt,
+                answer,
+            } => {
+                format!("late, to {direction} {attempt}: {:?}", answer.outcome)
+            }
+            What::Parked { reason, .. } => format!("parked: {reason}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn asked(direction: Direction, attempt: u32) -> SagaEvent {
+        let input =
+            (attempt == 1 && direction == Direction::Action).then(|| Payload::from_json_text("1"));
+        let (node, attempt, deadline) = (
+            "work".into(),
+            AttemptNumber(attempt),
+            Time::from_micros(99_000_000),
+        );
+        e::AttemptAsked {
+            node,
+            direction,
+            attempt,
+            deadline,
+            until: None,
+            input,
+        }
+        .into()
+    }
+
+    fn timed_out(direction: Direction, attempt: u32) -> SagaEvent {
+        e::AttemptTimedOut {
+            node: "work".into(),
+            direction,
+            attempt: AttemptNumber(attempt),
+        }
+        .into()
+    }
+
+    fn succeeded(direction: Direction, attempt: u32) -> SagaEvent {
+        let output = matches!(direction, Direction::Action | Direction::Probe)
+            .then(|| Payload::from_json_text("2"));
+        e::AttemptSucceeded {
+            node: "work".into(),
+            direction,
+            attempt: AttemptNumber(attempt),
+            output,
+        }
+        .into()
+    }
+
+    fn turned() -> SagaEvent {
+        e::Turned {
+            cause: e::TurnCause::Cancelled,
+            node: None,
+            reason: "enough".to_string(),
+        }
+        .into()
+    }
+
+    #[test]
+    fn a_late_answer_to_one_attempt_settles_the_others() {
+        use Direction::{Action, Probe};
+        let history = history([
+            asked(Action, 1),
+            timed_out(Action, 1),
+            asked(Probe, 1),
+            timed_out(Probe, 1),
+            asked(Action, 2),
+            succeeded(Action, 1),
+        ]);
+        insta::assert_snapshot!(drawn(&timeline(&history).forward), @r#"
+        work Some(Done)
+          action 1 Some((TimedOut, 3))
+          probe 1 Some((TimedOut, 5))
+          action 2 Some((SettledOtherwise, 7))
+          late, to action 1: Succeeded
+        "#);
+    }
+
+    #[test]
+    fn a_deadline_that_was_renewed_is_said_so() {
+        let node = || "work".into();
+        let renewed = e::AttemptRenewed {
+            node: node(),
+            direction: Direction::Action,
+            attempt: AttemptNumber(1),
+            deadline: Time::from_micros(200_000_000),
+        };
+        let timeline = timeline(&history([asked(Direction::Action, 1), renewed.into()]));
+        insta::assert_snapshot!(drawn(&timeline.forward), @r#"
+        work None
+          action 1 None renewed
+        "#);
+        assert_eq!(timeline.waiting.len(), 1);
+    }
+
+    #[test]
+    fn what_may_have_taken_effect_at_the_turn_is_in_doubt_until_it_is_undone() {
+        use Direction::{Action, Compensation};
+        let mut events = history([asked(Action, 1), turned(), timed_out(Action, 1)]);
+        insta::assert_snapshot!(drawn(&timeline(&events).forward), @r#"
+        work Some(InDoubt)
+          action 1 Some((TimedOut, 4))
+        "#);
+        assert_eq!(timeline(&events).ahead.len(), 1, "it is still to undo");
+        events.extend([
+            asked(Compensation, 1),
+            succeeded(Compensation, 1),
+            e::Compensated {}.into(),
+        ]);
+        let timeline = timeline(&events);
+        insta::assert_snapshot!(drawn(&timeline.compensation), @r#"
+        work Some(Undone)
+          compensation 1 Some((Succeeded, 6))
+        "#);
+        assert_eq!((timeline.status, timeline.ahead.len()), ("Compensated", 0));
+    }
+
+    #[test]
+    fn a_wait_that_the_turn_cut_off_is_dropped_and_its_signal_noted() {
+        let wait = e::WaitStarted {
+            node: "wait".into(),
+            until: Time::from_micros(99_000_000),
+        };
+        let late = e::SignalReceived {
+            signal: "go".into(),
+            id: "s-1".into(),
+            payload: Payload::null(),
+        };
+        let events = history([
+            asked(Direction::Action, 1),
+            succeeded(Direction::Action, 1),
+            wait.into(),
+            turned(),
+            late.into(),
+            e::SignalLate { id: "s-1".into() }.into(),
+        ]);
+        let timeline = timeline(&events);
+        insta::assert_snapshot!(drawn(&timeline.forward), @r#"
+        work Some(Done)
+          action 1 Some((Succeeded, 3))
+        wait Some(Dropped)
+        "#);
+        insta::assert_snapshot!(drawn(&timeline.compensation), @r#"
+        SignalReceived { signal: "go", id: "s-1" }
+        SignalLate { id: "s-1" }
+        "#);
+    }
+
+    #[test]
+    fn the_end_of_an_attempt_is_where_its_event_is() {
+        let events = history([asked(Direction::Action, 1), succeeded(Direction::Action, 1)]);
+        let timeline = timeline(&events);
+        let [Item::Entry(entry)] = timeline.forward.as_slice() else {
+            panic!("one entry")
+        };
+        let ended = entry.ended.expect("it ended");
+        assert_eq!((ended.position.get(), ended.version.get()), (13, 3));
+        assert_eq!(ended.since(entry.began), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn events_without_a_start_are_no_timeline() {
+        let saga = SagaId::new("j-1").expect("a good id");
+        let nothing = Timeline::of(&saga, &job(), []).expect("nothing is wrong with nothing");
+        assert!(nothing.is_none());
     }
 }

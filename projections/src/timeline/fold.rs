@@ -8,7 +8,9 @@ use sagalog_model::{
     log::Time,
 };
 
-use super::{Ahead, AttemptEnd, End, Ended, Entry, Item, Moment, Note, Noted, Place, Placed, Timeline, What};
+use super::{
+    Ahead, AttemptEnd, End, Ended, Entry, Item, Moment, Note, Noted, Place, Placed, Timeline, What,
+};
 use crate::{
     saga::{IllegalEvent, Phase, SagaState},
     step::{StepState, UndoEnd},
@@ -20,7 +22,11 @@ pub(super) fn timeline<'a>(
     graph: &Arc<Graph>,
     mut events: impl Iterator<Item = Placed<'a>>,
 ) -> Result<Option<Timeline>, IllegalEvent> {
-    let Some(Placed { place, event: SagaEvent::Started(started) }) = events.next() else {
+    let Some(Placed {
+        place,
+        event: SagaEvent::Started(started),
+    }) = events.next()
+    else {
         return Ok(None);
     };
     let mut fold = Fold {
@@ -66,11 +72,25 @@ impl Fold {
                     entry.input = Some(input.clone());
                 }
                 let (direction, attempt, deadline) = (e.direction, e.attempt.0, e.deadline);
-                entry.add(place, What::Attempt { direction, attempt, deadline, renewed: false, ended: None });
+                entry.add(
+                    place,
+                    What::Attempt {
+                        direction,
+                        attempt,
+                        deadline,
+                        renewed: false,
+                        ended: None,
+                    },
+                );
             }
             E::AttemptSucceeded(e) => {
                 let entry = self.entry(e.direction, &e.node, place);
-                entry.answer(e.direction, e.attempt, place, Ended::new(place, AttemptEnd::Succeeded));
+                entry.answer(
+                    e.direction,
+                    e.attempt,
+                    place,
+                    Ended::new(place, AttemptEnd::Succeeded),
+                );
                 entry.settle(place);
                 if entry.output.is_none() {
                     entry.output.clone_from(&e.output);
@@ -78,31 +98,64 @@ impl Fold {
                 entry.ended.get_or_insert(place);
             }
             E::AttemptFailed(e) => {
-                let ended = Ended { class: Some(e.class), ..Ended::because(place, AttemptEnd::Failed, &e.reason) };
-                self.entry(e.direction, &e.node, place).answer(e.direction, e.attempt, place, ended);
+                let ended = Ended {
+                    class: Some(e.class),
+                    ..Ended::because(place, AttemptEnd::Failed, &e.reason)
+                };
+                self.entry(e.direction, &e.node, place).answer(
+                    e.direction,
+                    e.attempt,
+                    place,
+                    ended,
+                );
             }
             E::AttemptUnknown(e) => {
                 let ended = Ended::because(place, AttemptEnd::Unknown, &e.reason);
-                self.entry(e.direction, &e.node, place).answer(e.direction, e.attempt, place, ended);
+                self.entry(e.direction, &e.node, place).answer(
+                    e.direction,
+                    e.attempt,
+                    place,
+                    ended,
+                );
             }
             E::AttemptTimedOut(e) => {
                 let ended = Ended::new(place, AttemptEnd::TimedOut);
-                self.entry(e.direction, &e.node, place).answer(e.direction, e.attempt, place, ended);
+                self.entry(e.direction, &e.node, place).answer(
+                    e.direction,
+                    e.attempt,
+                    place,
+                    ended,
+                );
             }
-            E::AttemptRenewed(e) => self.entry(e.direction, &e.node, place).renew(e.direction, e.attempt, e.deadline),
+            E::AttemptRenewed(e) => {
+                self.entry(e.direction, &e.node, place)
+                    .renew(e.direction, e.attempt, e.deadline)
+            }
             E::ActionNotFound(e) => {
                 let ended = Ended::new(place, AttemptEnd::NotFound);
-                self.entry(Direction::Probe, &e.node, place).answer(Direction::Probe, e.attempt, place, ended);
+                self.entry(Direction::Probe, &e.node, place).answer(
+                    Direction::Probe,
+                    e.attempt,
+                    place,
+                    ended,
+                );
             }
             E::RetryScheduled(e) => {
-                let what = What::Retry { direction: e.direction, due: e.due };
+                let what = What::Retry {
+                    direction: e.direction,
+                    due: e.due,
+                };
                 self.entry(e.direction, &e.node, place).add(place, what);
             }
-            E::StepDeadlinePassed(e) => {
-                self.entry(Direction::Action, &e.node, place).add(place, What::StepDeadlinePassed)
-            }
+            E::StepDeadlinePassed(e) => self
+                .entry(Direction::Action, &e.node, place)
+                .add(place, What::StepDeadlinePassed),
             E::NodeCompleted(e) => {
-                self.entry(Direction::Action, &e.node, place).done(place, End::Done, e.output.clone());
+                self.entry(Direction::Action, &e.node, place).done(
+                    place,
+                    End::Done,
+                    e.output.clone(),
+                );
             }
             E::ArmChosen(e) => {
                 let arm = self.arm(&e.node, e.arm);
@@ -112,32 +165,60 @@ impl Fold {
                 }
                 entry.add(place, What::Arm { arm });
             }
-            E::SleepStarted(e) => self.entry(Direction::Action, &e.node, place).until = Some(e.until),
-            E::WaitStarted(e) => self.entry(Direction::Action, &e.node, place).until = Some(e.until),
-            E::SleepEnded(e) => self.entry(Direction::Action, &e.node, place).done(place, End::Done, None),
-            E::WaitTimedOut(e) => self.entry(Direction::Action, &e.node, place).done(place, End::TimedOut, None),
+            E::SleepStarted(e) => {
+                self.entry(Direction::Action, &e.node, place).until = Some(e.until)
+            }
+            E::WaitStarted(e) => {
+                self.entry(Direction::Action, &e.node, place).until = Some(e.until)
+            }
+            E::SleepEnded(e) => {
+                self.entry(Direction::Action, &e.node, place)
+                    .done(place, End::Done, None)
+            }
+            E::WaitTimedOut(e) => {
+                self.entry(Direction::Action, &e.node, place)
+                    .done(place, End::TimedOut, None)
+            }
             E::SignalConsumed(e) => {
                 let entry = self.entry(Direction::Action, &e.node, place);
                 entry.add(place, What::Signal { id: e.id.clone() });
                 entry.done(place, End::Done, None);
             }
-            E::PivotPassed(e) => self.entry(Direction::Action, &e.node, place).done(place, End::Done, None),
+            E::PivotPassed(e) => {
+                self.entry(Direction::Action, &e.node, place)
+                    .done(place, End::Done, None)
+            }
             E::Turned(e) => {
                 self.turned = Some(place);
                 // A check that did not hold, and a `fail`, have no other event.
-                let asks = |node: &NodeId| self.state.graph().find(node).is_some_and(|at| self.state.step(at).is_some());
+                let asks = |node: &NodeId| {
+                    self.state
+                        .graph()
+                        .find(node)
+                        .is_some_and(|at| self.state.step(at).is_some())
+                };
                 if let Some(node) = e.node.clone().filter(|node| !asks(node)) {
-                    self.entry(Direction::Action, &node, place).done(place, End::Failed, None);
+                    self.entry(Direction::Action, &node, place)
+                        .done(place, End::Failed, None);
                 }
             }
             E::CompensationSkipped(e) => {
                 let entry = self.entry(Direction::Compensation, &e.node, place);
-                entry.add(place, What::Skipped { reason: e.reason.clone() });
+                entry.add(
+                    place,
+                    What::Skipped {
+                        reason: e.reason.clone(),
+                    },
+                );
                 entry.ended = Some(place);
             }
             E::Parked(e) => {
-                let what = What::Parked { cause: e.cause, reason: e.reason.clone() };
-                self.entry(direction_of(e.cause), &e.node, place).add(place, what);
+                let what = What::Parked {
+                    cause: e.cause,
+                    reason: e.reason.clone(),
+                };
+                self.entry(direction_of(e.cause), &e.node, place)
+                    .add(place, what);
             }
             E::RetryRequested(e) => {
                 let what = What::RetryRequested { by: e.by.clone() };
@@ -150,21 +231,40 @@ impl Fold {
                 entry.done(place, End::Done, Some(e.output.clone()));
             }
             E::SkippedByHand(e) => {
-                let what = What::SkippedByHand { by: e.by.clone(), reason: e.reason.clone() };
+                let what = What::SkippedByHand {
+                    by: e.by.clone(),
+                    reason: e.reason.clone(),
+                };
                 let entry = self.parked_entry(&e.node, place);
                 entry.add(place, what);
                 entry.done(place, End::Skipped, None);
             }
             E::SignalReceived(e) => {
-                self.noted(place, Noted::SignalReceived { signal: e.signal.clone(), id: e.id.clone() });
+                self.noted(
+                    place,
+                    Noted::SignalReceived {
+                        signal: e.signal.clone(),
+                        id: e.id.clone(),
+                    },
+                );
             }
             E::SignalLate(e) => self.noted(place, Noted::SignalLate { id: e.id.clone() }),
             E::CancelRequested(e) => {
-                self.noted(place, Noted::CancelRequested { by: e.by.clone(), reason: e.reason.clone() });
+                self.noted(
+                    place,
+                    Noted::CancelRequested {
+                        by: e.by.clone(),
+                        reason: e.reason.clone(),
+                    },
+                );
             }
             E::DeadlinePassed(_) => self.noted(place, Noted::DeadlinePassed),
             // The first is the beginning; the others are told by the state at the end.
-            E::Started(_) | E::RetryDue(_) | E::Completed(_) | E::Compensated(_) | E::PartlyCompensated(_) => {}
+            E::Started(_)
+            | E::RetryDue(_)
+            | E::Completed(_)
+            | E::Compensated(_)
+            | E::PartlyCompensated(_) => {}
         }
     }
 
@@ -175,12 +275,15 @@ impl Fold {
             Direction::Compensation | Direction::Alternative => &mut self.back,
         };
         let at = *lane.nodes.entry(node.clone()).or_insert_with(|| {
-            lane.items.push(Item::Node(Entry::new(self.state.graph(), node, place)));
+            lane.items
+                .push(Item::Entry(Entry::new(self.state.graph(), node, place)));
             lane.items.len() - 1
         });
         match &mut lane.items[at] {
-            Item::Node(entry) => entry,
-            Item::Note(_) => unreachable!("the places of nodes are kept, and items are never moved"),
+            Item::Entry(entry) => entry,
+            Item::Note(_) => {
+                unreachable!("the places of nodes are kept, and items are never moved")
+            }
         }
     }
 
@@ -192,14 +295,21 @@ impl Fold {
     }
 
     fn noted(&mut self, place: Place, what: Noted) {
-        let lane = if self.state.turn().is_some() { &mut self.back } else { &mut self.forward };
+        let lane = if self.state.turn().is_some() {
+            &mut self.back
+        } else {
+            &mut self.forward
+        };
         lane.items.push(Item::Note(Note { place, what }));
     }
 
     fn arm(&self, node: &str, arm: u32) -> Option<alloc::string::String> {
         let graph = self.state.graph();
-        let Kind::Choose { arms, .. } = &graph.node(graph.find(node)?).kind else { return None };
-        arms.get(arm as usize).map(|block| graph.block(*block).label.clone())
+        let Kind::Choose { arms, .. } = &graph.node(graph.find(node)?).kind else {
+            return None;
+        };
+        arms.get(arm as usize)
+            .map(|block| graph.block(*block).label.clone())
     }
 
     fn finish(mut self) -> Timeline {
@@ -212,8 +322,12 @@ impl Fold {
         for entry in self.forward.entries() {
             entry.parked = is_parked(state, entry, |cause| cause != ParkCause::Compensation);
             match (step(entry), entry.end, self.turned) {
-                (Some((index, spec, step)), None, _) => entry.end = forward_end(state, index, spec, step),
-                (None, None, Some(turned)) => (entry.end, entry.ended) = (Some(End::Dropped), Some(turned)),
+                (Some((index, spec, step)), None, _) => {
+                    entry.end = forward_end(state, index, spec, step)
+                }
+                (None, None, Some(turned)) => {
+                    (entry.end, entry.ended) = (Some(End::Dropped), Some(turned))
+                }
                 _ => {}
             }
             entry.close(last);
@@ -249,7 +363,7 @@ impl Fold {
 impl Lane {
     fn entries(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.items.iter_mut().filter_map(|item| match item {
-            Item::Node(entry) => Some(entry),
+            Item::Entry(entry) => Some(entry),
             Item::Note(_) => None,
         })
     }
@@ -269,7 +383,12 @@ fn is_parked(state: &SagaState, entry: &Entry, of_lane: fn(ParkCause) -> bool) -
 }
 
 /// How a step's forward work ended, which no event says: it follows from what is settled.
-fn forward_end(state: &SagaState, index: NodeIndex, spec: &StepSpec, step: &StepState) -> Option<End> {
+fn forward_end(
+    state: &SagaState,
+    index: NodeIndex,
+    spec: &StepSpec,
+    step: &StepState,
+) -> Option<End> {
     if step.has_succeeded() || state.node(index).phase == Phase::Done {
         return Some(End::Done);
     }
@@ -323,24 +442,39 @@ impl Entry {
 
     /// Ends the attempt, or notes that an answer came after its end.
     fn answer(&mut self, of: Direction, number: AttemptNumber, place: Place, answer: Ended) {
-        let open = self.moments.iter_mut().find_map(|moment| match &mut moment.what {
-            What::Attempt { direction, attempt, ended, .. }
-                if *direction == of && *attempt == number.0 && ended.is_none() =>
-            {
-                Some(ended)
-            }
-            _ => None,
-        });
+        let open = self
+            .moments
+            .iter_mut()
+            .find_map(|moment| match &mut moment.what {
+                What::Attempt {
+                    direction,
+                    attempt,
+                    ended,
+                    ..
+                } if *direction == of && *attempt == number.0 && ended.is_none() => Some(ended),
+                _ => None,
+            });
         match open {
             Some(ended) => *ended = Some(answer),
-            None => self.add(place, What::LateAnswer { direction: of, attempt: number.0, answer }),
+            None => self.add(
+                place,
+                What::LateAnswer {
+                    direction: of,
+                    attempt: number.0,
+                    answer,
+                },
+            ),
         }
     }
 
     /// Ends all attempts that are still open: what they were for is settled.
     fn settle(&mut self, place: Place) {
         for moment in &mut self.moments {
-            if let What::Attempt { ended: ended @ None, .. } = &mut moment.what {
+            if let What::Attempt {
+                ended: ended @ None,
+                ..
+            } = &mut moment.what
+            {
                 *ended = Some(Ended::new(place, AttemptEnd::SettledOtherwise));
             }
         }
@@ -349,9 +483,13 @@ impl Entry {
     fn renew(&mut self, of: Direction, number: AttemptNumber, until: Time) {
         for moment in &mut self.moments {
             match &mut moment.what {
-                What::Attempt { direction, attempt, deadline, renewed, .. }
-                    if *direction == of && *attempt == number.0 =>
-                {
+                What::Attempt {
+                    direction,
+                    attempt,
+                    deadline,
+                    renewed,
+                    ..
+                } if *direction == of && *attempt == number.0 => {
                     (*deadline, *renewed) = (until, true);
                 }
                 _ => {}
@@ -364,10 +502,16 @@ impl Entry {
         if self.end.is_none() {
             self.ended = None;
         } else if self.ended.is_none() {
-            let ended = self.moments.iter().rev().find_map(|moment| match &moment.what {
-                What::Attempt { ended: Some(ended), .. } => Some(Place { at: ended.at, ..moment.place }),
-                _ => None,
-            });
+            let ended = self
+                .moments
+                .iter()
+                .rev()
+                .find_map(|moment| match &moment.what {
+                    What::Attempt {
+                        ended: Some(ended), ..
+                    } => Some(ended.place),
+                    _ => None,
+                });
             self.ended = Some(ended.unwrap_or(last));
         }
     }
@@ -375,18 +519,31 @@ impl Entry {
 
 impl Ended {
     const fn new(place: Place, outcome: AttemptEnd) -> Self {
-        Self { at: place.at, outcome, class: None, reason: None }
+        Self {
+            place,
+            outcome,
+            class: None,
+            reason: None,
+        }
     }
 
     fn because(place: Place, outcome: AttemptEnd, reason: &str) -> Self {
-        Self { reason: Some(reason.to_string()), ..Self::new(place, outcome) }
+        Self {
+            reason: Some(reason.to_string()),
+            ..Self::new(place, outcome)
+        }
     }
 }
 
 impl Ahead {
     fn new(graph: &Graph, node: &NodeId) -> Option<Self> {
         let (does, depth, contract) = describe(graph, node)?;
-        Some(Self { node: node.clone(), does, depth, contract })
+        Some(Self {
+            node: node.clone(),
+            does,
+            depth,
+            contract,
+        })
     }
 }
 

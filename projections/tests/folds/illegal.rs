@@ -4,8 +4,7 @@ use insta::assert_snapshot;
 use sagalog_model::{
     Direction::{Action, Compensation, Probe},
     FailureClass::Transient,
-    Payload,
-    SagaEvent,
+    Payload, SagaEvent,
     event::*,
 };
 
@@ -21,12 +20,12 @@ fn an_error_names_the_saga_the_event_and_what_is_wrong() {
     let illegal = state
         .apply(&asked("hotle", 1, 30).into(), second(0))
         .expect_err("there is no such node");
-    assert_snapshot!(illegal, @"");
+    assert_snapshot!(illegal, @"event 2 of saga `t-1`, AttemptAsked, cannot follow the ones before it: the definition has no node `hotle`");
 }
 
 #[test]
 fn a_saga_starts_once() {
-    assert_snapshot!(Story::begun().refuses(started()), @"");
+    assert_snapshot!(Story::begun().refuses(started()), @"Started: a saga starts once");
 }
 
 #[test]
@@ -65,7 +64,17 @@ fn attempts_are_asked_in_order_and_one_at_a_time() {
         asking.clone().then(in_doubt("hotel", 1)).refuses(asked("hotel", 3, 30)),
         asking.clone().then(turned("hotel")).refuses(asked("charge", 1, 30)),
         asking.then(in_doubt("hotel", 1)).then(turned("hotel")).refuses(asked("hotel", 2, 30)),
-    ]), @"");
+    ]), @r"
+    AttemptAsked: a first attempt brings the input
+    AttemptAsked: `quote` was never asked
+    AttemptAsked: a node is entered once
+    AttemptAsked: attempt 2 is not the next of action
+    AttemptAsked: attempt 2 is not the next of probe
+    AttemptAsked: `charge` was never asked
+    AttemptAsked: attempt 3 is not the next of action
+    AttemptAsked: the saga has turned
+    AttemptAsked: the saga has turned
+    ");
 }
 
 #[test]
@@ -83,7 +92,19 @@ fn only_what_was_asked_is_answered() {
         asking.refuses(timed_out(Probe, "flight", 1)),
         asking.refuses(ActionNotFound { node: "flight".into(), attempt: sagalog_model::AttemptNumber(1) }),
         asking.then(in_doubt("hotel", 1)).refuses(timed_out(Action, "hotel", 1)),
-    ]), @"");
+    ]), @r"
+    AttemptSucceeded: attempt 2 of the action of `hotel` was never asked
+    AttemptSucceeded: attempt 0 of the action of `hotel` was never asked
+    AttemptSucceeded: `charge` was never asked
+    AttemptSucceeded: an action's success brings its output
+    AttemptSucceeded: attempt 1 of the compensation of `hotel` was never asked
+    AttemptFailed: attempt 2 of the action of `hotel` was never asked
+    AttemptUnknown: attempt 2 of the action of `hotel` was never asked
+    AttemptTimedOut: attempt 2 of the action of `hotel` was never asked
+    AttemptTimedOut: attempt 1 of the probe of `flight` was never asked
+    ActionNotFound: attempt 1 of the probe of `flight` was never asked
+    AttemptTimedOut: no attempt is open
+    ");
 }
 
 #[test]
@@ -93,7 +114,11 @@ fn only_an_open_attempt_is_renewed_and_once() {
         asking.refuses(renewed("hotel", 2, 90)),
         asking.clone().then(renewed("hotel", 1, 90)).refuses(renewed("hotel", 1, 99)),
         asking.then(in_doubt("hotel", 1)).refuses(renewed("hotel", 1, 90)),
-    ]), @"");
+    ]), @r"
+    AttemptRenewed: attempt 2 of the action of `hotel` was never asked
+    AttemptRenewed: only an open attempt is renewed, and once
+    AttemptRenewed: only an open attempt is renewed, and once
+    ");
 }
 
 #[test]
@@ -111,7 +136,11 @@ fn a_retry_is_due_only_if_it_was_scheduled() {
         Story::begun().refuses(retry_at(Action, "hotel", 5)),
         failed.refuses(due.clone()),
         again.refuses(due),
-    ]), @"");
+    ]), @r"
+    RetryScheduled: `hotel` was never asked
+    RetryDue: no retry was scheduled
+    RetryDue: no retry was scheduled
+    ");
 }
 
 #[test]
@@ -119,7 +148,7 @@ fn a_steps_deadline_passes_only_once_it_was_asked() {
     let passed = StepDeadlinePassed {
         node: "flight".into(),
     };
-    assert_snapshot!(Story::quoted().refuses(passed), @"");
+    assert_snapshot!(Story::quoted().refuses(passed), @"StepDeadlinePassed: `flight` was never asked");
 }
 
 #[test]
@@ -143,7 +172,13 @@ fn a_node_is_entered_once() {
         Story::waiting().refuses(wait),
         Story::charging().refuses(arm.clone()),
         Story::booked().refuses(ArmChosen { node: "nap".into(), ..arm }),
-    ]), @"");
+    ]), @r"
+    SleepStarted: a node is entered once
+    SleepStarted: a node is entered once
+    WaitStarted: a node is entered once
+    ArmChosen: a node is entered once
+    ArmChosen: the node is not a choice
+    ");
 }
 
 #[test]
@@ -154,7 +189,12 @@ fn only_what_sleeps_or_waits_ends_to_do_so() {
         Story::waiting().refuses(SleepEnded { node: "nap".into() }),
         Story::booked().refuses(WaitTimedOut { node: node() }),
         Story::charging().refuses(WaitTimedOut { node: node() }),
-    ]), @"");
+    ]), @r"
+    SleepEnded: `nap` is Ahead
+    SleepEnded: `nap` is Done
+    WaitTimedOut: `approved` is Ahead
+    WaitTimedOut: `approved` is Done
+    ");
 }
 
 #[test]
@@ -164,7 +204,12 @@ fn an_output_is_left_out_only_where_the_definition_names_it() {
         Story::booked().refuses(completed("same", None)),
         Story::waiting().refuses(completed("pay", None)),
         Story::booked().refuses(completed("nap", None)),
-    ]), @"");
+    ]), @r"
+    NodeCompleted: it brings no output, and the definition names none
+    NodeCompleted: it brings no output, and the definition names none
+    NodeCompleted: it brings no output, and the definition names none
+    NodeCompleted: it brings no output, and the definition names none
+    ");
 }
 
 #[test]
@@ -185,7 +230,15 @@ fn a_signal_is_one_signal_and_is_taken_once() {
         came.clone().then(late.clone()).refuses(late.clone()),
         came.clone().then(late).refuses(taken.clone()),
         came.then(taken.clone()).refuses(taken),
-    ]), @"");
+    ]), @r"
+    SignalReceived: a signal of this id came before
+    SignalConsumed: no such signal waits
+    SignalLate: no such signal waits
+    SignalConsumed: `approved` is Ahead
+    SignalLate: no such signal waits
+    SignalConsumed: no such signal waits
+    SignalConsumed: `approved` is Done
+    ");
 }
 
 #[test]
@@ -193,7 +246,10 @@ fn a_saga_turns_once_and_never_after_its_pivot() {
     assert_snapshot!(lines([
         Story::turned().refuses(turned("charge")),
         Story::past_the_pivot().refuses(turned("tickets")),
-    ]), @"");
+    ]), @r"
+    Turned: the saga has turned
+    Turned: nothing turns after the pivot
+    ");
 }
 
 #[test]
@@ -229,7 +285,10 @@ fn only_a_turned_saga_ends_compensated() {
     assert_snapshot!(lines([
         Story::booked().refuses(Compensated {}),
         Story::booked().refuses(PartlyCompensated { left }),
-    ]), @"");
+    ]), @r"
+    Compensated: the saga has not turned
+    PartlyCompensated: the saga has not turned
+    ");
 }
 
 #[test]
@@ -238,7 +297,7 @@ fn only_what_was_asked_is_left_undone() {
         node: "charge".into(),
         reason: "no".into(),
     };
-    assert_snapshot!(Story::booked().then(turned("flight")).refuses(skipped), @"");
+    assert_snapshot!(Story::booked().then(turned("flight")).refuses(skipped), @"CompensationSkipped: what was never asked is never undone");
 }
 
 #[test]
@@ -253,5 +312,10 @@ fn only_parked_nodes_are_mended() {
         story.refuses(resolved("hotel")),
         story.refuses(skipped("hotel")),
         mended.refuses(retried("nap")),
-    ]), @"");
+    ]), @r"
+    RetryRequested: the node is not parked
+    ResolvedByHand: the node is not parked
+    SkippedByHand: the node is not parked
+    RetryRequested: the node is not parked
+    ");
 }

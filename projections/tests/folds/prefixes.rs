@@ -188,12 +188,34 @@ fn entered_any() -> impl Strategy<Value = SagaEvent> {
     let until = second(150);
     let node = NodeId::from;
     prop_oneof![
-        Just(SleepStarted { node: node("nap"), until }.into()),
+        Just(
+            SleepStarted {
+                node: node("nap"),
+                until
+            }
+            .into()
+        ),
         Just(SleepEnded { node: node("nap") }.into()),
-        Just(WaitStarted { node: node("approved"), until }.into()),
-        Just(WaitTimedOut { node: node("approved") }.into()),
+        Just(
+            WaitStarted {
+                node: node("approved"),
+                until
+            }
+            .into()
+        ),
+        Just(
+            WaitTimedOut {
+                node: node("approved")
+            }
+            .into()
+        ),
         (0..3_u32).prop_map(|arm| {
-            ArmChosen { node: "pay".into(), arm, payload: Payload::null() }.into()
+            ArmChosen {
+                node: "pay".into(),
+                arm,
+                payload: Payload::null(),
+            }
+            .into()
         }),
         Just(completed("pay", None).into()),
         Just(completed("total", Some("3")).into()),

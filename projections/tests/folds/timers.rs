@@ -39,41 +39,68 @@ fn timers_of(story: &Story) -> String {
 
 #[test]
 fn the_saga_has_its_own_deadline_until_it_has_passed() {
-    assert_snapshot!(timers_of(&Story::begun()), @"");
+    assert_snapshot!(timers_of(&Story::begun()), @"1000 the saga's deadline");
     assert_snapshot!(timers_of(&Story::begun().then(DeadlinePassed {})), @"");
-    assert_snapshot!(timers_of(&Story::past_the_pivot()), @"");
+    assert_snapshot!(timers_of(&Story::past_the_pivot()), @"1000 the saga's deadline");
 }
 
 #[test]
 fn an_attempt_and_its_step_have_deadlines() {
-    assert_snapshot!(timers_of(&Story::booking()), @"");
+    assert_snapshot!(timers_of(&Story::booking()), @r"
+      30 hotel: action #1
+      30 flight: action #1
+      60 flight: deadline
+    1000 the saga's deadline
+    ");
     let passed = StepDeadlinePassed {
         node: "flight".into(),
     };
-    assert_snapshot!(timers_of(&Story::booking().then(passed)), @"");
+    assert_snapshot!(timers_of(&Story::booking().then(passed)), @r"
+      30 hotel: action #1
+      30 flight: action #1
+    1000 the saga's deadline
+    ");
 }
 
 #[test]
 fn a_renewed_attempt_has_its_new_deadline() {
-    assert_snapshot!(timers_of(&Story::booking().then(renewed("hotel", 1, 45))), @"");
+    assert_snapshot!(timers_of(&Story::booking().then(renewed("hotel", 1, 45))), @r"
+      30 flight: action #1
+      45 hotel: action #1
+      60 flight: deadline
+    1000 the saga's deadline
+    ");
 }
 
 #[test]
 fn what_is_answered_has_no_deadline_any_more() {
-    assert_snapshot!(timers_of(&Story::booked()), @"");
+    assert_snapshot!(timers_of(&Story::booked()), @"1000 the saga's deadline");
 }
 
 #[test]
 fn a_planned_retry_is_due_at_its_time() {
     let failed = Story::booking().then(failed("hotel", 1, Transient));
-    assert_snapshot!(timers_of(&failed.clone()), @"");
+    assert_snapshot!(timers_of(&failed.clone()), @r"
+      30 flight: action #1
+      60 flight: deadline
+    1000 the saga's deadline
+    ");
     let planned = failed.then(retry_at(Action, "hotel", 5));
-    assert_snapshot!(timers_of(&planned), @"");
+    assert_snapshot!(timers_of(&planned), @r"
+       5 hotel: retry of the action
+      30 flight: action #1
+      60 flight: deadline
+    1000 the saga's deadline
+    ");
     let due = RetryDue {
         node: "hotel".into(),
         direction: Action,
     };
-    assert_snapshot!(timers_of(&planned.then(due)), @"");
+    assert_snapshot!(timers_of(&planned.then(due)), @r"
+      30 flight: action #1
+      60 flight: deadline
+    1000 the saga's deadline
+    ");
 }
 
 #[test]
@@ -81,7 +108,12 @@ fn a_probe_has_a_deadline() {
     let probing = Story::booking()
         .then(in_doubt("flight", 1))
         .then(asked_to(Probe, "flight", 1, 40));
-    assert_snapshot!(timers_of(&probing), @"");
+    assert_snapshot!(timers_of(&probing), @r"
+      30 hotel: action #1
+      40 flight: probe #1
+      60 flight: deadline
+    1000 the saga's deadline
+    ");
 }
 
 #[test]
@@ -90,8 +122,14 @@ fn a_sleep_and_a_wait_end() {
         node: "nap".into(),
         until: second(10),
     });
-    assert_snapshot!(timers_of(&asleep), @"");
-    assert_snapshot!(timers_of(&Story::waiting()), @"");
+    assert_snapshot!(timers_of(&asleep), @r"
+      10 nap: sleep
+    1000 the saga's deadline
+    ");
+    assert_snapshot!(timers_of(&Story::waiting()), @r"
+     110 approved: wait
+    1000 the saga's deadline
+    ");
 }
 
 #[test]
@@ -100,7 +138,7 @@ fn the_turn_ends_sleeps_waits_retries_and_the_sagas_deadline() {
     let planned = Story::booking()
         .then(failed("hotel", 1, Transient))
         .then(retry_at(Action, "hotel", 5));
-    assert_snapshot!(timers_of(&planned.then(turned("hotel"))), @"");
+    assert_snapshot!(timers_of(&planned.then(turned("hotel"))), @"  30 flight: action #1");
 }
 
 #[test]
@@ -114,24 +152,22 @@ fn after_the_turn_what_changes_nothing_is_not_waited_for() {
 #[test]
 fn on_the_way_back_compensations_and_alternatives_have_deadlines() {
     let undoing = Story::turned().then(asked_to(Compensation, "hotel", 1, 80));
-    assert_snapshot!(timers_of(&undoing), @"");
+    assert_snapshot!(timers_of(&undoing), @"  80 hotel: compensation #1");
     let planned = undoing
         .clone()
         .then(failed_to(Compensation, "hotel", 1, Transient))
         .then(retry_at(Compensation, "hotel", 85));
-    assert_snapshot!(timers_of(&planned), @"");
+    assert_snapshot!(timers_of(&planned), @"  85 hotel: retry of the compensation");
     let instead = undoing
         .then(failed_to(Compensation, "hotel", 1, Permanent))
         .then(asked_to(Alternative, "hotel", 1, 90));
-    assert_snapshot!(timers_of(&instead), @"");
+    assert_snapshot!(timers_of(&instead), @"  90 hotel: alternative #1");
     assert_snapshot!(timers_of(&instead.then(did(Alternative, "hotel", 1))), @"");
 }
 
 #[test]
 fn an_end_has_no_timers() {
-    let ended = Story::booking()
-        .then(turned("hotel"))
-        .then(Compensated {});
+    let ended = Story::booking().then(turned("hotel")).then(Compensated {});
     assert_eq!(timers_of(&ended), "");
     let ended = Story::past_the_pivot().then(Completed { output: json("3") });
     assert_eq!(timers_of(&ended), "");

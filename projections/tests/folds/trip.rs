@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sagalog_model::{
     AttemptNumber, Direction, FailureClass, Graph, Payload, Retry, Saga, SagaEvent, SagaId, Signal,
-    Step, Undo,
-    definition::AnyDefinition,
-    event::*,
-    log::Time,
+    Step, Undo, definition::AnyDefinition, event::*, log::Time,
 };
 use sagalog_projections::SagaState;
 
@@ -48,11 +45,16 @@ pub(crate) fn trip() -> AnyDefinition {
     let paid = saga.when("pay", quote.map(|cents| cents > 0), |saga| {
         saga.step("charge", CHARGE, quote)
     });
-    let total = saga.value("total", hotel.and(flight).map(|hotel, flight| hotel + flight));
+    let total = saga.value(
+        "total",
+        hotel.and(flight).map(|hotel, flight| hotel + flight),
+    );
     saga.value("same", total);
     saga.check(
         "is-approved",
-        approved.and(paid).map(|approved, _| approved.ok_or_else(|| "no".to_owned())),
+        approved
+            .and(paid)
+            .map(|approved, _| approved.ok_or_else(|| "no".to_owned())),
     );
     saga.pivot();
     let sent = saga.step("tickets", SEND, total);
@@ -106,7 +108,9 @@ impl Story {
 
     /// The quote is there.
     pub(crate) fn quoted() -> Self {
-        Self::begun().then(asked("quote", 1, 30)).then(gave("quote", 1, "40"))
+        Self::begun()
+            .then(asked("quote", 1, 30))
+            .then(gave("quote", 1, "40"))
     }
 
     /// Hotel and flight are asked.

@@ -72,7 +72,11 @@ fn the_newest_doubt_is_probed_once() {
         node: "flight".into(),
         attempt: sagalog_model::AttemptNumber(1),
     });
-    assert_eq!(of(&not_found, "flight"), Undoing::Due, "it may still arrive");
+    assert_eq!(
+        of(&not_found, "flight"),
+        Undoing::Due,
+        "it may still arrive"
+    );
     let unanswered = probing.then(timed_out(Probe, "flight", 1));
     assert_eq!(of(&unanswered, "flight"), Undoing::Due);
 }

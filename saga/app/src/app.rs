@@ -16,6 +16,7 @@ use crate::{
     args::Cli,
     error::{CliError, Exit},
     output::Output,
+    telemetry,
 };
 
 /// What a binary knows: definitions, and the workers that do their steps.
@@ -46,7 +47,10 @@ impl App {
     pub fn worker<S: Clone + Send + Sync + 'static>(mut self, worker: Worker<S>) -> Self {
         let worker = Mutex::new(Some(worker));
         self.workers.push(Box::new(move |_, runtime| {
-            let worker = worker.lock().expect("nothing panics under this lock").take();
+            let worker = worker
+                .lock()
+                .expect("nothing panics under this lock")
+                .take();
             Ok(runtime.worker(worker.expect("a process starts one runtime of its app")))
         }));
         self
@@ -54,7 +58,10 @@ impl App {
 
     /// Adds a worker whose state lives beside the log: `make` gets the log's folder.
     #[must_use]
-    pub fn worker_in<S, E>(mut self, make: impl Fn(&Path) -> Result<Worker<S>, E> + Send + Sync + 'static) -> Self
+    pub fn worker_in<S, E>(
+        mut self,
+        make: impl Fn(&Path) -> Result<Worker<S>, E> + Send + Sync + 'static,
+    ) -> Self
     where
         S: Clone + Send + Sync + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
@@ -62,7 +69,11 @@ impl App {
         self.workers.push(Box::new(move |home, runtime| {
             let worker = make(home).map_err(|error| {
                 let why = crate::error::chain(&*error.into());
-                CliError::new("no_worker", Exit::Failed, format!("the worker of {} does not start: {why}", home.display()))
+                CliError::new(
+                    "no_worker",
+                    Exit::Failed,
+                    format!("the worker of {} does not start: {why}", home.display()),
+                )
             })?;
             Ok(runtime.worker(worker))
         }));
@@ -83,7 +94,9 @@ impl App {
         for definition in &self.definitions {
             runtime = runtime.definition(definition.clone());
         }
-        self.workers.iter().try_fold(runtime, |runtime, host| host(home, runtime))
+        self.workers
+            .iter()
+            .try_fold(runtime, |runtime, host| host(home, runtime))
     }
 }
 
@@ -94,18 +107,30 @@ pub fn main(app: App) -> ExitCode {
 
 /// Runs the command of this line, whose first word is the program's name; for tests of your own.
 /// It must not be called from inside an async runtime.
-pub fn main_with(app: App, line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+pub fn main_with(
+    app: App,
+    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> ExitCode {
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are asked for and go to stdout; the rest is a usage error.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Done.into()
+            };
         }
     };
     let output = Output::to_stdout(cli.format());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(CliError::from).and_then(|runtime| runtime.block_on(cli.run(&app, output)));
+    telemetry::to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(CliError::from)
+        .and_then(|runtime| runtime.block_on(cli.run(&app, output)));
     ended.unwrap_or_else(|error| {
         if error.is_closed_pipe() {
             return Exit::Done.into();

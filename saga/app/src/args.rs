@@ -17,7 +17,14 @@ use crate::{
 #[command(version, after_help = EXITS)]
 pub(crate) struct Cli {
     /// The form of the answer: text for people, or JSON with stable fields
-    #[arg(short = 'o', long = "format", global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(
+        short = 'o',
+        long = "format",
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t
+    )]
     output: Format,
     /// The same as `-o json`
     #[arg(long, global = true)]

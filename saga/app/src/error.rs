@@ -8,6 +8,8 @@ use sagalog::{
 use sagalog_eventlog::{AcquireError, OpenError, ReadError, SubscriptionError, VerifyError};
 use serde::Serialize;
 
+use crate::words::plain;
+
 /// What an exit code means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
@@ -45,7 +47,12 @@ pub struct CliError {
 impl CliError {
     /// An error with a stable code for programs, an exit code, and a message without full stop.
     pub fn new(code: impl Into<Cow<'static, str>>, exit: Exit, message: impl Into<String>) -> Self {
-        Self { code: code.into(), exit, message: message.into(), fix: None }
+        Self {
+            code: code.into(),
+            exit,
+            message: message.into(),
+            fix: None,
+        }
     }
 
     /// Something failed, for this reason.
@@ -58,11 +65,6 @@ impl CliError {
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
-    }
-
-    /// Whether it says so already.
-    pub(crate) const fn has_fix(&self) -> bool {
-        self.fix.is_some()
     }
 
     /// Its stable code.
@@ -82,7 +84,12 @@ impl CliError {
 
     /// As JSON, for stderr.
     pub(crate) fn to_json(&self) -> String {
-        let said = Said { code: &self.code, message: &self.message, fix: self.fix.as_deref(), exit: self.exit as u8 };
+        let said = Said {
+            code: &self.code,
+            message: &self.message,
+            fix: self.fix.as_deref(),
+            exit: self.exit as u8,
+        };
         serde_json::to_string(&Object { error: said }).expect("an error is plain data")
     }
 }
@@ -103,7 +110,10 @@ struct Said<'a> {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        for (number, line) in self.message.lines().enumerate() {
+            let end = if number == 0 { "" } else { "\n" };
+            write!(f, "{end}{}", plain(line))?;
+        }
         match &self.fix {
             Some(fix) => write!(f, "\n  {fix}"),
             None => Ok(()),
@@ -115,7 +125,11 @@ impl Error for CliError {}
 
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
-        let code = if error.kind() == io::ErrorKind::BrokenPipe { CLOSED_PIPE } else { "io" };
+        let code = if error.kind() == io::ErrorKind::BrokenPipe {
+            CLOSED_PIPE
+        } else {
+            "io"
+        };
         Self::new(code, Exit::Failed, error.to_string())
     }
 }
@@ -135,7 +149,11 @@ impl From<OpenError> for CliError {
 
 impl From<ReadError> for CliError {
     fn from(error: ReadError) -> Self {
-        let code = if matches!(error, ReadError::Damaged(_)) { "damaged" } else { "log_unavailable" };
+        let code = if matches!(error, ReadError::Damaged(_)) {
+            "damaged"
+        } else {
+            "log_unavailable"
+        };
         Self::new(code, Exit::Failed, chain(&error))
     }
 }
@@ -178,7 +196,9 @@ impl CliError {
     pub(crate) fn refused(refused: &sagalog::control::Refused) -> Self {
         let code = refused.code();
         let exit = match code {
-            "no_such_saga" | "no_such_node" | "unknown_signal" | "no_such_definition" => Exit::NotFound,
+            "no_such_saga" | "no_such_node" | "unknown_signal" | "no_such_definition" => {
+                Exit::NotFound
+            }
             "bad_id" | "bad_request" | "payload_too_large" => Exit::Usage,
             "stopped" | "bad_history" | "failed" => Exit::Failed,
             _ => Exit::Conflict,

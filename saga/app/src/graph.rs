@@ -41,24 +41,48 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
 
 async fn known(args: &Args, app: &App) -> Result<Vec<Arc<Graph>>, CliError> {
     if args.log.given().is_none() && !app.definitions().is_empty() {
-        return Ok(app.definitions().iter().map(|definition| definition.graph().clone()).collect());
+        return Ok(app
+            .definitions()
+            .iter()
+            .map(|definition| definition.graph().clone())
+            .collect());
     }
-    let recorded = Reader::new(args.log.read().await?, PARTITION).graphs().await?;
+    let recorded = Reader::new(args.log.read().await?, PARTITION)
+        .graphs()
+        .await?;
     Ok(recorded.into_values().map(|(_, graph)| graph).collect())
 }
 
 fn pick(args: &Args, graphs: Vec<Arc<Graph>>) -> Result<Arc<Graph>, CliError> {
-    let mut said: Vec<_> = graphs.iter().map(|graph| format!("{} version {}", graph.saga, graph.version)).collect();
+    let mut said: Vec<_> = graphs
+        .iter()
+        .map(|graph| format!("{} version {}", graph.saga, graph.version))
+        .collect();
     let fits = |graph: &Arc<Graph>| {
-        graph.saga == args.name && args.version.is_none_or(|version| graph.version.0 == version)
+        graph.saga == args.name
+            && args
+                .version
+                .is_none_or(|version| graph.version.0 == version)
     };
-    let newest = graphs.into_iter().filter(fits).max_by_key(|graph| graph.version);
+    let newest = graphs
+        .into_iter()
+        .filter(fits)
+        .max_by_key(|graph| graph.version);
     newest.ok_or_else(|| {
         said.sort_unstable();
-        let version = args.version.map_or_else(String::new, |version| format!(" version {version}"));
-        let place = args.log.given().map_or_else(|| "this program".into(), |file| file.display().to_string());
+        let version = args
+            .version
+            .map_or_else(String::new, |version| format!(" version {version}"));
+        let place = args
+            .log
+            .given()
+            .map_or_else(|| "this program".into(), |file| file.display().to_string());
         let message = format!("{place} has no definition {}{version}", args.name);
-        let fix = if said.is_empty() { "it has none at all".into() } else { format!("it has: {}", said.join(", ")) };
+        let fix = if said.is_empty() {
+            "it has none at all".into()
+        } else {
+            format!("it has: {}", said.join(", "))
+        };
         CliError::new("no_such_definition", Exit::NotFound, message).fix(fix)
     })
 }

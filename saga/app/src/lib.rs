@@ -29,6 +29,7 @@ pub mod demo;
 
 mod args;
 mod log;
+mod telemetry;
 mod words;
 
 mod graph;

@@ -50,7 +50,9 @@ impl Output {
     /// Answers in this form, as the process's stdout allows.
     pub fn to_stdout(format: Format) -> Self {
         let terminal = io::stdout().is_terminal();
-        let width = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        let width = console::Term::stdout()
+            .size_checked()
+            .map(|(_, columns)| usize::from(columns));
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
@@ -142,8 +144,15 @@ mod tests {
 
     #[test]
     fn only_a_terminal_cuts() {
-        let file = Output { format: Format::Table, width: None, colour: false };
-        let terminal = Output { width: Some(20), ..file };
+        let file = Output {
+            format: Format::Table,
+            width: None,
+            colour: false,
+        };
+        let terminal = Output {
+            width: Some(20),
+            ..file
+        };
         let text = "a text of thirty characters...";
         assert_eq!(file.cut(text, 4), text);
         assert_eq!(terminal.cut(text, 4), "a text of thirt…");
@@ -152,8 +161,19 @@ mod tests {
 
     #[test]
     fn only_a_terminal_has_colours() {
-        let file = Output { format: Format::Table, width: None, colour: false };
+        let file = Output {
+            format: Format::Table,
+            width: None,
+            colour: false,
+        };
         assert_eq!(file.styled(Style::Bad, "no"), "no");
-        assert_eq!(Output { colour: true, ..file }.styled(Style::Bad, "no"), "\u{1b}[31mno\u{1b}[0m");
+        assert_eq!(
+            Output {
+                colour: true,
+                ..file
+            }
+            .styled(Style::Bad, "no"),
+            "\u{1b}[31mno\u{1b}[0m"
+        );
     }
 }

@@ -23,8 +23,12 @@ pub(crate) struct Args {
 /// Drives until ctrl-c or SIGTERM, then stops in peace; a second signal stops at once.
 pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
     if app.definitions().is_empty() {
-        return Err(CliError::new("no_sagas", Exit::Usage, "this program has no sagas to drive")
-            .fix("serve from the binary that defines them, with sagalog_cli::main"));
+        return Err(CliError::new(
+            "no_sagas",
+            Exit::Usage,
+            "this program has no sagas to drive",
+        )
+        .fix("serve from the binary that defines them, with sagalog_cli::main"));
     }
     let file = args.log.file()?;
     // From here on a signal is heard, however early it comes.
@@ -32,9 +36,20 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
     let mut terminate = signal(SignalKind::terminate())?;
     let log = Arc::new(SqliteLog::open(file).await?);
     let socket = control::socket_of(file);
-    let mut runtime = app.runtime(log, home(file))?.control_socket(&socket).start().await?;
-    output.say(format_args!("driving {} as process {}", file.display(), std::process::id()));
-    output.say(format_args!("requests are taken at {}; ctrl-c stops", socket.display()));
+    let mut runtime = app
+        .runtime(log, home(file))?
+        .control_socket(&socket)
+        .start()
+        .await?;
+    output.say(format_args!(
+        "driving {} as process {}",
+        file.display(),
+        std::process::id()
+    ));
+    output.say(format_args!(
+        "requests are taken at {}; ctrl-c stops",
+        socket.display()
+    ));
     tokio::select! {
         failed = runtime.failed() => { failed?; }
         _ = interrupt.recv() => {}
@@ -55,6 +70,7 @@ async fn stop(runtime: Runtime) -> Result<(), CliError> {
 }
 
 fn at_once(output: Output) -> ExitCode {
-    output.say("stopped at once: nothing durable is lost, what ran is asked again at the next start");
+    output
+        .say("stopped at once: nothing durable is lost, what ran is asked again at the next start");
     Exit::Failed.into()
 }

@@ -1,6 +1,6 @@
 //! Times and spans in words.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use sagalog_model::log::Time;
 
@@ -23,14 +23,13 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
-/// A moment as `2026-11-20T20:07:30.250Z`; microseconds only if there are any.
+/// A moment as `2026-11-20T20:07:30.250000Z`.
 pub(crate) fn utc(time: Time) -> String {
     let micros = time.as_micros();
     let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    let fraction = if fraction % 1_000 == 0 { format!("{:03}", fraction / 1_000) } else { format!("{fraction:06}") };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
 }
 
 /// Days since 1970 to a civil date, counted in eras of 400 years that begin on 1 March.
@@ -41,8 +40,31 @@ fn date(days: u64) -> (u64, u64, u64) {
     let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_month)
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (
+        era * 400 + year_of_era + u64::from(month <= 2),
+        month,
+        day_of_month,
+    )
+}
+
+/// Text of others in one line: what would move the cursor or colour the terminal is spelled out.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let spelled = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(spelled).collect::<String>().into()
 }
 
 /// A number of things: `1 event`, `2 events`.
@@ -59,17 +81,50 @@ mod tests {
 
     #[test]
     fn spans_are_short() {
-        let spans = [0, 350, 120_000, 1_004_000, 1_200_000, 59_999_999, 125_000_000, 10_920_000_000, 363_600_000_000];
-        let said: Vec<_> = spans.map(|micros| span(Duration::from_micros(micros))).into();
+        let spans = [
+            0,
+            350,
+            120_000,
+            1_004_000,
+            1_200_000,
+            59_999_999,
+            125_000_000,
+            10_920_000_000,
+            363_600_000_000,
+        ];
+        let said: Vec<_> = spans
+            .map(|micros| span(Duration::from_micros(micros)))
+            .into();
         assert_eq!(
             said,
-            ["0 ms", "350 µs", "120 ms", "1 s", "1.20 s", "59.99 s", "2 min 5 s", "3 h 2 min", "4 d 5 h"]
+            [
+                "0 ms",
+                "350 µs",
+                "120 ms",
+                "1 s",
+                "1.20 s",
+                "59.99 s",
+                "2 min 5 s",
+                "3 h 2 min",
+                "4 d 5 h"
+            ]
         );
     }
 
     #[test]
+    fn text_of_others_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\nb \u{1b}[31mé"), r"a\nb \u{1b}[31mé");
+    }
+
+    #[test]
     fn moments_are_in_utc() {
-        assert_eq!(utc(Time::from_micros(1_795_205_250_250_000)), "2026-11-20T20:07:30.250Z");
-        assert_eq!(utc(Time::from_micros(951_782_400_000_001)), "2000-02-29T00:00:00.000001Z");
+        assert_eq!(
+            utc(Time::from_micros(1_795_205_250_250_000)),
+            "2026-11-20T20:07:30.250000Z"
+        );
+        assert_eq!(
+            utc(Time::from_micros(951_782_400_000_001)),
+            "2000-02-29T00:00:00.000001Z"
+        );
     }
 }

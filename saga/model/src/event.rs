@@ -598,13 +598,13 @@ mod tests {
 
     #[test]
     fn a_type_of_a_newer_release_is_an_error() {
-        assert_snapshot!(unreadable("Teleported", 1, "{}", &Data::None), @"");
+        assert_snapshot!(unreadable("Teleported", 1, "{}", &Data::None), @"event type `Teleported` is unknown to this release; use the release that wrote the log, or a newer one");
     }
 
     #[test]
     fn a_schema_of_a_newer_release_is_an_error() {
         let control = r#"{"node":"nap"}"#;
-        assert_snapshot!(unreadable("SleepEnded", 2, control, &Data::None), @"");
+        assert_snapshot!(unreadable("SleepEnded", 2, control, &Data::None), @"event type `SleepEnded` has schema version 2, this release knows 1; use the release that wrote the log, or a newer one");
     }
 
     #[test]
@@ -619,14 +619,22 @@ mod tests {
             r#"{"node":"nap","mood":"good"}"#,
         ]
         .map(|control| unreadable("SleepEnded", 1, control, &Data::None));
-        assert_snapshot!(errors.join("\n"), @"");
+        assert_snapshot!(errors.join("\n"), @r"
+        event of type `SleepEnded` is damaged: its control part does not read: EOF while parsing a value at line 1 column 0
+        event of type `SleepEnded` is damaged: its control part does not read: EOF while parsing an object at line 1 column 1
+        event of type `SleepEnded` is damaged: its control part does not read: invalid type: integer `7`, expected a string at line 1 column 2
+        event of type `SleepEnded` is damaged: its control part does not read: missing field `node` at line 1 column 2
+        event of type `SleepEnded` is damaged: its control part does not read: invalid type: integer `7`, expected a string at line 1 column 9
+        event of type `SleepEnded` is damaged: its control part does not read: trailing characters at line 1 column 15
+        event of type `SleepEnded` is damaged: its control part does not read: unknown field `mood`, expected `node` at line 1 column 20
+        ");
     }
 
     /// What is in the data part is not read from the control part.
     #[test]
     fn data_inside_the_control_part_is_an_error() {
         let control = r#"{"output":7}"#;
-        assert_snapshot!(unreadable("Completed", 1, control, &inline("7")), @"");
+        assert_snapshot!(unreadable("Completed", 1, control, &inline("7")), @"event of type `Completed` is damaged: its control part does not read: unknown field `output`, there are no fields at line 1 column 9");
     }
 
     #[test]
@@ -640,7 +648,10 @@ mod tests {
                 &Data::None,
             ),
         ];
-        assert_snapshot!(errors.join("\n"), @"");
+        assert_snapshot!(errors.join("\n"), @r"
+        event of type `Completed` is damaged: its data is missing
+        event of type `CompensationSkipped` is damaged: its data is missing
+        ");
     }
 
     #[test]
@@ -655,7 +666,11 @@ mod tests {
                 &inline("7"),
             ),
         ];
-        assert_snapshot!(errors.join("\n"), @"");
+        assert_snapshot!(errors.join("\n"), @r"
+        event of type `Compensated` is damaged: it has data, but its type has none
+        event of type `Compensated` is damaged: it has data, but its type has none
+        event of type `CompensationSkipped` is damaged: its data is not a string
+        ");
     }
 
     #[test]
@@ -699,6 +714,12 @@ mod tests {
             unreadable("DefinitionRecorded", 1, recorded, &Data::None),
             unreadable("DefinitionRecorded", 1, recorded, &inline("{}")),
         ];
-        assert_snapshot!(errors.join("\n"), @"");
+        assert_snapshot!(errors.join("\n"), @r"
+        event type `Started` is unknown to this release; use the release that wrote the log, or a newer one
+        event type `LateSuccess` has schema version 2, this release knows 1; use the release that wrote the log, or a newer one
+        event of type `PartitionOwned` is damaged: it does not read: missing field `node` at line 1 column 11
+        event of type `DefinitionRecorded` is damaged: its graph is missing
+        event of type `DefinitionRecorded` is damaged: it does not read: missing field `saga` at line 1 column 2
+        ");
     }
 }

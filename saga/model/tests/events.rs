@@ -103,7 +103,46 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     let table = events
         .iter()
         .fold(String::new(), |table, event| table + &line(&event.encode()));
-    assert_snapshot!(table, @"");
+    assert_snapshot!(table, @r#"
+    Started 1 {"definition":"order","version":3,"fingerprint":"8d176a210dee551a"} + {"cents":4200}
+    Started 1 {"definition":"order","version":3,"fingerprint":"8d176a210dee551a","deadline":1760000030000000} + {"cents":4200}
+    AttemptAsked 1 {"node":"charge","attempt":1,"deadline":1760000030000000,"until":1760000030000000} + {"cents":4200}
+    AttemptAsked 1 {"node":"charge","direction":"compensation","attempt":2,"deadline":1760000030000000}
+    AttemptSucceeded 1 {"node":"charge","attempt":2} + {"cents":4200}
+    AttemptSucceeded 1 {"node":"charge","direction":"alternative","attempt":2}
+    AttemptFailed 1 {"node":"charge","attempt":2,"class":"permanent"} + "the card is \"blocked\""
+    AttemptFailed 1 {"node":"charge","direction":"compensation","attempt":2,"class":"transient"} + "the card is \"blocked\""
+    AttemptUnknown 1 {"node":"charge","direction":"probe","attempt":2} + "the card is \"blocked\""
+    AttemptTimedOut 1 {"node":"charge","attempt":2}
+    AttemptRenewed 1 {"node":"charge","attempt":2,"deadline":1760000030000000}
+    ActionNotFound 1 {"node":"charge","attempt":2}
+    RetryScheduled 1 {"node":"charge","due":1760000030000000}
+    RetryDue 1 {"node":"charge","direction":"compensation"}
+    StepDeadlinePassed 1 {"node":"charge"}
+    NodeCompleted 1 {"node":"charge"} + {"cents":4200}
+    NodeCompleted 1 {"node":"charge"}
+    ArmChosen 1 {"node":"charge","arm":1} + {"cents":4200}
+    SleepStarted 1 {"node":"charge","until":1760000030000000}
+    SleepEnded 1 {"node":"charge"}
+    WaitStarted 1 {"node":"charge","until":1760000030000000}
+    WaitTimedOut 1 {"node":"charge"}
+    SignalReceived 1 {"signal":"approval","id":"mail-1"} + {"cents":4200}
+    SignalConsumed 1 {"node":"charge","id":"mail-1"}
+    SignalLate 1 {"id":"mail-1"}
+    PivotPassed 1 {"node":"pivot"}
+    CancelRequested 1 {"id":"r-1","by":"ada"} + "the card is \"blocked\""
+    DeadlinePassed 1 {}
+    Turned 1 {"cause":"step_failed","node":"charge"} + "the card is \"blocked\""
+    Turned 1 {"cause":"cancelled"} + "the card is \"blocked\""
+    CompensationSkipped 1 {"node":"charge"} + "the card is \"blocked\""
+    Parked 1 {"node":"charge","cause":"compensation"} + "the card is \"blocked\""
+    RetryRequested 1 {"node":"charge","id":"r-1","by":"ada"}
+    ResolvedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + {"cents":4200}
+    SkippedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + "the card is \"blocked\""
+    Completed 1 {} + {"cents":4200}
+    Compensated 1 {}
+    PartlyCompensated 1 {"left":["charge"]}
+    "#);
 }
 
 #[test]
@@ -136,7 +175,11 @@ fn every_event_of_the_system_is_written_in_this_form() {
     let table = events
         .iter()
         .fold(String::new(), |table, event| table + &line(&event.encode()));
-    assert_snapshot!(table, @"");
+    assert_snapshot!(table, @r#"
+    PartitionOwned 1 {"epoch":7,"node":"shop-1","engine":"0.1.0","rules":1}
+    DefinitionRecorded 1 {"saga":"shop","version":2,"fingerprint":"b009173783adfe04"} + {"saga":"shop","version":2,"nodes":[{"id":"start","block":0,"kind":"start"},{"id":"take","block":0,"kind":{"step":{"spec":{"name":"stock.take","class":"compensatable","probed":false,"timeout":30000000,"retry":{"attempts":5,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"undo":{"timeout":30000000,"retry":{"attempts":10,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"otherwise":"park"}},"input":{"copy":0}}}},{"id":"return","block":0,"kind":{"return":{"output":{"copy":1}}}}],"blocks":[{"label":"main","nodes":[0,1,2]}]}
+    LateSuccess 1 {"saga":"o-1","node":"take","direction":"action","attempt":2}
+    "#);
 }
 
 /// An attempt's direction is left out of the log where it is the usual one.
@@ -415,12 +458,12 @@ fn the_words_in_control_parts_never_change() {
         Direction::Compensation,
         Direction::Alternative,
     ];
-    assert_snapshot!(words(directions.map(json).into()), @"");
+    assert_snapshot!(words(directions.map(json).into()), @r#""action" "probe" "compensation" "alternative""#);
     for direction in directions {
         assert_eq!(json(direction), format!("\"{direction}\""));
     }
     let classes = [FailureClass::Transient, FailureClass::Permanent];
-    assert_snapshot!(words(classes.map(json).into()), @"");
+    assert_snapshot!(words(classes.map(json).into()), @r#""transient" "permanent""#);
     let turns = [
         TurnCause::StepFailed,
         TurnCause::StepDeadline,
@@ -429,13 +472,13 @@ fn the_words_in_control_parts_never_change() {
         TurnCause::Cancelled,
         TurnCause::Deadline,
     ];
-    assert_snapshot!(words(turns.map(json).into()), @"");
+    assert_snapshot!(words(turns.map(json).into()), @r#""step_failed" "step_deadline" "check_failed" "fail" "cancelled" "deadline""#);
     let parks = [
         ParkCause::Expression,
         ParkCause::Action,
         ParkCause::Compensation,
     ];
-    assert_snapshot!(words(parks.map(json).into()), @"");
+    assert_snapshot!(words(parks.map(json).into()), @r#""expression" "action" "compensation""#);
 }
 
 fn json(word: impl serde::Serialize) -> String {

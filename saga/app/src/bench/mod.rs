@@ -1,18 +1,73 @@
-//! To come.
+//! `sagalog bench`: how many sagas a second this machine runs, and how long a start takes.
 
-use std::process::ExitCode;
+mod closed_loop;
+mod counted;
+mod startup;
+mod table;
+mod usage;
+mod workload;
 
+use std::{num::NonZeroU16, path::PathBuf, process::ExitCode, time::Duration};
+
+use self::workload::Variant;
 use crate::{App, CliError, Exit, Output};
 
 /// Its options.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// How many sagas are under way at a time; several numbers are measured one after the other
+    #[arg(long, value_name = "N,N…", value_delimiter = ',', default_value = "1,16,128")]
+    concurrency: Vec<NonZeroU16>,
+    /// How the sagas end; both, unless one is named
+    #[arg(long, value_enum)]
+    variant: Option<Variant>,
+    /// How long each measurement takes
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    seconds: f64,
+    /// The log's file; a new one in a temporary folder for each measurement unless given
+    #[arg(long, value_name = "PATH")]
+    log: Option<PathBuf>,
+    /// Measures instead how long a start takes on a log of so many finished and live sagas
+    #[arg(long, value_name = "FINISHED,LIVE", value_delimiter = ',', num_args = 1, conflicts_with_all = ["concurrency", "variant", "seconds"])]
+    startup: Option<Vec<u64>>,
+}
 
-/// Runs it.
+/// Measures. Commits are durable: the disk has them before anybody is told.
 ///
 /// # Errors
-/// Never, so far.
-pub async fn run(_args: Args, _app: &App, output: Output) -> Result<ExitCode, CliError> {
-    output.say("to come");
-    Ok(Exit::Failed.into())
+/// If the log cannot be used, or a saga does not end as it should.
+pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, CliError> {
+    let folder = tempfile::Builder::new().prefix("sagalog-bench-").tempdir()?;
+    if let Some(numbers) = &args.startup {
+        let [finished, live] = numbers[..] else {
+            return Err(CliError::new("bad_numbers", Exit::Usage, "--startup takes two numbers, as in 100000,1000"));
+        };
+        let file = args.log.unwrap_or_else(|| folder.path().join("startup.db"));
+        let measured = startup::run(&file, finished, live, output).await?;
+        if output.is_json() {
+            output.json(&measured)?;
+        } else {
+            table::startup(&measured, output)?;
+        }
+        return Ok(Exit::Done.into());
+    }
+    let span = Duration::try_from_secs_f64(args.seconds)
+        .map_err(|why| CliError::new("bad_numbers", Exit::Usage, format!("--seconds {}: {why}", args.seconds)))?;
+    let variants = args.variant.map_or_else(|| vec![Variant::Happy, Variant::Compensate], |variant| vec![variant]);
+    let mut all = Vec::new();
+    for variant in variants {
+        for concurrency in &args.concurrency {
+            let own = || folder.path().join(format!("{}-{concurrency}.db", variant.name()));
+            let file = args.log.clone().unwrap_or_else(own);
+            let measured = closed_loop::run(&file, usize::from(concurrency.get()), variant, span).await?;
+            if !output.is_json() {
+                table::line(&measured, all.is_empty(), output)?;
+            }
+            all.push(measured);
+        }
+    }
+    if output.is_json() {
+        output.json(&all)?;
+    }
+    Ok(Exit::Done.into())
 }

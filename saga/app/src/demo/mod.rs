@@ -52,7 +52,7 @@ pub struct Args {
 ///
 /// # Errors
 /// If the orders cannot be read, or the log or the outside world cannot be used.
-pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, CliError> {
+pub async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
     let orders = Orders::load(args.orders.as_deref())?;
     if args.progress {
         let folder = args.dir.as_deref().expect("clap requires it");
@@ -82,7 +82,7 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
     if output.is_json() {
         output.json(&report.summary)?;
     } else {
-        report.tell(&folder, output)?;
+        report.tell(app, &folder, output).await?;
     }
     Ok(Exit::Done.into())
 }

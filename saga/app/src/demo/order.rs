@@ -213,6 +213,19 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         let definition = order().expect("it is sound");
-        insta::assert_snapshot!(definition.graph().outline(), @"");
+        insta::assert_snapshot!(definition.graph().outline(), @"
+        saga order, version 1
+          start
+          quote: asks shipping.quote (read-only) with f(start)
+          reserve: asks inventory.reserve (compensatable) with f(start)
+          pay: when f(start)
+            [yes]
+              charge: asks payments.charge (compensatable, probed, timeout 1200 ms, 8 attempts, waits 20 ms doubling to 2 s) with f(start, quote, reserve)
+              gives charge
+          pivot
+          ship: asks shipping.ship (retryable) with f(start, quote, reserve)
+          notify: asks mail.notify (retryable) with f(start, ship)
+          return: f(pay, ship)
+        ");
     }
 }

@@ -93,7 +93,8 @@ impl Ordered {
         if text.len() > LINE_MAX {
             return Err(format!("it is longer than {LINE_MAX} bytes"));
         }
-        let order: Order = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        // Each line is a text of its own to the reader, which would call every one of them line 1.
+        let order: Order = serde_json::from_str(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
         let id = SagaId::new(&*order.id).map_err(|why| format!("{:?} cannot be an order's id: {why}", order.id))?;
         if order.items.is_empty() {
             return Err(format!("order {id} has no items"));
@@ -141,6 +142,12 @@ mod tests {
         let good: Vec<_> = orders.good.iter().map(|order| (order.line, order.id.as_str())).collect();
         assert_eq!(good, [(1, "o-1"), (9, "o-3")]);
         let bad: Vec<_> = orders.bad.iter().map(|bad| format!("{}: {}", bad.line, bad.reason)).collect();
-        insta::assert_snapshot!(bad.join("\n"), @"");
+        insta::assert_snapshot!(bad.join("\n"), @r#"
+        2: EOF while parsing an object at column 1
+        5: order o-1 is known with other content; give it an id of its own
+        6: order o-2 has no items
+        7: unknown field `present`, expected one of `id`, `customer`, `items`, `card`, `gift`, `address` at column 105
+        8: "$9" cannot be an order's id: ids that begin with `$` belong to the system
+        "#);
     }
 }

@@ -1,8 +1,9 @@
 //! What came of the orders, read from the log.
 
-use std::{path::Path, sync::Arc};
+use std::{ffi::OsString, path::Path, sync::Arc};
 
-use sagalog::{EventLog, SqliteLog, log::Position};
+use clap::Parser as _;
+use sagalog::{EventLog, SqliteLog};
 use serde::Serialize;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     tally::{Count, State, Tally},
     world,
 };
-use crate::{CliError, Output, log::PARTITION, output::Style};
+use crate::{App, CliError, Output, args::Cli, log::PARTITION, output::Style};
 
 /// Rows of one read.
 const PAGE: usize = 2_000;
@@ -68,8 +69,22 @@ impl Report {
         Ok(Self { summary, bad, example: tally.example().map(ToString::to_string) })
     }
 
-    /// Tells a person.
-    pub(super) fn tell(&self, folder: &Path, output: Output) -> Result<(), CliError> {
+    /// Tells a person, beginning with the story of one that went back.
+    pub(super) async fn tell(&self, app: &App, folder: &Path, output: Output) -> Result<(), CliError> {
+        if let Some(example) = &self.example {
+            output.line(output.styled(Style::Bold, format_args!("order {example} went back")))?;
+            let log = folder.join(LOG);
+            let show = ["sagalog", "saga", "show", example, "--log"].map(OsString::from);
+            let show = Cli::try_parse_from(show.into_iter().chain([log.into()]));
+            // Boxed, as the commands contain the demo.
+            Box::pin(show.expect("this is how it is typed, too").run(app, output)).await?;
+            output.line("")?;
+        }
+        self.tell_sums(output)?;
+        self.tell_what_next(folder, output)
+    }
+
+    fn tell_sums(&self, output: Output) -> Result<(), CliError> {
         let Summary { count, sagas_per_s, p50_ms, p99_ms, .. } = &self.summary;
         let mut parts = vec![output.styled(Style::Good, format_args!("{} completed", count.completed))];
         let others = [
@@ -83,8 +98,7 @@ impl Report {
         output.line(format_args!("{} orders: {}", output.styled(Style::Bold, count.started), parts.join(", ")))?;
         output.line(format_args!(
             "{sagas_per_s:.0} sagas/s while a process drove them; from first to last event {p50_ms:.0} ms for half of them, {p99_ms:.0} ms for 99 %"
-        ))?;
-        self.tell_what_next(folder, output)
+        ))
     }
 
     fn tell_what_next(&self, folder: &Path, output: Output) -> Result<(), CliError> {

@@ -178,11 +178,6 @@ impl Seen {
 }
 
 impl State {
-    /// Whether it goes on by itself.
-    pub(super) fn is_under_way(self) -> bool {
-        self == Self::UnderWay { parked: 0 }
-    }
-
     fn is_end(self) -> bool {
         matches!(self, Self::Completed | Self::Compensated | Self::PartlyCompensated)
     }

@@ -4,8 +4,8 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc};
 
 use sagalog_eventlog::{Event, EventLog, Row, SqliteLog, Subscription};
 use sagalog_model::{
-    log::{Data, Position, StreamKey},
     Payload,
+    log::{Data, Position, StreamKey},
 };
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::{
     error::{CliError, Exit},
     log::{LogArg, PARTITION},
     output::{Output, Style},
-    words::utc,
+    words::{plain, utc},
 };
 
 /// Rows of one read.
@@ -66,7 +66,12 @@ struct Line<'a> {
 /// Shows events in the order of the log.
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let log = args.log.read().await?;
-    let mut shown = Shown { log: log.clone(), output, names: HashMap::new(), left: args.limit.unwrap_or(u64::MAX) };
+    let mut shown = Shown {
+        log: log.clone(),
+        output,
+        names: HashMap::new(),
+        left: args.limit.unwrap_or(u64::MAX),
+    };
     let next = Position::new(args.from.max(1));
     if args.follow {
         let before = Position::new(next.get() - 1);
@@ -162,12 +167,18 @@ fn json<'a>(row: &Row, event: &Event<'a>, stream: &'a str) -> Line<'a> {
 
 /// Stored text is JSON; what is not, in a damaged log, is shown as a string.
 fn as_json(text: &str) -> Payload {
-    Payload::parse(text).unwrap_or_else(|_| Payload::of(text).expect("a text always writes as JSON"))
+    Payload::parse(text)
+        .unwrap_or_else(|_| Payload::of(text).expect("a text always writes as JSON"))
 }
 
 fn text(row: &Row, event: &Event<'_>, stream: &str, output: Output) -> String {
     let recorded = event.recorded;
-    let head = format!("{:>6}  {}  {stream} {}  ", event.position, utc(row.at), event.version);
+    let head = format!(
+        "{:>6}  {}  {stream} {}  ",
+        event.position,
+        utc(row.at),
+        event.version
+    );
     let data = match &recorded.data {
         Data::None => String::new(),
         Data::Inline(text) => format!("  {text}"),
@@ -175,6 +186,10 @@ fn text(row: &Row, event: &Event<'_>, stream: &str, output: Output) -> String {
     };
     let rest = format!("{}{data}", recorded.control);
     let used = head.chars().count() + recorded.kind.len() + 1;
-    let rest = output.cut(&rest, used);
-    format!("{head}{} {}", output.styled(Style::Bold, &recorded.kind), output.styled(Style::Dim, rest))
+    let rest = output.cut(&plain(&rest), used);
+    format!(
+        "{head}{} {}",
+        output.styled(Style::Bold, &recorded.kind),
+        output.styled(Style::Dim, rest)
+    )
 }

@@ -48,17 +48,29 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     let log = args.log.read().await?;
     let (position, fault) = match verify(&*log, PARTITION).await {
         Ok(verified) => return whole(&args, &verified, output),
-        Err(VerifyError::Bad { position, fault, .. }) => (Some(position), fault.to_string()),
+        Err(VerifyError::Bad {
+            position, fault, ..
+        }) => (Some(position), fault.to_string()),
         Err(VerifyError::Damaged(damage)) => (damage.position, damage.what),
         Err(error) => return Err(error.into()),
     };
     let position = position.map(sagalog_model::log::Position::get);
-    let report = Report { whole: false, first_bad_position: position, fault: Some(fault.clone()), counted: None };
+    let report = Report {
+        whole: false,
+        first_bad_position: position,
+        fault: Some(fault.clone()),
+        counted: None,
+    };
     if output.is_json() {
         output.json(&report)?;
     } else {
-        let place = position.map_or_else(String::new, |position| format!(" from position {position} on"));
-        output.line(format_args!("{} is not what was appended{place}: {fault}", args.log.file()?.display()))?;
+        let place = position.map_or_else(String::new, |position| {
+            format!(" from position {position} on")
+        });
+        output.line(format_args!(
+            "{} is not what was appended{place}: {fault}",
+            args.log.file()?.display()
+        ))?;
     }
     output.say("restore a copy that verifies; what is before that position is as it was appended");
     Ok(Exit::Failed.into())
@@ -75,7 +87,12 @@ fn whole(args: &Args, verified: &Verified, output: Output) -> Result<ExitCode, C
         chain: verified.chain.to_string(),
     };
     if output.is_json() {
-        let report = Report { whole: true, first_bad_position: None, fault: None, counted: Some(counted) };
+        let report = Report {
+            whole: true,
+            first_bad_position: None,
+            fault: None,
+            counted: Some(counted),
+        };
         output.json(&report)?;
         return Ok(Exit::Done.into());
     }
@@ -88,8 +105,14 @@ fn whole(args: &Args, verified: &Verified, output: Output) -> Result<ExitCode, C
         counted.open_streams,
     ))?;
     if counted.erased > 0 {
-        output.line(format_args!("the data of {} was erased; the hashes fit", count(counted.erased, "event")))?;
+        output.line(format_args!(
+            "the data of {} was erased; the hashes fit",
+            count(counted.erased, "event")
+        ))?;
     }
-    output.line(format_args!("chain {} at position {}", counted.chain, counted.tail))?;
+    output.line(format_args!(
+        "chain {} at position {}",
+        counted.chain, counted.tail
+    ))?;
     Ok(Exit::Done.into())
 }

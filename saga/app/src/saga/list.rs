@@ -107,15 +107,24 @@ async fn list(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
         if heads.is_empty() {
             return Ok(Listed { sagas, next: None });
         }
-        let keys: Vec<_> = heads.iter().filter(|head| !head.name.as_str().starts_with('$')).map(|head| head.key).collect();
+        let keys: Vec<_> = heads
+            .iter()
+            .filter(|head| !head.name.as_str().starts_with('$'))
+            .map(|head| head.key)
+            .collect();
         let mut histories = reader.histories(keys.clone()).await?;
         for head in heads {
             if sagas.len() == args.limit {
-                return Ok(Listed { sagas, next: Some(after.get()) });
+                return Ok(Listed {
+                    sagas,
+                    next: Some(after.get()),
+                });
             }
             after = head.key;
-            let (Some((_, history)), Ok(id)) = (histories.remove(&head.key), sagalog_model::SagaId::new(head.name.as_str()))
-            else {
+            let (Some((_, history)), Ok(id)) = (
+                histories.remove(&head.key),
+                sagalog_model::SagaId::new(head.name.as_str()),
+            ) else {
                 continue;
             };
             let state = reader.fold(&id, &history, &graphs, None)?;
@@ -136,7 +145,10 @@ fn wanted(args: &Args, state: &SagaState) -> bool {
         Wanted::Parked => state.parked().next().is_some(),
     };
     (args.status.is_empty() || args.status.iter().any(status))
-        && args.definition.as_ref().is_none_or(|name| *name == state.graph().saga)
+        && args
+            .definition
+            .as_ref()
+            .is_none_or(|name| *name == state.graph().saga)
 }
 
 impl Saga {
@@ -146,7 +158,10 @@ impl Saga {
             definition: state.graph().saga.clone(),
             definition_version: state.graph().version.0,
             status: state.status().as_str(),
-            parked: state.parked().map(|(index, _)| state.graph().node(index).id.to_string()).collect(),
+            parked: state
+                .parked()
+                .map(|(index, _)| state.graph().node(index).id.to_string())
+                .collect(),
             events: state.version().get(),
             started_at: state.started_at().as_micros(),
             changed_at: state.changed_at().as_micros(),
@@ -158,7 +173,18 @@ fn table(sagas: &[Saga]) -> Table {
     let time = sagalog_model::log::Time::from_micros;
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.set_header(["SAGA", "STATUS", "DEFINITION", "STARTED", "CHANGED AFTER", "EVENTS", "PARKED"]);
+    table.set_header([
+        "SAGA",
+        "STATUS",
+        "DEFINITION",
+        "STARTED",
+        "CHANGED AFTER",
+        "EVENTS",
+        "PARKED",
+    ]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     for saga in sagas {
         table.add_row([
             saga.saga.clone(),

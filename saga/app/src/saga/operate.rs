@@ -28,9 +28,6 @@ use crate::{
     output::Output,
 };
 
-/// How long an owner may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Sends a signal
 #[derive(Debug, clap::Args)]
 pub(crate) struct Signal {
@@ -45,7 +42,7 @@ pub(crate) struct Signal {
     #[arg(long, value_name = "JSON", default_value = "null", value_parser = json)]
     payload: Payload,
     #[command(flatten)]
-    log: LogArg,
+    reach: Reach,
 }
 
 /// Makes a saga go back
@@ -110,6 +107,16 @@ pub(crate) struct From {
     #[arg(long, env = "USER", default_value = "operator")]
     by: String,
     #[command(flatten)]
+    reach: Reach,
+}
+
+/// Which log, and for how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reach {
+    /// How long to wait for the answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+    #[command(flatten)]
     log: LogArg,
 }
 
@@ -120,8 +127,8 @@ pub(crate) trait Wish {
 
     /// The id that was given for it.
     fn id(&self) -> Option<&str>;
-    /// The saga and its log.
-    fn addressed(&self) -> (&str, &LogArg);
+    /// The saga, and how to reach it.
+    fn addressed(&self) -> (&str, &Reach);
     /// As it is sent, under this id.
     fn request(self, id: String) -> Request;
 }
@@ -139,41 +146,63 @@ struct Done<'a> {
 /// Does it, and says under which id: sent again under that id it is the same request.
 pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<ExitCode, CliError> {
     let id = wish.id().map_or_else(new_id, str::to_owned);
-    let (saga, log) = wish.addressed();
-    let (saga, file) = (saga_id(saga)?, log.file()?.to_owned());
+    let (saga, reach) = wish.addressed();
+    let (saga, file) = (saga_id(saga)?, reach.log.file()?.to_owned());
+    let patience = Duration::from_secs(reach.timeout);
     let request = wish.request(id.clone());
-    let by = send(&file, &saga, &request, app).await.map_err(|error| match error.exit() {
-        Exit::Timeout | Exit::Failed if !error.has_fix() => error.fix(format!("send it again with the id {id}: it counts once")),
-        _ => error,
-    })?;
+    let by = send(&file, &saga, &request, patience, app)
+        .await
+        .map_err(|error| match error.code() {
+            "no_answer" | "connection_broke" | "stopped" => {
+                error.fix(format!("send it again with the id {id}: it counts once"))
+            }
+            _ => error,
+        })?;
     if output.is_json() {
-        output.json(&Done { did: W::WORD, saga: saga.as_str(), id: &id, by })?;
+        output.json(&Done {
+            did: W::WORD,
+            saga: saga.as_str(),
+            id: &id,
+            by,
+        })?;
     } else {
-        output.line(format_args!("{} recorded for saga {saga}, id {id}", W::WORD))?;
+        output.line(format_args!(
+            "{} recorded for saga {saga}, id {id}",
+            W::WORD
+        ))?;
     }
     Ok(Exit::Done.into())
 }
 
-async fn send(file: &Path, saga: &SagaId, request: &Request, app: &App) -> Result<&'static str, CliError> {
+async fn send(
+    file: &Path,
+    saga: &SagaId,
+    request: &Request,
+    patience: Duration,
+    app: &App,
+) -> Result<&'static str, CliError> {
     // Also says whether there is such a log, and whether this release can read it.
     let log = Arc::new(SqliteLog::read_only(file).await?);
     let socket = socket_of(file);
     match Control::connect(&socket).await {
         Ok(Some(mut owner)) => {
-            within(owner.request(request)).await?.map_err(|error| match error {
-                ControlError::Refused(refused) => CliError::refused(&refused),
-                error => CliError::new("owner_unreachable", Exit::Failed, chain(&error)),
-            })?;
+            within(patience, owner.request(request))
+                .await?
+                .map_err(|error| match error {
+                    ControlError::Refused(refused) => CliError::refused(&refused),
+                    error => CliError::new("connection_broke", Exit::Failed, chain(&error)),
+                })?;
             Ok("owner")
         }
         Ok(None) => {
             check_that_we_can(log, saga, app).await?;
-            in_this_process(file, request, app).await?;
+            in_this_process(file, request, patience, app).await?;
             Ok("this_process")
         }
         Err(error) => {
             let message = format!("{} cannot be reached: {error}", socket.display());
-            Err(CliError::new("owner_unreachable", Exit::Failed, message).fix("run this as the user that drives the log"))
+            Err(CliError::new("owner_unreachable", Exit::Failed, message)
+                .fix("run this as the user that drives the log"))
         }
     }
 }
@@ -184,11 +213,17 @@ async fn check_that_we_can(log: Arc<SqliteLog>, saga: &SagaId, app: &App) -> Res
     let reader = Reader::new(log, PARTITION);
     let graphs = reader.graphs().await?;
     let Some(state) = reader.state(saga, &graphs, None).await? else {
-        return Err(CliError::new("no_such_saga", Exit::NotFound, format!("{name} has no saga `{saga}`"))
-            .fix("`saga list` shows those it has"));
+        return Err(CliError::new(
+            "no_such_saga",
+            Exit::NotFound,
+            format!("{name} has no saga `{saga}`"),
+        )
+        .fix("`saga list` shows those it has"));
     };
     let graph = state.graph();
-    let same = |known: &sagalog::AnyDefinition| known.graph().saga == graph.saga && known.graph().version == graph.version;
+    let same = |known: &sagalog::AnyDefinition| {
+        known.graph().saga == graph.saga && known.graph().version == graph.version
+    };
     if app.definitions().iter().any(same) {
         return Ok(());
     }
@@ -202,32 +237,48 @@ async fn check_that_we_can(log: Arc<SqliteLog>, saga: &SagaId, app: &App) -> Res
 
 /// Takes the log, does it, and gives the log up again. Whatever else was due meanwhile is begun as
 /// at any start, and goes on at the next one.
-async fn in_this_process(file: &Path, request: &Request, app: &App) -> Result<(), CliError> {
+async fn in_this_process(
+    file: &Path,
+    request: &Request,
+    patience: Duration,
+    app: &App,
+) -> Result<(), CliError> {
     let log = Arc::new(SqliteLog::open(file).await?);
-    let runtime = app.runtime(log, home(file))?.start().await?;
-    let done = within(request.apply(&runtime.client())).await;
+    let runtime = app.runtime(log, home(file))?.start().await.map_err(|error| match CliError::from(error) {
+        held if held.code() == "log_in_use" => {
+            held.fix("that program takes no requests; if it has just begun, or is about to end, try again")
+        }
+        error => error,
+    })?;
+    let done = within(patience, request.apply(&runtime.client())).await;
     runtime.stop().await?;
     Ok(done??)
 }
 
-async fn within<T>(answer: impl Future<Output = T>) -> Result<T, CliError> {
+async fn within<T>(patience: Duration, answer: impl Future<Output = T>) -> Result<T, CliError> {
     let late = |_| {
-        let message = format!("no answer within {} s; whether it was recorded is not known", PATIENCE.as_secs());
+        let message = format!(
+            "no answer within {} s; whether it was recorded is not known",
+            patience.as_secs()
+        );
         CliError::new("no_answer", Exit::Timeout, message)
     };
-    tokio::time::timeout(PATIENCE, answer).await.map_err(late)
+    tokio::time::timeout(patience, answer).await.map_err(late)
 }
 
 /// A ULID of the time and this process, for people: two commands of one process at one microsecond
 /// do not happen.
 fn new_id() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let within = u128::from(since.subsec_micros() % 1_000) << 32 | u128::from(std::process::id());
     Ulid::from_parts(since.as_millis() as u64, within).to_string()
 }
 
 fn json(text: &str) -> Result<Payload, String> {
-    Payload::parse(text).map_err(|why| format!("it is not JSON: {why}; a text needs its quotes, as in '\"text\"'"))
+    Payload::parse(text)
+        .map_err(|why| format!("it is not JSON: {why}; a text needs its quotes, as in '\"text\"'"))
 }
 
 impl Wish for Signal {
@@ -237,12 +288,17 @@ impl Wish for Signal {
         self.id.as_deref()
     }
 
-    fn addressed(&self) -> (&str, &LogArg) {
-        (&self.saga, &self.log)
+    fn addressed(&self) -> (&str, &Reach) {
+        (&self.saga, &self.reach)
     }
 
     fn request(self, id: String) -> Request {
-        Request::Signal { saga: self.saga, signal: self.name, id, payload: self.payload }
+        Request::Signal {
+            saga: self.saga,
+            signal: self.name,
+            id,
+            payload: self.payload,
+        }
     }
 }
 
@@ -255,8 +311,8 @@ macro_rules! wish {
                 self.from.request_id.as_deref()
             }
 
-            fn addressed(&self) -> (&str, &LogArg) {
-                (&self.saga, &self.from.log)
+            fn addressed(&self) -> (&str, &Reach) {
+                (&self.saga, &self.from.reach)
             }
 
             fn request(self, id: String) -> Request {

@@ -27,7 +27,13 @@ pub(super) struct Recorded {
 
 /// Takes a saga's id from the command line.
 pub(super) fn saga_id(id: &str) -> Result<SagaId, CliError> {
-    SagaId::new(id).map_err(|why| CliError::new("bad_id", Exit::Usage, format!("{id:?} cannot be a saga's id: {why}")))
+    SagaId::new(id).map_err(|why| {
+        CliError::new(
+            "bad_id",
+            Exit::Usage,
+            format!("{id:?} cannot be a saga's id: {why}"),
+        )
+    })
 }
 
 impl Recorded {
@@ -37,13 +43,21 @@ impl Recorded {
         let log: Arc<dyn EventLog> = log.read().await?;
         let events = events(&*log, &id).await?;
         let Some((_, SagaEvent::Started(started))) = events.first() else {
-            return Err(CliError::new("no_such_saga", Exit::NotFound, format!("{} has no saga `{id}`", log.name()))
-                .fix("`saga list` shows those it has"));
+            return Err(CliError::new(
+                "no_such_saga",
+                Exit::NotFound,
+                format!("{} has no saga `{id}`", log.name()),
+            )
+            .fix("`saga list` shows those it has"));
         };
         let mut graphs = Reader::new(log.clone(), PARTITION).graphs().await?;
         let graph = graphs.remove(&(started.definition.to_string(), started.version.0));
         let Some((_, graph)) = graph else {
-            return Err(HistoryError::NoGraph { log: log.name().to_owned(), saga: id }.into());
+            return Err(HistoryError::NoGraph {
+                log: log.name().to_owned(),
+                saga: id,
+            }
+            .into());
         };
         Ok(Self { id, graph, events })
     }
@@ -52,10 +66,16 @@ impl Recorded {
     pub(super) fn timeline(&self, at: Option<u64>) -> Result<Timeline, CliError> {
         let last = self.events.len() as u64;
         if let Some(at) = at.filter(|at| !(1..=last).contains(at)) {
-            let message = format!("saga `{}` has versions 1 to {last}, there is no version {at}", self.id);
+            let message = format!(
+                "saga `{}` has versions 1 to {last}, there is no version {at}",
+                self.id
+            );
             return Err(CliError::new("no_such_version", Exit::NotFound, message));
         }
-        let events = self.events.iter().map(|(place, event)| Placed { place: *place, event });
+        let events = self.events.iter().map(|(place, event)| Placed {
+            place: *place,
+            event,
+        });
         let events = events.take(at.unwrap_or(last) as usize);
         let timeline = Timeline::of(&self.id, &self.graph, events).map_err(HistoryError::from)?;
         Ok(timeline.expect("the first event was seen to be the start"))
@@ -63,17 +83,29 @@ impl Recorded {
 }
 
 async fn events(log: &dyn EventLog, id: &SagaId) -> Result<Vec<(Place, SagaEvent)>, CliError> {
-    let head = log.heads(PARTITION, std::slice::from_ref(id.stream())).await?.pop().flatten();
-    let Some(head) = head else { return Ok(Vec::new()) };
+    let head = log
+        .heads(PARTITION, std::slice::from_ref(id.stream()))
+        .await?
+        .pop()
+        .flatten();
+    let Some(head) = head else {
+        return Ok(Vec::new());
+    };
     let mut events = Vec::new();
     let mut from = Version::new(1);
     loop {
         let rows = log.read_stream(PARTITION, head.stream, from, PAGE).await?;
-        let Some(last) = rows.last() else { return Ok(events) };
+        let Some(last) = rows.last() else {
+            return Ok(events);
+        };
         from = last.last_version().next();
         for row in &rows {
             for event in row.events() {
-                let place = Place { position: event.position, version: event.version, at: row.at };
+                let place = Place {
+                    position: event.position,
+                    version: event.version,
+                    at: row.at,
+                };
                 events.push((place, decode(log, event.position, event.recorded)?));
             }
         }
@@ -85,7 +117,16 @@ fn decode(
     position: Position,
     recorded: &sagalog_eventlog::Recorded,
 ) -> Result<SagaEvent, HistoryError> {
-    SagaEvent::decode(&recorded.kind, recorded.schema, &recorded.control, &recorded.data).map_err(|source| {
-        HistoryError::Unreadable { log: log.name().to_owned(), partition: PARTITION, position, source }
+    SagaEvent::decode(
+        &recorded.kind,
+        recorded.schema,
+        &recorded.control,
+        &recorded.data,
+    )
+    .map_err(|source| HistoryError::Unreadable {
+        log: log.name().to_owned(),
+        partition: PARTITION,
+        position,
+        source,
     })
 }

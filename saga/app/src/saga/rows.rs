@@ -5,21 +5,32 @@ use sagalog_model::{
     event::{ParkCause, TurnCause},
     log::Time,
 };
-use sagalog_projections::timeline::{
-    Ahead, AttemptEnd, End, Ended, Entry, Item, Moment, Note, Noted, Place, Timeline, What,
+use sagalog_projections::{
+    timeline::{
+        Ahead, AttemptEnd, End, Ended, Entry, Item, Moment, Note, Noted, Place, Timeline, What,
+    },
+    why::Turned,
 };
 
 use crate::{
     output::{Output, Style},
-    words::{span, utc},
+    words::{plain, span, utc},
 };
 
 /// Columns of the time.
 const TIME: usize = 12;
 
+/// Columns of a usual moment's name, with its own indent.
+const MOMENT: usize = 2 + "attempt 1".len();
+
 /// The lines of a timeline.
 pub(super) fn of(timeline: &Timeline, output: Output) -> Vec<String> {
-    let mut rows = Rows { timeline, output, names: names(timeline), lines: Vec::new() };
+    let mut rows = Rows {
+        timeline,
+        output,
+        names: names(timeline),
+        lines: Vec::new(),
+    };
     rows.head();
     rows.lane("forward", &timeline.forward);
     rows.turn();
@@ -28,16 +39,21 @@ pub(super) fn of(timeline: &Timeline, output: Output) -> Vec<String> {
     rows.lines
 }
 
-/// Why a saga turned, in words that follow "it went back,".
-pub(super) const fn cause_of_turn(cause: TurnCause) -> &'static str {
-    match cause {
+/// Why a saga turned, in words that follow "it went back".
+pub(super) fn why_it_turned(turned: &Turned) -> String {
+    let cause = match turned.cause {
         TurnCause::StepFailed => "because the step failed for good",
         TurnCause::StepDeadline => "because the step's deadline passed",
         TurnCause::CheckFailed => "because the check did not hold",
         TurnCause::Fail => "because the definition gave up",
         TurnCause::Cancelled => "because it was cancelled",
-        TurnCause::Deadline => "because its deadline passed",
-    }
+        TurnCause::Deadline => return "because its deadline passed".into(),
+    };
+    let node = turned
+        .node
+        .as_ref()
+        .map_or_else(String::new, |node| format!("at {node} "));
+    format!("{node}{cause}: {}", turned.reason)
 }
 
 /// What could not be done, in words.
@@ -52,20 +68,29 @@ pub(super) const fn what_was_parked(cause: ParkCause) -> &'static str {
 struct Rows<'a> {
     timeline: &'a Timeline,
     output: Output,
-    /// Columns of the widest name, with its indent.
+    /// Columns of the widest name of a node or moment, with its indent.
     names: usize,
     lines: Vec<String>,
 }
 
-/// The widest name of an entry, with its indent.
+/// The widest name of a node or moment, with its indent.
 fn names(timeline: &Timeline) -> usize {
-    let entries = timeline.forward.iter().chain(&timeline.compensation).filter_map(|item| match item {
-        Item::Node(entry) => Some((&entry.node, entry.depth)),
-        Item::Note(_) => None,
-    });
-    let ahead = timeline.ahead.iter().map(|ahead| (&ahead.node, ahead.depth));
-    let widths = entries.chain(ahead).map(|(node, depth)| node.chars().count() + indent(depth));
-    widths.max().unwrap_or(0).max("probe 1".len() + 2)
+    let entries = timeline
+        .forward
+        .iter()
+        .chain(&timeline.compensation)
+        .filter_map(|item| match item {
+            Item::Entry(entry) => {
+                let moment = if inline(entry) { 0 } else { MOMENT };
+                Some(indent(entry.depth) + entry.node.chars().count().max(moment))
+            }
+            Item::Note(_) => None,
+        });
+    let ahead = timeline
+        .ahead
+        .iter()
+        .map(|ahead| indent(ahead.depth) + ahead.node.chars().count());
+    entries.chain(ahead).max().unwrap_or(0)
 }
 
 const fn indent(depth: u32) -> usize {
@@ -75,14 +100,19 @@ const fn indent(depth: u32) -> usize {
 impl Rows<'_> {
     fn head(&mut self) {
         let timeline = self.timeline;
-        let status = self.output.styled(style_of_status(timeline.status), timeline.status);
+        let status = self
+            .output
+            .styled(style_of_status(timeline.status), timeline.status);
         self.lines.push(format!(
             "{}  {status}  {} version {}",
             self.output.styled(Style::Bold, &timeline.saga),
             timeline.definition,
             timeline.definition_version
         ));
-        let over = matches!(timeline.status, "Completed" | "Compensated" | "PartlyCompensated");
+        let over = matches!(
+            timeline.status,
+            "Completed" | "Compensated" | "PartlyCompensated"
+        );
         let word = if over { "ended" } else { "last changed" };
         self.lines.push(format!(
             "started {}, {word} after {}, at version {}",
@@ -90,21 +120,36 @@ impl Rows<'_> {
             span(timeline.last.since(timeline.started)),
             timeline.last.version
         ));
-        if let Some(deadline) = &timeline.deadline {
-            let note = if deadline.overdue { ", passed after the pivot, so it goes on" } else { "" };
-            self.lines.push(format!("deadline {}{note}", self.after(deadline.at).trim_start()));
+        match &timeline.deadline {
+            Some(deadline) if deadline.overdue => self.lines.push(format!(
+                "its deadline passed after the pivot, {} after the start, so it goes on",
+                self.span(deadline.at)
+            )),
+            Some(deadline) if !over && timeline.turned.is_none() => {
+                self.lines.push(format!(
+                    "it goes back by itself {} after the start",
+                    self.span(deadline.at)
+                ));
+            }
+            _ => {}
         }
         self.field("input", timeline.input.as_str());
         if let Some(result) = &timeline.output {
             self.field("output", result.as_str());
         }
         if !timeline.left.is_empty() {
-            self.lines.push(format!("left with their effects: {}", timeline.left.join(", ")));
+            self.lines.push(format!(
+                "left with their effects: {}",
+                timeline.left.join(", ")
+            ));
         }
     }
 
     fn field(&mut self, name: &str, text: &str) {
-        self.lines.push(format!("{name} {}", self.output.cut(text, name.len() + 1)));
+        self.lines.push(format!(
+            "{name} {}",
+            self.output.cut(&plain(text), name.len() + 1)
+        ));
     }
 
     fn lane(&mut self, name: &str, items: &[Item]) {
@@ -114,7 +159,7 @@ impl Rows<'_> {
         self.title(name);
         for item in items {
             match item {
-                Item::Node(entry) => self.entry(entry),
+                Item::Entry(entry) => self.entry(entry),
                 Item::Note(note) => self.note(note),
             }
         }
@@ -126,70 +171,129 @@ impl Rows<'_> {
     }
 
     fn turn(&mut self) {
-        let Some(turned) = &self.timeline.turned else { return };
-        let node = turned.node.as_ref().map_or_else(String::new, |node| format!(" at {node}"));
-        let what = format!("turned{node} {}: {}", cause_of_turn(turned.cause), turned.reason);
+        let Some(turned) = &self.timeline.turned else {
+            return;
+        };
         self.lines.push(String::new());
-        self.row(turned.at, Style::Warn, &what);
+        self.row(
+            turned.at,
+            Style::Warn,
+            &format!("turned {}", why_it_turned(turned)),
+        );
     }
 
     fn entry(&mut self, entry: &Entry) {
+        let name = format!("{:indent$}{}", "", entry.node, indent = indent(entry.depth));
+        let (style, text) = self.what_became_of(entry);
+        self.named(entry.began.at, style, &name, &text);
+        if !inline(entry) {
+            for moment in &entry.moments {
+                self.moment(entry, moment);
+            }
+        }
+    }
+
+    fn what_became_of(&self, entry: &Entry) -> (Style, String) {
         let (style, end) = outcome(entry);
-        let contract = entry.contract.as_ref().map_or_else(|| entry.does.to_owned(), |contract| {
-            if entry.does == "signal" { format!("waits for {contract}") } else { contract.to_string() }
-        });
-        let (inline, rest) = inline(entry);
-        let took = match (entry.ended, inline, entry.does) {
+        let did = match (entry.does, &entry.contract) {
+            ("choice", _) => return (Style::Plain, arm(entry)),
+            ("signal", Some(signal)) => format!("waits for {signal}"),
+            (does, contract) => contract.as_deref().unwrap_or(does).to_owned(),
+        };
+        let took = match (entry.does, entry.ended, entry.until) {
             // What asks nobody takes no time.
-            (Some(_), false, "value" | "check" | "fail" | "pivot") => String::new(),
-            (Some(ended), _, _) => format!(" after {}", span(ended.since(entry.began))),
-            (None, _, _) => entry.until.map_or_else(String::new, |until| format!(", until {}", self.after(until).trim_start())),
+            ("value" | "check" | "fail" | "pivot", ..) => String::new(),
+            (_, Some(ended), _) => format!(" after {}", span(ended.since(entry.began))),
+            (_, None, Some(until)) => format!(", until {}", self.short(until)),
+            (_, None, None) => String::new(),
         };
         let gave = match (&entry.output, entry.end) {
-            (Some(output), Some(End::Done)) if output.as_str() != "null" => format!(", gave {output}"),
+            (Some(output), Some(End::Done)) if output.as_str() != "null" => {
+                format!(", gave {output}")
+            }
             _ => String::new(),
         };
-        let name = format!("{:indent$}{}", "", entry.node, indent = indent(entry.depth));
-        let text = match end {
-            "" => contract,
-            end => format!("{contract}: {end}{took}{gave}"),
-        };
-        self.named(entry.began.at, style, &name, &text);
-        for moment in rest {
-            self.moment(entry, moment);
-        }
+        (style, format!("{did}: {end}{took}{gave}"))
     }
 
     fn moment(&mut self, entry: &Entry, moment: &Moment) {
         let (style, name, text) = match &moment.what {
-            What::Attempt { direction, attempt, deadline, renewed, ended } => {
-                let renewed = if *renewed { " (asked again after a downtime)" } else { "" };
+            What::Attempt {
+                direction,
+                attempt,
+                deadline,
+                renewed,
+                ended,
+            } => {
+                let renewed = if *renewed {
+                    " (asked again after a downtime)"
+                } else {
+                    ""
+                };
                 let (style, text) = match ended {
                     Some(ended) => attempt_end(ended, moment.place),
-                    None => (Style::Warn, format!("no answer so far, unknown from {} on", self.after(*deadline).trim_start())),
+                    None => (
+                        Style::Warn,
+                        format!(
+                            "no answer so far, unknown from {} on",
+                            self.short(*deadline)
+                        ),
+                    ),
                 };
-                (style, format!("{} {attempt}", word(*direction)), format!("{text}{renewed}"))
+                (
+                    style,
+                    format!("{} {attempt}", word(*direction)),
+                    format!("{text}{renewed}"),
+                )
             }
-            What::LateAnswer { direction, attempt, answer } => {
-                let (_, text) = attempt_end(answer, moment.place);
-                (Style::Plain, "late answer".into(), format!("to {} {attempt}: {}", word(*direction), text.replace(" after 0 ms", "")))
+            What::LateAnswer {
+                direction,
+                attempt,
+                answer,
+            } => {
+                let (style, said) = attempt_said(answer);
+                (
+                    style,
+                    "late".into(),
+                    format!("answer to {} {attempt}: {said}", word(*direction)),
+                )
             }
-            What::Retry { due, .. } => {
-                (Style::Dim, "retry".into(), format!("waits {}", span(due.since(moment.place.at))))
+            What::Retry { due, .. } => (
+                Style::Dim,
+                "retry".into(),
+                format!("waits {}", span(due.since(moment.place.at))),
+            ),
+            What::StepDeadlinePassed => {
+                (Style::Warn, "deadline".into(), "of the step passed".into())
             }
-            What::StepDeadlinePassed => (Style::Warn, "deadline".into(), "of the step passed".into()),
             What::Arm { arm } => {
-                let text = arm.as_ref().map_or_else(|| "none".to_owned(), |arm| format!("into {arm}"));
+                let text = arm
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |arm| format!("into {arm}"));
                 (Style::Plain, "arm".into(), text)
             }
             What::Signal { id } => (Style::Plain, "signal".into(), format!("taken, id {id}")),
-            What::Parked { cause, reason } => {
-                (Style::Bad, "parked".into(), format!("waits for a person: {}: {reason}", what_was_parked(*cause)))
+            What::Parked { cause, reason } => (
+                Style::Bad,
+                "parked".into(),
+                format!("waits for a person: {}: {reason}", what_was_parked(*cause)),
+            ),
+            What::RetryRequested { by } => (
+                Style::Plain,
+                "retry".into(),
+                format!("wanted by {by}, with a new budget"),
+            ),
+            What::ResolvedByHand { by } => {
+                (Style::Plain, "resolved".into(), format!("by hand, by {by}"))
             }
-            What::RetryRequested { by } => (Style::Plain, "retry".into(), format!("wanted by {by}, with a new budget")),
-            What::ResolvedByHand { by } => (Style::Plain, "resolved".into(), format!("by hand, by {by}")),
-            What::SkippedByHand { by, reason } => (Style::Warn, "given up".into(), format!("by {by}: {reason}")),
-            What::Skipped { reason } => (Style::Warn, "left".into(), format!("as its policy says: {reason}")),
+            What::SkippedByHand { by, reason } => {
+                (Style::Warn, "given up".into(), format!("by {by}: {reason}"))
+            }
+            What::Skipped { reason } => (
+                Style::Warn,
+                "left".into(),
+                format!("as its policy says: {reason}"),
+            ),
         };
         let name = format!("{:indent$}{name}", "", indent = indent(entry.depth) + 2);
         self.named(moment.place.at, style, &name, &text);
@@ -197,21 +301,40 @@ impl Rows<'_> {
 
     fn note(&mut self, note: &Note) {
         let (style, text) = match &note.what {
-            Noted::SignalReceived { signal, id } => (Style::Plain, format!("signal {signal} came, id {id}")),
-            Noted::SignalLate { id } => (Style::Dim, format!("signal {id} came when nothing waits for it any more")),
-            Noted::CancelRequested { by, reason } => (Style::Warn, format!("cancel wanted by {by}: {reason}")),
+            Noted::SignalReceived { signal, id } => {
+                (Style::Plain, format!("signal {signal} came, id {id}"))
+            }
+            Noted::SignalLate { id } => (
+                Style::Dim,
+                format!("signal {id} came when nothing waits for it any more"),
+            ),
+            Noted::CancelRequested { by, reason } => {
+                (Style::Warn, format!("cancel wanted by {by}: {reason}"))
+            }
             Noted::DeadlinePassed => (Style::Warn, "the saga's deadline passed".to_owned()),
         };
         self.row(note.place.at, style, &text);
     }
 
     fn ahead(&mut self) {
-        if self.timeline.ahead.is_empty() {
+        if self
+            .timeline
+            .ahead
+            .iter()
+            .all(|ahead| ahead.does == "return")
+        {
             return;
         }
         let turned = self.timeline.turned.is_some();
         self.title(if turned { "still to undo" } else { "ahead" });
-        for Ahead { node, does, depth, contract } in &self.timeline.ahead {
+        let said = |ahead: &&Ahead| ahead.does != "return";
+        for Ahead {
+            node,
+            does,
+            depth,
+            contract,
+        } in self.timeline.ahead.iter().filter(said)
+        {
             let name = format!("{:indent$}{node}", "", indent = indent(*depth));
             let does = contract.as_deref().unwrap_or(does);
             let line = format!("{:>TIME$}  {name:names$}  {does}", "·", names = self.names);
@@ -221,38 +344,67 @@ impl Rows<'_> {
 
     fn named(&mut self, at: Time, style: Style, name: &str, text: &str) {
         let names = self.names;
-        let text = self.output.cut(text, TIME + names + 4);
-        let line = format!("{}  {name:names$}  {}", self.after(at), self.output.styled(style, text));
+        let text = self.output.cut(&plain(text), TIME + names + 4);
+        let line = format!(
+            "{}  {name:names$}  {}",
+            self.after(at),
+            self.output.styled(style, text)
+        );
         self.lines.push(line);
     }
 
     fn row(&mut self, at: Time, style: Style, text: &str) {
-        let text = self.output.cut(text, TIME + 2);
+        let text = self.output.cut(&plain(text), TIME + 2);
         let line = format!("{}  {}", self.after(at), self.output.styled(style, text));
         self.lines.push(line);
     }
 
-    /// How long after the start.
+    /// How long after the start, as a column.
     fn after(&self, at: Time) -> String {
-        format!("{:>TIME$}", format!("+{}", span(at.since(self.timeline.started.at))))
+        format!("{:>TIME$}", self.short(at))
+    }
+
+    fn short(&self, at: Time) -> String {
+        format!("+{}", self.span(at))
+    }
+
+    fn span(&self, at: Time) -> String {
+        span(at.since(self.timeline.started.at))
     }
 }
 
-/// The one attempt of a step that went well needs no line of its own.
-fn inline(entry: &Entry) -> (bool, &[Moment]) {
-    match entry.moments.as_slice() {
-        [Moment { what: What::Attempt { ended: Some(Ended { outcome: AttemptEnd::Succeeded, .. }), renewed: false, attempt: 1, direction: Direction::Action | Direction::Compensation, .. }, .. }] => {
-            (true, &[])
+/// Whether its own line says all: one attempt that went well, or the arm that was chosen.
+fn inline(entry: &Entry) -> bool {
+    let [Moment { what, .. }] = entry.moments.as_slice() else {
+        return entry.moments.is_empty();
+    };
+    match what {
+        What::Attempt {
+            direction,
+            attempt: 1,
+            renewed: false,
+            ended: Some(ended),
+            ..
+        } => {
+            matches!(direction, Direction::Action | Direction::Compensation)
+                && ended.outcome == AttemptEnd::Succeeded
         }
-        moments => (false, moments),
+        What::Arm { .. } => true,
+        _ => false,
     }
+}
+
+fn arm(entry: &Entry) -> String {
+    let arm = entry.moments.iter().find_map(|moment| match &moment.what {
+        What::Arm { arm } => arm.as_deref(),
+        _ => None,
+    });
+    arm.map_or_else(|| "choice: none".into(), |arm| format!("choice: {arm}"))
 }
 
 fn outcome(entry: &Entry) -> (Style, &'static str) {
-    let plain = matches!(entry.does, "choice");
     match (entry.end, entry.parked) {
         (_, true) => (Style::Bad, "parked"),
-        (None, _) if plain => (Style::Plain, "under way"),
         (None, _) => (Style::Warn, "under way"),
         (Some(End::Done), _) => (Style::Good, "done"),
         (Some(End::Failed), _) => (Style::Bad, "failed"),
@@ -266,7 +418,31 @@ fn outcome(entry: &Entry) -> (Style, &'static str) {
 }
 
 fn attempt_end(ended: &Ended, asked: Place) -> (Style, String) {
-    let (style, word) = match (ended.outcome, ended.class) {
+    let (style, word) = attempt_word(ended);
+    (
+        style,
+        format!(
+            "{word} after {}{}",
+            span(ended.place.since(asked)),
+            because(ended)
+        ),
+    )
+}
+
+fn attempt_said(ended: &Ended) -> (Style, String) {
+    let (style, word) = attempt_word(ended);
+    (style, format!("{word}{}", because(ended)))
+}
+
+fn because(ended: &Ended) -> String {
+    ended
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(": {reason}"))
+}
+
+const fn attempt_word(ended: &Ended) -> (Style, &'static str) {
+    match (ended.outcome, ended.class) {
         (AttemptEnd::Succeeded, _) => (Style::Good, "succeeded"),
         (AttemptEnd::Failed, Some(FailureClass::Permanent)) => (Style::Bad, "failed permanently"),
         (AttemptEnd::Failed, _) => (Style::Bad, "failed"),
@@ -274,9 +450,7 @@ fn attempt_end(ended: &Ended, asked: Place) -> (Style, String) {
         (AttemptEnd::TimedOut, _) => (Style::Warn, "no answer"),
         (AttemptEnd::NotFound, _) => (Style::Plain, "found no effect so far"),
         (AttemptEnd::SettledOtherwise, _) => (Style::Dim, "settled otherwise"),
-    };
-    let reason = ended.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    (style, format!("{word} after {}{reason}", span(ended.at.since(asked.at))))
+    }
 }
 
 const fn word(direction: Direction) -> &'static str {

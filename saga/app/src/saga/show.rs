@@ -23,7 +23,9 @@ pub(crate) struct Args {
 
 /// Shows.
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
-    let timeline = Recorded::read(&args.log, &args.id).await?.timeline(args.at)?;
+    let timeline = Recorded::read(&args.log, &args.id)
+        .await?
+        .timeline(args.at)?;
     if output.is_json() {
         output.json(&timeline)?;
     } else {

@@ -9,12 +9,15 @@ use sagalog_projections::{
 };
 use serde::Serialize;
 
-use super::{recorded::Recorded, rows::{cause_of_turn, what_was_parked}};
+use super::{
+    recorded::Recorded,
+    rows::{what_was_parked, why_it_turned},
+};
 use crate::{
     error::{CliError, Exit},
     log::LogArg,
     output::Output,
-    words::{span, utc},
+    words::{plain, span, utc},
 };
 
 /// Its options.
@@ -47,7 +50,9 @@ struct Answer<'a> {
 
 /// Explains.
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
-    let timeline = Recorded::read(&args.log, &args.id).await?.timeline(args.at)?;
+    let timeline = Recorded::read(&args.log, &args.id)
+        .await?
+        .timeline(args.at)?;
     if output.is_json() {
         output.json(&answer(&timeline))?;
     } else {
@@ -73,15 +78,26 @@ fn answer(timeline: &Timeline) -> Answer<'_> {
 }
 
 fn text(timeline: &Timeline) -> String {
-    let mut text = format!("{} is {} ({} version {})\n", timeline.saga, timeline.status, timeline.definition, timeline.definition_version);
+    let mut text = format!(
+        "{} is {} ({} version {})\n",
+        timeline.saga, timeline.status, timeline.definition, timeline.definition_version
+    );
     let moment = |at: Time| moment(timeline, at);
     if let Some(turned) = &timeline.turned {
-        let node = turned.node.as_ref().map_or_else(String::new, |node| format!(" at {node}"));
-        line(&mut text, format_args!("it went back{node}, {}: {}", cause_of_turn(turned.cause), turned.reason));
+        line(
+            &mut text,
+            format_args!("it went back {}", why_it_turned(turned)),
+        );
     }
     for waiting in &timeline.waiting {
-        line(&mut text, format_args!("{} waits for {}", waiting.node, what(waiting)));
-        line(&mut text, format_args!("  since      {}", moment(waiting.since)));
+        line(
+            &mut text,
+            format_args!("{} waits for {}", waiting.node, what(waiting)),
+        );
+        line(
+            &mut text,
+            format_args!("  since      {}", moment(waiting.since)),
+        );
         match waiting.until {
             Some(until) => line(&mut text, format_args!("  until      {}", moment(until))),
             None => line(&mut text, format_args!("  until      it is unblocked")),
@@ -91,55 +107,99 @@ fn text(timeline: &Timeline) -> String {
     }
     if !timeline.ahead.is_empty() {
         let nodes: Vec<_> = timeline.ahead.iter().map(|ahead| &*ahead.node).collect();
-        let word = if timeline.turned.is_some() { "to undo" } else { "ahead" };
+        let word = if timeline.turned.is_some() {
+            "to undo"
+        } else {
+            "ahead"
+        };
         line(&mut text, format_args!("{word}: {}", nodes.join(", ")));
     }
     if !timeline.left.is_empty() {
-        line(&mut text, format_args!("left with their effects: {}", timeline.left.join(", ")));
+        line(
+            &mut text,
+            format_args!("left with their effects: {}", timeline.left.join(", ")),
+        );
     }
     match &timeline.deadline {
         Some(deadline) if deadline.overdue => {
-            line(&mut text, format_args!("its deadline passed after the pivot, so it goes on: {}", moment(deadline.at)));
+            line(
+                &mut text,
+                format_args!(
+                    "its deadline passed after the pivot, so it goes on: {}",
+                    moment(deadline.at)
+                ),
+            );
         }
         Some(deadline) if !is_over(timeline) && timeline.turned.is_none() => {
-            line(&mut text, format_args!("its deadline: {}", moment(deadline.at)));
+            line(
+                &mut text,
+                format_args!("its deadline: {}", moment(deadline.at)),
+            );
         }
         _ => {}
     }
     if timeline.pivot_passed && !is_over(timeline) {
-        line(&mut text, format_args!("its pivot is passed: from here on it only goes forward"));
+        line(
+            &mut text,
+            format_args!("its pivot is passed: from here on it only goes forward"),
+        );
     }
     if is_over(timeline) {
-        line(&mut text, format_args!("it ended {}", moment(timeline.last.at)));
+        line(
+            &mut text,
+            format_args!("it ended {}", moment(timeline.last.at)),
+        );
     } else if timeline.waiting.is_empty() {
-        line(&mut text, format_args!("it waits for nothing: whoever drives the log goes on with it"));
+        line(
+            &mut text,
+            format_args!("it waits for nothing: whoever drives the log goes on with it"),
+        );
     }
     text
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("a String takes all text");
+    writeln!(text, "{}", plain(&line.to_string())).expect("a String takes all text");
 }
 
 fn is_over(timeline: &Timeline) -> bool {
-    matches!(timeline.status, "Completed" | "Compensated" | "PartlyCompensated")
+    matches!(
+        timeline.status,
+        "Completed" | "Compensated" | "PartlyCompensated"
+    )
 }
 
 fn moment(timeline: &Timeline, at: Time) -> String {
-    format!("{}, {} after its start", utc(at), span(at.since(timeline.started.at)))
+    format!(
+        "{}, {} after its start",
+        utc(at),
+        span(at.since(timeline.started.at))
+    )
 }
 
 fn what(waiting: &Waiting) -> String {
     match &waiting.what {
-        WaitsFor::Reply { step, direction, attempt } => {
+        WaitsFor::Reply {
+            step,
+            direction,
+            attempt,
+        } => {
             format!("the answer of {step} to attempt {attempt} of its {direction}")
         }
-        WaitsFor::Retry { direction, attempt, trouble } => {
-            let trouble = trouble.as_ref().map_or_else(String::new, |trouble| format!(", because of: {trouble}"));
+        WaitsFor::Retry {
+            direction,
+            attempt,
+            trouble,
+        } => {
+            let trouble = trouble
+                .as_ref()
+                .map_or_else(String::new, |trouble| format!(", because of: {trouble}"));
             format!("the time of attempt {attempt} of its {direction}{trouble}")
         }
         WaitsFor::Sleep => "the end of its sleep".into(),
         WaitsFor::Signal { signal } => format!("the signal {signal}"),
-        WaitsFor::Person { cause, reason } => format!("a person: {}: {reason}", what_was_parked(*cause)),
+        WaitsFor::Person { cause, reason } => {
+            format!("a person: {}: {reason}", what_was_parked(*cause))
+        }
     }
 }

@@ -109,3 +109,59 @@ async fn settle(store: &mut Store, calls: &[Call]) -> Result<Vec<Answer>, sqlx::
     store.write(&book.into_news()).await?;
     Ok(answers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(direction: &str, wish: Wish) -> Asked {
+        let deed = Deed { saga: "o-1".into(), step: "charge".into() };
+        let (key, action_key) = (format!("o-1/charge/{direction}").into(), "o-1/charge/action".into());
+        Asked { key, action_key, deed, wish }
+    }
+
+    async fn effects(folder: &Path) -> Vec<String> {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join(FILE));
+        let mut store = sqlx::ConnectOptions::connect(&options).await.expect("the world is there");
+        let directions = sqlx::query_scalar("select direction from effects order by applied_at, key");
+        directions.fetch_all(&mut store).await.expect("it has this table")
+    }
+
+    #[tokio::test]
+    async fn undoing_what_was_never_done_leaves_no_effect_and_forbids_it_for_ever() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let world = World::open(folder.path()).expect("it opens");
+        let undone = world.ask(asked("compensation", Wish::Undo)).await.expect("it answers");
+        assert_eq!(undone, Answer::Done("null".into()));
+        drop(world);
+        let world = World::open(folder.path()).expect("it opens again");
+        let late = world.ask(asked("action", Wish::Do("1".into()))).await.expect("it answers");
+        assert!(matches!(late, Answer::Refused(_)), "{late:?}");
+        assert_eq!(effects(folder.path()).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn an_effect_and_its_answer_outlive_the_process() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        for _ in 0..2 {
+            let world = World::open(folder.path()).expect("it opens");
+            let done = world.ask(asked("action", Wish::Do("1".into()))).await.expect("it answers");
+            assert_eq!(done, Answer::Done("1".into()));
+            let undone = world.ask(asked("compensation", Wish::Undo)).await.expect("it answers");
+            assert_eq!(undone, Answer::Done("null".into()));
+        }
+        assert_eq!(effects(folder.path()).await, ["action", "compensation"]);
+    }
+
+    #[tokio::test]
+    async fn how_often_something_stumbled_outlives_the_process() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            let world = World::open(folder.path()).expect("it opens");
+            let wish = Wish::Stumble { times: 2, reason: "busy", output: "1".into() };
+            answers.push(world.ask(asked("action", wish)).await.expect("it answers"));
+        }
+        assert_eq!(answers, [Answer::Stumbled("busy"), Answer::Stumbled("busy"), Answer::Done("1".into())]);
+    }
+}

@@ -1,0 +1,12 @@
+//! The program from outside: what it prints, what it exits with, and whom it reaches.
+
+mod agency;
+mod program;
+
+mod list;
+mod log;
+mod operate;
+mod serve;
+mod show;
+mod usage;
+mod why;

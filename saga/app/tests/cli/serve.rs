@@ -1,0 +1,48 @@
+//! `serve`
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use sagalog::control::socket_of;
+use tempfile::TempDir;
+
+use crate::program::sagalog;
+
+#[tokio::test]
+async fn serving_takes_requests_and_stops_in_peace_when_told() {
+    let folder = TempDir::new().expect("room");
+    let log = folder.path().join("log.db");
+    let mut serving = Command::new(env!("CARGO_BIN_EXE_sagalog"))
+        .args(["serve", "--log"])
+        .arg(&log)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built");
+    let talk = BufReader::new(serving.stderr.take().expect("it is piped")).lines();
+    let mut talk = talk.map(|line| {
+        line.expect("text")
+            .replace(&log.display().to_string(), "log.db")
+    });
+    let mut said: Vec<_> = talk.by_ref().take(2).collect();
+
+    let refused = sagalog(&log, "saga cancel o-9 --reason no").await.failed(3);
+    assert_eq!(refused, "error: there is no saga `o-9`\n");
+
+    let pid = serving.id().to_string();
+    let told = Command::new("kill")
+        .args(["-TERM", &pid])
+        .status()
+        .expect("it is there");
+    assert!(told.success());
+    assert!(serving.wait().expect("it runs").success());
+    assert!(!socket_of(&log).exists(), "the socket is cleared");
+    said.extend(talk);
+    insta::assert_snapshot!(said.join("\n").replace(&pid, "PID"), @r#"
+    driving log.db as process PID
+    requests are taken at log.db.sock; ctrl-c stops
+    stopping: what runs may finish
+    stopped in peace; the next start goes on from here
+    "#);
+}
