@@ -236,3 +236,37 @@ async fn everything_acknowledged_is_there(path: &Path, acknowledged: usize) {
         .await
         .expect("the log is whole");
 }
+
+#[tokio::test]
+async fn a_log_that_was_released_in_peace_is_whole_in_its_one_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("log.db");
+    let log = Arc::new(SqliteLog::open(&path).await.expect("a new log"));
+    let runtime = Runtime::on(log)
+        .definition(echo())
+        .worker(worker())
+        .start()
+        .await
+        .expect("it starts");
+    runtime
+        .client()
+        .run(ECHO, "e-1", &"hello".to_owned())
+        .await
+        .expect("it runs");
+    runtime.stop().await.expect("it stops in peace");
+    let copy = directory.path().join("copy.db");
+    std::fs::copy(&path, &copy).expect("the file is there");
+    let log = Arc::new(SqliteLog::open(&copy).await.expect("a whole log"));
+    let runtime = Runtime::on(log)
+        .definition(echo())
+        .worker(worker())
+        .start()
+        .await
+        .expect("it starts");
+    let ended = runtime
+        .client()
+        .result(ECHO, "e-1")
+        .await
+        .expect("it is there");
+    assert_eq!(ended, Ended::Completed("hello".to_owned()));
+}

@@ -544,7 +544,13 @@ fn the_bounds_are_those_of_the_code() {
         ("sagas under way", rules.live_max),
         ("commands published and unanswered", rules.window),
         ("bytes of a payload", rules.payload_max),
+        (
+            "bytes that the functions of one input give",
+            rules.decided_bytes_max,
+        ),
         ("callers that wait for an end", rules.waiters_max),
+        ("bytes of the id of a signal or request", rules.id_max),
+        ("bytes of a recorded reason", rules.reason_max),
         (
             "signals of a saga in its life",
             sagalog_projections::signals::Signals::MAX,
