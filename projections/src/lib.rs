@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod attempts;
 pub mod dedup;
+mod legal;
 pub mod retry;
 pub mod saga;
 pub mod signals;

@@ -19,7 +19,7 @@ use sagalog_model::{
 
 use crate::{
     attempts::{Retrying, Trouble, TroubleKind},
-    dedup::Requests,
+    dedup::{Asked, Requests},
     signals::{Signals, WaitingSignal},
     step::{StepState, UndoEnd},
 };
@@ -111,6 +111,8 @@ pub struct NodeState {
     pub step: Option<StepState>,
     /// Set while it waits for a person.
     pub parked: Option<Parked>,
+    /// Whether a person did its work.
+    pub by_hand: bool,
 }
 
 /// How far a node is.
@@ -198,12 +200,15 @@ impl SagaState {
     pub fn apply(&mut self, event: &SagaEvent, at: Time) -> Result<(), IllegalEvent> {
         self.version = self.version.next();
         self.changed_at = at;
-        self.fold(event, at).map_err(|why| IllegalEvent {
-            saga: self.id.clone(),
-            version: self.version,
-            kind: event.kind(),
-            why,
-        })
+        let legal = self.legal(event);
+        legal
+            .and_then(|()| self.fold(event, at))
+            .map_err(|why| IllegalEvent {
+                saga: self.id.clone(),
+                version: self.version,
+                kind: event.kind(),
+                why,
+            })
     }
 
     fn fold(&mut self, event: &SagaEvent, at: Time) -> Result<(), String> {
@@ -400,7 +405,7 @@ impl SagaState {
                 self.pivot_passed = true;
                 self.complete(index, None, at);
             }
-            E::CancelRequested(e) => self.requests.record(e.id.clone()),
+            E::CancelRequested(e) => self.requests.record(&e.id, Asked::cancel(&e.reason)),
             E::DeadlinePassed(_) => self.deadline_passed = true,
             E::Turned(e) => {
                 self.forward_only()?;
@@ -431,7 +436,7 @@ impl SagaState {
                 });
             }
             E::RetryRequested(e) => {
-                self.requests.record(e.id.clone());
+                self.requests.record(&e.id, Asked::retry(&e.node));
                 let cause = self.unpark(&e.node)?;
                 if cause != ParkCause::Expression {
                     let step = self.step_mut(&e.node)?;
@@ -446,14 +451,18 @@ impl SagaState {
                 }
             }
             E::ResolvedByHand(e) => {
-                self.requests.record(e.id.clone());
+                self.requests
+                    .record(&e.id, Asked::resolve(&e.node, e.output.as_str()));
                 match self.unpark(&e.node)? {
                     ParkCause::Compensation => self.undone(&e.node, at)?,
-                    _ => self.done_by_hand(&e.node, e.output.clone(), at)?,
+                    _ => {
+                        self.done_by_hand(&e.node, e.output.clone(), at)?;
+                        self.node_mut(&e.node)?.by_hand = true;
+                    }
                 }
             }
             E::SkippedByHand(e) => {
-                self.requests.record(e.id.clone());
+                self.requests.record(&e.id, Asked::skip(&e.node, &e.reason));
                 match self.unpark(&e.node)? {
                     ParkCause::Compensation => self.leave(&e.node, &e.reason, at)?,
                     _ => self.done_by_hand(&e.node, Payload::null(), at)?,

@@ -1,21 +1,21 @@
 //! The signals of a saga: early ones wait, first in first out for each name.
 
 use alloc::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
 use sagalog_model::Payload;
 
-/// Signals that came and were not consumed, and the ids of all that ever came.
+/// Signals that came and were not consumed, and all that ever came, by id.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Signals {
     waiting: VecDeque<WaitingSignal>,
-    ids: BTreeSet<Arc<str>>,
+    known: BTreeMap<Arc<str>, WaitingSignal>,
     late: usize,
 }
 
-/// A signal that no wait has taken so far.
+/// A signal as it came.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WaitingSignal {
     /// Its name.
@@ -27,17 +27,22 @@ pub struct WaitingSignal {
 }
 
 impl Signals {
-    /// How many signals a saga accepts in its life. Their ids are kept, so that each counts once.
+    /// How many signals a saga accepts in its life. They are kept, so that each counts once.
     pub const MAX: usize = 1_000;
 
     /// Whether a signal of this id was recorded.
     pub fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id)
+        self.known.contains_key(id)
+    }
+
+    /// The signal of this id, if it ever came.
+    pub fn find(&self, id: &str) -> Option<&WaitingSignal> {
+        self.known.get(id)
     }
 
     /// Whether no more are accepted.
     pub fn is_full(&self) -> bool {
-        self.ids.len() >= Self::MAX
+        self.known.len() >= Self::MAX
     }
 
     /// The oldest waiting one of this name.
@@ -58,7 +63,7 @@ impl Signals {
     }
 
     pub(crate) fn record(&mut self, signal: WaitingSignal) {
-        self.ids.insert(signal.id.clone());
+        self.known.insert(signal.id.clone(), signal.clone());
         self.waiting.push_back(signal);
     }
 

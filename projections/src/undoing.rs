@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use sagalog_model::{NodeIndex, RecoveryClass, StepSpec};
+use sagalog_model::{Kind, NodeIndex, RecoveryClass, StepSpec, graph::Node};
 
 use crate::{
     saga::SagaState,
@@ -44,11 +44,18 @@ pub fn of(spec: &StepSpec, step: &StepState) -> Undoing {
     }
 }
 
-/// The steps whose effects are left, in the order of the definition.
+/// The steps whose effects are left, in the order of the definition: given up by policy or by a
+/// person, or done by a person where the runtime never knew the input to undo it with.
 pub fn left(state: &SagaState) -> Vec<NodeIndex> {
-    state
-        .steps()
-        .filter(|(_, _, step)| matches!(step.undo, UndoEnd::Left { .. }))
-        .map(|(index, ..)| index)
-        .collect()
+    let is_left = |(index, node): (NodeIndex, &Node)| {
+        let Kind::Step { spec, .. } = &node.kind else {
+            return None;
+        };
+        let left = match &state.node(index).step {
+            Some(step) => matches!(step.undo, UndoEnd::Left { .. }),
+            None => spec.undo.is_some() && state.node(index).by_hand,
+        };
+        left.then_some(index)
+    };
+    state.graph().iter().filter_map(is_left).collect()
 }

@@ -283,7 +283,7 @@ fn left_of_budget(spec: &StepSpec, direction: Direction, attempts: &Attempts) ->
         },
     };
     if direction == Direction::Probe {
-        return String::from("then the action is asked again");
+        return String::from("then the action is asked again, if its budget allows");
     }
     match budget.saturating_sub(attempts.spent()) {
         0 => String::from("no further attempt is left in its budget"),

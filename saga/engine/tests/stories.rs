@@ -540,3 +540,58 @@ fn an_ended_saga_is_forgotten_and_answers_from_the_log() {
     assert_eq!(world.states[&end].output().map(Payload::as_str), Some("3"));
     assert_eq!(world.machine.sagas().count(), 0);
 }
+
+#[test]
+fn a_return_that_a_person_resolves_ends_the_saga() {
+    for skip in [false, true] {
+        let mut world = World::new(sagas::panicking_return());
+        world.start("panicking-return", "s", "13");
+        world.run();
+        let node = "return".into();
+        let wish = match skip {
+            false => Wish::Resolve {
+                node,
+                output: Payload::parse("14").expect("JSON"),
+            },
+            true => Wish::Skip {
+                node,
+                reason: "nobody reads it".into(),
+            },
+        };
+        world.request("s", "r-1", wish);
+        world.run();
+        assert_eq!(world.status("s"), Status::Completed);
+    }
+}
+
+#[test]
+fn what_a_person_did_for_a_step_that_was_never_asked_is_named_in_the_end() {
+    let mut world = World::new(sagas::panicking_input());
+    world.start("panicking-input", "s", "13");
+    world.run();
+    let output = Payload::parse("1").expect("JSON");
+    let node = "risky".into();
+    world.request("s", "r-1", Wish::Resolve { node, output });
+    world = world.when("last", Action, 1, Does::Fails);
+    world.run();
+    assert_snapshot!(world.story("s"));
+}
+
+#[test]
+fn an_id_that_was_used_for_something_else_is_refused() {
+    let mut world = World::new(sagas::approval()).gives("book", "1");
+    world.start("approval", "s", "0");
+    world.signal("s", "approval", "x", "true");
+    world.settle();
+    let other_signal = world.signal("s", "approval", "x", "false");
+    let cancelled = world.cancel("s");
+    let node = "book".into();
+    let other_request = world.request("s", "cancel-1", Wish::Retry { node });
+    world.settle();
+    assert_eq!(world.answer(cancelled), "recorded");
+    let refusals = [other_signal, other_request].map(|ticket| refusal_of(&world, ticket));
+    assert_snapshot!(refusals.join("\n"), @r"
+    the id `x` was used before for something else; choose another id
+    the id `cancel-1` was used before for something else; choose another id
+    ");
+}

@@ -514,6 +514,9 @@ impl UnreadableEvent {
 }
 
 fn known(kind: &str, found: SchemaVersion, known: u16) -> Result<(), UnreadableEvent> {
+    if found.get() == 0 {
+        return Err(UnreadableEvent::data(kind, "its schema version is 0"));
+    }
     if found.get() == known {
         Ok(())
     } else {

@@ -17,7 +17,7 @@ use sagalog_model::{
 use sagalog_projections::SagaState;
 use sagalog_transport::{
     Consumer, ConsumerError, Delivery, Kind, Message, MessageId, Nack, PublishError, Queue, Tag,
-    Transport,
+    Transport, Undelivered, WhyUndelivered,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -238,7 +238,7 @@ impl Driver {
                         self.machine.found(&saga, found, now);
                     }
                 }
-                Event::Published(result) => self.published(result),
+                Event::Published(result) => self.published(result)?,
                 Event::Received(result) => {
                     result?;
                     self.receive(&mut deliveries).await?;
@@ -475,17 +475,28 @@ impl Driver {
         }));
     }
 
-    fn published(&mut self, result: Result<(), PublishError>) {
-        self.waits_for_room = result.is_err();
-        if let Err(PublishError(undelivered)) = result {
-            // The window is smaller than any queue, so this is a transport in trouble. The commands
-            // are kept and go out with the next ones; their attempts' deadlines bound the wait.
-            warn!(count = undelivered.len(), why = %undelivered[0].why, "commands could not be published");
-            let kept = undelivered
-                .into_iter()
-                .map(|undelivered| undelivered.message);
-            self.outgoing.splice(0..0, kept);
+    fn published(&mut self, result: Result<(), PublishError>) -> Result<(), DriveError> {
+        self.waits_for_room = false;
+        let Err(PublishError(undelivered)) = result else {
+            return Ok(());
+        };
+        let mut kept = Vec::new();
+        for Undelivered { message, why } in undelivered {
+            match why {
+                WhyUndelivered::Closed => return Err(DriveError::Inbox(ConsumerError::Closed)),
+                // Its attempt ends at its deadline, as that of any command that gets lost.
+                WhyUndelivered::NoSuchQueue => warn!(queue = %message.to, "nobody takes a command"),
+                // The window is smaller than any queue, so this is a transport in trouble. The
+                // command is kept; its attempt's deadline bounds the wait.
+                _ => {
+                    warn!(queue = %message.to, %why, "a command could not be published");
+                    kept.push(message);
+                }
+            }
         }
+        self.waits_for_room = !kept.is_empty();
+        self.outgoing.splice(0..0, kept);
+        Ok(())
     }
 
     fn message(&mut self, command: &Command) -> Message {

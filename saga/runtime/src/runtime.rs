@@ -1,13 +1,13 @@
 //! A runtime: one process that drives sagas on a log, with the workers it hosts.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use sagalog_engine::{
     Rules,
     partition::{DefinitionChanged, Registry},
 };
 use sagalog_eventlog::EventLog;
-use sagalog_model::{AnyDefinition, Graph, log::PartitionId};
+use sagalog_model::{AnyDefinition, log::PartitionId};
 use sagalog_transport::{ConsumeError, DeclareError, InProcess, Queue, Transport};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ pub struct Runtime {
     client: Client,
     stop: Stop,
     driver: JoinHandle<Result<(), DriveError>>,
-    hosts: Vec<JoinHandle<Result<(), HostError>>>,
+    host: JoinHandle<Result<(), HostError>>,
     #[cfg(unix)]
     control: Option<JoinHandle<Place>>,
 }
@@ -53,17 +53,8 @@ pub struct RuntimeBuilder {
     #[cfg(unix)]
     socket: Option<std::path::PathBuf>,
     definitions: Vec<AnyDefinition>,
-    workers: Vec<Hosted>,
+    worker: Worker,
 }
-
-/// A worker whose state type is forgotten.
-struct Hosted {
-    faults: Box<LooksAt>,
-    host: Box<Hosts>,
-}
-
-type LooksAt = dyn Fn(&Graph) -> Vec<HandlerFault> + Send;
-type Hosts = dyn FnOnce(Arc<dyn Transport>, Arc<dyn Clock>) -> Result<WorkerHost, HostError> + Send;
 
 /// Why a runtime does not start. Nothing was begun.
 #[derive(Debug, thiserror::Error)]
@@ -111,14 +102,14 @@ pub enum StopError {
 /// Cancels everything that the runtime started when it is dropped.
 struct Stop {
     intake: CancellationToken,
-    hosts: CancellationToken,
+    host: CancellationToken,
     control: CancellationToken,
 }
 
 impl Drop for Stop {
     fn drop(&mut self) {
         self.intake.cancel();
-        self.hosts.cancel();
+        self.host.cancel();
         self.control.cancel();
     }
 }
@@ -135,7 +126,7 @@ impl Runtime {
             #[cfg(unix)]
             socket: None,
             definitions: Vec::new(),
-            workers: Vec::new(),
+            worker: Worker::new(),
         }
     }
 
@@ -166,15 +157,11 @@ impl Runtime {
             control.await.map_err(|_| StopError::Panicked)?.clear();
         }
         // Workers first, so that the driver still takes their last replies.
-        self.stop.hosts.cancel();
-        let mut host_error = Ok(());
-        for host in self.hosts {
-            let ended = host.await.map_err(|_| StopError::Panicked)?;
-            host_error = host_error.and_then(|()| ended.map_err(StopError::from));
-        }
+        self.stop.host.cancel();
+        let hosted = self.host.await.map_err(|_| StopError::Panicked)?;
         self.stop.intake.cancel();
         joined(self.driver.await)?;
-        host_error
+        hosted.map_err(StopError::from)
     }
 }
 
@@ -192,25 +179,10 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Hosts a worker in this process.
+    /// Hosts the steps of a worker in this process, beside those of others.
     pub fn worker<S: Clone + Send + Sync + 'static>(mut self, worker: Worker<S>) -> Self {
-        let worker = Arc::new(std::sync::Mutex::new(Some(worker)));
-        let looked_at = worker.clone();
-        self.workers.push(Hosted {
-            faults: Box::new(move |graph| {
-                let worker = looked_at.lock().expect("nothing panics under this lock");
-                worker
-                    .as_ref()
-                    .map_or_else(Vec::new, |worker| worker.faults(graph))
-            }),
-            host: Box::new(move |transport, clock| {
-                let worker = worker
-                    .lock()
-                    .expect("nothing panics under this lock")
-                    .take();
-                WorkerHost::new(worker.expect("a worker is hosted once"), transport, clock)
-            }),
-        });
+        // One host for all of them: it keeps one call at a time for each key, whoever has the steps.
+        self.worker = self.worker.and(worker);
         self
     }
 
@@ -256,21 +228,15 @@ impl RuntimeBuilder {
         for definition in &self.definitions {
             registry.register(definition.clone())?;
         }
-        let hosts = self
-            .workers
-            .into_iter()
-            .map(|hosted| (hosted.host)(self.transport.clone(), self.clock.clone()))
-            .collect::<Result<Vec<_>, _>>()?;
-        for host in &hosts {
-            host.declare().await?;
-        }
+        let host = WorkerHost::new(self.worker, self.transport.clone(), self.clock.clone())?;
+        host.declare().await?;
         let partition = PartitionId::new(0);
         let inbox = Queue::inbox(partition.get());
         self.transport.declare(&inbox, INBOX).await?;
         let (calls, taken) = mpsc::channel(CALLS);
         let stop = Stop {
             intake: CancellationToken::new(),
-            hosts: CancellationToken::new(),
+            host: CancellationToken::new(),
             control: CancellationToken::new(),
         };
         #[cfg(unix)]
@@ -309,40 +275,20 @@ impl RuntimeBuilder {
             #[cfg(unix)]
             control,
             driver: tokio::spawn(driver.run()),
-            hosts: hosts
-                .into_iter()
-                .map(|host| tokio::spawn(host.run(stop.hosts.clone())))
-                .collect(),
+            host: tokio::spawn(host.run(stop.host.clone())),
             stop,
         })
     }
 
     /// A missing handler is found now, not when the first saga needs it.
     fn check_handlers(&self) -> Result<(), StartError> {
-        let mut faults = Vec::new();
-        for definition in &self.definitions {
-            faults.extend(self.missing(definition.graph()));
-        }
+        let graphs = self.definitions.iter().map(AnyDefinition::graph);
+        let faults: Vec<_> = graphs.flat_map(|graph| self.worker.faults(graph)).collect();
         if faults.is_empty() {
             Ok(())
         } else {
             Err(StartError::Handlers(faults))
         }
-    }
-
-    /// What no worker has: each worker's faults are what it lacks, so the common ones count.
-    fn missing(&self, graph: &Graph) -> Vec<HandlerFault> {
-        let mut by_worker = self.workers.iter().map(|worker| (worker.faults)(graph));
-        let Some(first) = by_worker.next() else {
-            return Worker::new().faults(graph);
-        };
-        by_worker.fold(first, |common, faults| {
-            let said: BTreeSet<_> = faults.iter().map(ToString::to_string).collect();
-            common
-                .into_iter()
-                .filter(|fault| said.contains(&fault.to_string()))
-                .collect()
-        })
     }
 }
 

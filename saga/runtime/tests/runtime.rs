@@ -244,6 +244,28 @@ async fn a_missing_handler_is_found_at_the_start() {
 }
 
 #[tokio::test]
+async fn several_workers_may_share_a_participant() {
+    let hotel = Worker::with(Agency::default())
+        .action(HOTEL, book_hotel)
+        .compensation(HOTEL, release_hotel);
+    let others = Worker::with(Agency::default())
+        .action(FLIGHT, book_flight)
+        .compensation(FLIGHT, async |_, _, _| Ok(()))
+        .action(MAIL, async |_, _| Ok(()));
+    let runtime = Runtime::on(memory())
+        .definition(trip())
+        .worker(hotel)
+        .worker(others);
+    let runtime = runtime.start().await.expect("it starts");
+    let ended = runtime
+        .client()
+        .run(TRIP, "t-1", &"Rome".to_owned())
+        .await
+        .expect("it runs");
+    assert!(matches!(ended, Ended::Completed(_)));
+}
+
+#[tokio::test]
 async fn a_definition_that_changed_without_a_new_version_is_refused() {
     let log = memory();
     on(log.clone(), &Agency::default())

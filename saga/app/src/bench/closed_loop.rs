@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -104,32 +104,34 @@ struct Loops {
 impl Loops {
     async fn run(&self, callers: usize, span: Duration) -> Result<Histogram<u64>, CliError> {
         let until = Instant::now() + span;
+        // One for all callers: it is large, and the measurement should not be what is measured.
+        let latencies = Histogram::new_with_max(LATENCY_MAX, 3).expect("the bounds are constants and sound");
+        let latencies = Arc::new(Mutex::new(latencies));
         let mut running = JoinSet::new();
         for _ in 0..callers {
-            running.spawn(self.clone().call(until));
+            running.spawn(self.clone().call(until, latencies.clone()));
         }
-        let mut all = histogram();
-        while let Some(latencies) = running.join_next().await {
-            let latencies = latencies.expect("a caller is not aborted and does not panic");
-            all.add(latencies?).expect("both have the same bounds");
+        while let Some(ended) = running.join_next().await {
+            ended.expect("a caller is not aborted and does not panic")?;
         }
-        Ok(all)
+        let latencies = latencies.lock().expect("nothing panics under this lock");
+        Ok(latencies.clone())
     }
 
-    async fn call(self, until: Instant) -> Result<Histogram<u64>, CliError> {
-        let mut latencies = histogram();
+    async fn call(self, until: Instant, latencies: Arc<Mutex<Histogram<u64>>>) -> Result<(), CliError> {
         while Instant::now() < until {
             let number = self.next.fetch_add(1, Relaxed);
             let (id, work) = (format!("b-{number:x}"), Work::new(self.variant, number));
             let began = Instant::now();
             let ended = self.client.run(BENCH, &id, &work).await?;
-            latencies.saturating_record(began.elapsed().as_micros() as u64);
+            let took = began.elapsed().as_micros() as u64;
+            latencies.lock().expect("nothing panics under this lock").saturating_record(took);
             match (self.variant, ended) {
                 (Variant::Happy, Ended::Completed(_)) | (Variant::Compensate, Ended::Compensated { .. }) => {}
                 (variant, ended) => return Err(wrong(format!("saga {id} of variant {} ended so: {ended:?}", variant.name()))),
             }
         }
-        Ok(latencies)
+        Ok(())
     }
 }
 
@@ -166,10 +168,6 @@ fn wrong(message: String) -> CliError {
 fn first_id() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.unwrap_or_default().as_micros() as u64
-}
-
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_max(LATENCY_MAX, 3).expect("the bounds are constants and sound")
 }
 
 fn rounded(number: f64, digits: i32) -> f64 {

@@ -54,14 +54,19 @@ impl Decider<'_> {
 
     fn run_node(&mut self, index: NodeIndex) -> Line {
         let node = self.state.node(index);
+        let graph = self.state.graph().clone();
+        let kind = &graph.node(index).kind;
         if node.phase == Phase::Done {
+            // A return is done before its saga has ended only if a person has given its output.
+            if let (Kind::Return { .. }, Some(output)) = (kind, node.output.clone()) {
+                self.emit(Completed { output });
+            }
             return Line::GoesOn;
         }
         if node.parked.is_some() {
             return Line::Waits;
         }
-        let graph = self.state.graph().clone();
-        match &graph.node(index).kind {
+        match kind {
             Kind::Start | Kind::Entry => Line::GoesOn,
             Kind::Step { spec, .. } => self.run_step(index, spec),
             Kind::Value { value } => self.run_value(index, value),

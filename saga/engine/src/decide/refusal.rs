@@ -107,6 +107,12 @@ pub enum Refusal {
     /// The saga has had as many signals as it may.
     #[error("the saga has had {} signals, which is the limit", Signals::MAX)]
     TooManySignals,
+    /// A signal or request of this id was recorded before, with another content.
+    #[error("the id `{id}` was used before for something else; choose another id")]
+    OtherContentOf {
+        /// The id.
+        id: String,
+    },
     /// The definition has no such node.
     #[error("the definition has no node `{node}`")]
     NoSuchNode {

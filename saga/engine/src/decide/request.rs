@@ -6,13 +6,20 @@ use sagalog_model::event::{
     CancelRequested, ResolvedByHand, RetryRequested, SkippedByHand, TurnCause,
 };
 
+use sagalog_projections::dedup::Asked;
+
 use super::{Decider, Refusal};
 use crate::input::{Request, Wish};
 
 impl Decider<'_> {
     pub(super) fn request(&mut self, request: &Request) -> Result<(), Refusal> {
-        if self.state.requests().contains(&request.id) {
-            return Ok(());
+        if let Some(known) = self.state.requests().find(&request.id) {
+            return if *known == asked(&request.wish) {
+                Ok(())
+            } else {
+                let id = (*request.id).into();
+                Err(Refusal::OtherContentOf { id })
+            };
         }
         self.not_ended()?;
         let (id, by) = (request.id.clone(), request.by.clone());
@@ -86,5 +93,14 @@ impl Decider<'_> {
             node: node.into(),
             parked,
         })
+    }
+}
+
+fn asked(wish: &Wish) -> Asked {
+    match wish {
+        Wish::Cancel { reason } => Asked::cancel(reason),
+        Wish::Retry { node } => Asked::retry(node),
+        Wish::Resolve { node, output } => Asked::resolve(node, output.as_str()),
+        Wish::Skip { node, reason } => Asked::skip(node, reason),
     }
 }

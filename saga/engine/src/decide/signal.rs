@@ -17,8 +17,12 @@ impl Decider<'_> {
         id: &Arc<str>,
         payload: &Payload,
     ) -> Result<(), Refusal> {
-        if self.state.signals().contains(id) {
-            return Ok(());
+        if let Some(known) = self.state.signals().find(id) {
+            return if known.signal == *signal && known.payload == *payload {
+                Ok(())
+            } else {
+                Err(Refusal::OtherContentOf { id: (**id).into() })
+            };
         }
         self.not_ended()?;
         let known = self.known_signals();

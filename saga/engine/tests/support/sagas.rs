@@ -199,3 +199,26 @@ pub fn doubling() -> AnyDefinition {
     let twice = saga.value("twice", input.map(|text| text.repeat(2)));
     saga.returns(twice).expect("a good definition").into()
 }
+
+/// A return whose function panics on 13.
+pub fn panicking_return() -> AnyDefinition {
+    const SAGA: Saga<u32, u32> = Saga::new("panicking-return");
+    let (saga, input) = SAGA.define(1);
+    saga.returns(input.map(lucky))
+        .expect("a good definition")
+        .into()
+}
+
+/// A step whose input's function panics on 13.
+pub fn panicking_input() -> AnyDefinition {
+    const SAGA: Saga<u32, u32> = Saga::new("panicking-input");
+    let (mut saga, input) = SAGA.define(1);
+    let risky = saga.step("risky", RESERVE, input.map(lucky));
+    let last = saga.step("last", RESERVE, risky);
+    saga.returns(last).expect("a good definition").into()
+}
+
+fn lucky(n: u32) -> u32 {
+    assert_ne!(n, 13, "unlucky");
+    n
+}

@@ -1,0 +1,177 @@
+//! I2: which event may follow in which state. Looked at before an event is folded.
+
+use alloc::{format, string::String};
+
+use sagalog_model::{
+    Direction, Graph, Kind, NodeIndex, SagaEvent,
+    event::{AttemptAsked, NodeId, ParkCause},
+};
+
+use crate::{
+    attempts::Retrying,
+    saga::{Phase, SagaState},
+    step::UndoEnd,
+    undoing::{self, Undoing},
+};
+
+impl SagaState {
+    /// Whether an event may follow; if not, why.
+    pub(crate) fn legal(&self, event: &SagaEvent) -> Result<(), String> {
+        use SagaEvent as E;
+        match event {
+            E::AttemptAsked(e) => self.may_ask(e),
+            E::AttemptSucceeded(e) => self.may_succeed(&e.node, e.direction),
+            E::RetryScheduled(e) => self.may_plan(&e.node, e.direction),
+            E::StepDeadlinePassed(e) => {
+                let (_, step) = self.asked(&e.node)?;
+                expect(
+                    step.until.is_some() && !step.until_passed,
+                    "the step has no deadline ahead",
+                )
+            }
+            E::DeadlinePassed(_) => expect(
+                self.deadline().is_some() && !self.deadline_passed(),
+                "the saga has no deadline ahead",
+            ),
+            E::NodeCompleted(e) => self.may_complete(&e.node),
+            E::SleepStarted(e) => self.is_kind(&e.node, |kind| matches!(kind, Kind::Sleep { .. })),
+            E::WaitStarted(e) => self.is_kind(&e.node, |kind| matches!(kind, Kind::Signal { .. })),
+            E::SignalReceived(e) => expect(
+                self.graph().nodes.iter().any(
+                    |node| matches!(&node.kind, Kind::Signal { signal, .. } if **signal == *e.signal),
+                ),
+                "the definition waits for no such signal",
+            ),
+            E::PivotPassed(e) => {
+                self.is_kind(&e.node, |kind| matches!(kind, Kind::Pivot))?;
+                expect(!self.pivot_passed(), "there is one pivot")
+            }
+            E::CompensationSkipped(e) => {
+                self.has_turned()?;
+                let (_, step) = self.asked(&e.node)?;
+                expect(step.undo == UndoEnd::Open, "its undoing has ended")
+            }
+            E::Parked(e) => self.may_park(&e.node, e.cause),
+            E::CancelRequested(e) => {
+                expect(!self.requests().contains(&e.id), "its id was used before")
+            }
+            E::Completed(_) => self.may_end_forward(),
+            E::Compensated(_) => self.may_end_back(&[]),
+            E::PartlyCompensated(e) => self.may_end_back(&e.left),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_ask(&self, e: &AttemptAsked) -> Result<(), String> {
+        self.is_kind(&e.node, |kind| matches!(kind, Kind::Step { .. }))?;
+        let step = self.find(&e.node).and_then(|index| self.step(index));
+        match e.direction {
+            Direction::Action | Direction::Probe => expect(
+                step.is_none_or(|(_, step)| !step.has_succeeded()),
+                "the action has succeeded",
+            ),
+            Direction::Compensation | Direction::Alternative => {
+                self.has_turned()?;
+                expect(
+                    step.is_some_and(|(_, step)| step.undo == UndoEnd::Open),
+                    "there is nothing to undo",
+                )
+            }
+        }
+    }
+
+    fn may_succeed(&self, node: &str, direction: Direction) -> Result<(), String> {
+        let (_, step) = self.asked(node)?;
+        let settled = match direction {
+            Direction::Action | Direction::Probe => step.has_succeeded(),
+            Direction::Compensation | Direction::Alternative => step.undo != UndoEnd::Open,
+        };
+        expect(!settled, "it was settled before")
+    }
+
+    fn may_plan(&self, node: &str, direction: Direction) -> Result<(), String> {
+        let (_, step) = self.asked(node)?;
+        let attempts = step.attempts(direction);
+        let idle = attempts.open.is_none() && attempts.retry == Retrying::No;
+        expect(
+            idle && attempts.asked > 0,
+            "an attempt is open or planned already, or none was asked",
+        )
+    }
+
+    fn may_complete(&self, node: &str) -> Result<(), String> {
+        let kind = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::Value { .. } | Kind::Check { .. } | Kind::Choose { .. }
+            )
+        };
+        self.is_kind(node, kind)?;
+        let done = self
+            .find(node)
+            .is_some_and(|index| self.node(index).phase == Phase::Done);
+        expect(!done, "it is done already")
+    }
+
+    fn may_park(&self, node: &str, cause: ParkCause) -> Result<(), String> {
+        let index = self.find(node).ok_or("there is no such node")?;
+        expect(self.node(index).parked.is_none(), "it is parked already")?;
+        let turned = self.turn().is_some();
+        expect(
+            (cause == ParkCause::Compensation) == turned,
+            "actions park before the turn, compensations after it",
+        )
+    }
+
+    /// Everything on the main line before the return is done.
+    fn may_end_forward(&self) -> Result<(), String> {
+        let line = &self.graph().block(Graph::MAIN).nodes;
+        let before = line.split_last().map_or(&[][..], |(_, before)| before);
+        expect(
+            before.iter().all(|node| self.is_done(*node)),
+            "not everything before the end is done",
+        )
+    }
+
+    /// Nothing is in doubt or left to undo, but what is named.
+    fn may_end_back(&self, left: &[NodeId]) -> Result<(), String> {
+        self.has_turned()?;
+        let over = |state| matches!(state, Undoing::Nothing | Undoing::Over);
+        let all = self
+            .steps()
+            .all(|(_, spec, step)| over(undoing::of(spec, step)));
+        expect(all, "not everything is settled and undone")?;
+        let named = undoing::left(self)
+            .into_iter()
+            .map(|index| &self.graph().node(index).id);
+        expect(named.eq(left), "what is left is not what it names")
+    }
+
+    fn has_turned(&self) -> Result<(), String> {
+        expect(self.turn().is_some(), "the saga has not turned")
+    }
+
+    fn is_kind(&self, node: &str, expected: impl Fn(&Kind) -> bool) -> Result<(), String> {
+        let index = self.find(node).ok_or("there is no such node")?;
+        expect(
+            expected(&self.graph().node(index).kind),
+            "the node is of another kind",
+        )
+    }
+
+    fn asked(
+        &self,
+        node: &str,
+    ) -> Result<(&sagalog_model::StepSpec, &crate::step::StepState), String> {
+        let step = self.find(node).and_then(|index| self.step(index));
+        step.ok_or_else(|| format!("`{node}` was never asked"))
+    }
+
+    fn find(&self, node: &str) -> Option<NodeIndex> {
+        self.graph().find(node)
+    }
+}
+
+fn expect(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
