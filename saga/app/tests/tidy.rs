@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sagalog-engine", &["sagalog-model", "sagalog-projections"]),
     ("sagalog-eventlog", &["sagalog-model"]),
     ("sagalog-transport", &["sagalog-model"]),
+    ("sagalog-sim", &["sagalog-engine", "sagalog-model", "sagalog-projections"]),
     ("sagalog", &["sagalog-engine", "sagalog-eventlog", "sagalog-model", "sagalog-projections", "sagalog-transport"]),
     (
         "sagalog-cli",

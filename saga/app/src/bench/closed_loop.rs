@@ -56,13 +56,26 @@ const WARM_UP: Duration = Duration::from_millis(500);
 
 /// Runs a closed loop on a log and says what it took. Every outcome is checked, and that the
 /// handlers ran exactly as often as they should.
-pub(super) async fn run(file: &Path, concurrency: usize, variant: Variant, span: Duration) -> Result<Measured, CliError> {
+pub(super) async fn run(
+    file: &Path,
+    concurrency: usize,
+    variant: Variant,
+    span: Duration,
+) -> Result<Measured, CliError> {
     let before = settled_bytes(file).await?;
-    let (log, appends) = Counted::new(SqliteLog::open(file).await?);
+    let (log, appends) = Counted::over(SqliteLog::open(file).await?);
     let ran = Ran::default();
     let definition = definition().expect("a test shows that the graph is sound");
-    let runtime = Runtime::on(log).definition(definition).worker(worker(&ran)).start().await?;
-    let loops = Loops { client: runtime.client(), variant, next: Arc::new(first_id().into()) };
+    let runtime = Runtime::on(log)
+        .definition(definition)
+        .worker(worker(&ran))
+        .start()
+        .await?;
+    let loops = Loops {
+        client: runtime.client(),
+        variant,
+        next: Arc::new(first_id().into()),
+    };
     let warm = loops.run(concurrency, WARM_UP.min(span)).await?;
     let (sofar, cpu) = (appends.so_far(), cpu_seconds());
     let began = Instant::now();
@@ -105,7 +118,8 @@ impl Loops {
     async fn run(&self, callers: usize, span: Duration) -> Result<Histogram<u64>, CliError> {
         let until = Instant::now() + span;
         // One for all callers: it is large, and the measurement should not be what is measured.
-        let latencies = Histogram::new_with_max(LATENCY_MAX, 3).expect("the bounds are constants and sound");
+        let latencies =
+            Histogram::new_with_max(LATENCY_MAX, 3).expect("the bounds are constants and sound");
         let latencies = Arc::new(Mutex::new(latencies));
         let mut running = JoinSet::new();
         for _ in 0..callers {
@@ -118,17 +132,30 @@ impl Loops {
         Ok(latencies.clone())
     }
 
-    async fn call(self, until: Instant, latencies: Arc<Mutex<Histogram<u64>>>) -> Result<(), CliError> {
+    async fn call(
+        self,
+        until: Instant,
+        latencies: Arc<Mutex<Histogram<u64>>>,
+    ) -> Result<(), CliError> {
         while Instant::now() < until {
             let number = self.next.fetch_add(1, Relaxed);
             let (id, work) = (format!("b-{number:x}"), Work::new(self.variant, number));
             let began = Instant::now();
             let ended = self.client.run(BENCH, &id, &work).await?;
             let took = began.elapsed().as_micros() as u64;
-            latencies.lock().expect("nothing panics under this lock").saturating_record(took);
+            latencies
+                .lock()
+                .expect("nothing panics under this lock")
+                .saturating_record(took);
             match (self.variant, ended) {
-                (Variant::Happy, Ended::Completed(_)) | (Variant::Compensate, Ended::Compensated { .. }) => {}
-                (variant, ended) => return Err(wrong(format!("saga {id} of variant {} ended so: {ended:?}", variant.name()))),
+                (Variant::Happy, Ended::Completed(_))
+                | (Variant::Compensate, Ended::Compensated { .. }) => {}
+                (variant, ended) => {
+                    return Err(wrong(format!(
+                        "saga {id} of variant {} ended so: {ended:?}",
+                        variant.name()
+                    )));
+                }
             }
         }
         Ok(())
@@ -157,7 +184,9 @@ fn check_counts(ran: [u64; 6], wanted: [u64; 6]) -> Result<(), CliError> {
     if ran == wanted {
         return Ok(());
     }
-    Err(wrong(format!("the handlers ran {ran:?} times, they should have run {wanted:?} times")))
+    Err(wrong(format!(
+        "the handlers ran {ran:?} times, they should have run {wanted:?} times"
+    )))
 }
 
 fn wrong(message: String) -> CliError {
@@ -170,7 +199,8 @@ fn first_id() -> u64 {
     since.unwrap_or_default().as_micros() as u64
 }
 
-fn rounded(number: f64, digits: i32) -> f64 {
+/// A number with so many digits behind the point.
+pub(super) fn rounded(number: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (number * scale).round() / scale
 }

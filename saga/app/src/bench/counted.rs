@@ -7,7 +7,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use sagalog::{EventLog, SqliteLog};
-use sagalog_eventlog::{AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, Row, StreamHead};
+use sagalog_eventlog::{
+    AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, Row, StreamHead,
+};
 use sagalog_model::log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamName, Version};
 use tokio::sync::watch;
 
@@ -25,9 +27,16 @@ pub(super) struct Appends {
 }
 
 impl Counted {
-    pub(super) fn new(log: SqliteLog) -> (Arc<dyn EventLog>, Arc<Appends>) {
+    /// The log, and the count that goes with it.
+    pub(super) fn over(log: SqliteLog) -> (Arc<dyn EventLog>, Arc<Appends>) {
         let appends = Arc::<Appends>::default();
-        (Arc::new(Self { log, appends: appends.clone() }), appends)
+        (
+            Arc::new(Self {
+                log,
+                appends: appends.clone(),
+            }),
+            appends,
+        )
     }
 }
 
@@ -48,11 +57,20 @@ impl EventLog for Counted {
         self.log.partitions()
     }
 
-    async fn acquire(&self, partition: PartitionId, owner: Owner) -> Result<Ownership, AcquireError> {
+    async fn acquire(
+        &self,
+        partition: PartitionId,
+        owner: Owner,
+    ) -> Result<Ownership, AcquireError> {
         self.log.acquire(partition, owner).await
     }
 
-    async fn append(&self, partition: PartitionId, epoch: Epoch, batches: Vec<Batch>) -> Result<Appended, AppendError> {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        batches: Vec<Batch>,
+    ) -> Result<Appended, AppendError> {
         self.appends.commits.fetch_add(1, Relaxed);
         self.appends.rows.fetch_add(batches.len() as u64, Relaxed);
         self.log.append(partition, epoch, batches).await
@@ -66,11 +84,20 @@ impl EventLog for Counted {
         self.log.tail(partition).await
     }
 
-    async fn heads(&self, partition: PartitionId, names: &[StreamName]) -> Result<Vec<Option<Head>>, ReadError> {
+    async fn heads(
+        &self,
+        partition: PartitionId,
+        names: &[StreamName],
+    ) -> Result<Vec<Option<Head>>, ReadError> {
         self.log.heads(partition, names).await
     }
 
-    async fn read(&self, partition: PartitionId, from: Position, limit: usize) -> Result<Vec<Row>, ReadError> {
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<Row>, ReadError> {
         self.log.read(partition, from, limit).await
     }
 
@@ -91,10 +118,16 @@ impl EventLog for Counted {
         after: Option<(StreamKey, Version)>,
         limit: usize,
     ) -> Result<Vec<Row>, ReadError> {
-        self.log.read_streams(partition, streams, after, limit).await
+        self.log
+            .read_streams(partition, streams, after, limit)
+            .await
     }
 
-    async fn stream_name(&self, partition: PartitionId, stream: StreamKey) -> Result<Option<StreamName>, ReadError> {
+    async fn stream_name(
+        &self,
+        partition: PartitionId,
+        stream: StreamKey,
+    ) -> Result<Option<StreamName>, ReadError> {
         self.log.stream_name(partition, stream).await
     }
 

@@ -16,7 +16,12 @@ use crate::{App, CliError, Exit, Output};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How many sagas are under way at a time; several numbers are measured one after the other
-    #[arg(long, value_name = "N,N…", value_delimiter = ',', default_value = "1,16,128")]
+    #[arg(
+        long,
+        value_name = "N,N…",
+        value_delimiter = ',',
+        default_value = "1,16,128"
+    )]
     concurrency: Vec<NonZeroU16>,
     /// How the sagas end; both, unless one is named
     #[arg(long, value_enum)]
@@ -37,10 +42,16 @@ pub struct Args {
 /// # Errors
 /// If the log cannot be used, or a saga does not end as it should.
 pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, CliError> {
-    let folder = tempfile::Builder::new().prefix("sagalog-bench-").tempdir()?;
+    let folder = tempfile::Builder::new()
+        .prefix("sagalog-bench-")
+        .tempdir()?;
     if let Some(numbers) = &args.startup {
         let [finished, live] = numbers[..] else {
-            return Err(CliError::new("bad_numbers", Exit::Usage, "--startup takes two numbers, as in 100000,1000"));
+            return Err(CliError::new(
+                "bad_numbers",
+                Exit::Usage,
+                "--startup takes two numbers, as in 100000,1000",
+            ));
         };
         let file = args.log.unwrap_or_else(|| folder.path().join("startup.db"));
         let measured = startup::run(&file, finished, live, output).await?;
@@ -51,15 +62,28 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
         }
         return Ok(Exit::Done.into());
     }
-    let span = Duration::try_from_secs_f64(args.seconds)
-        .map_err(|why| CliError::new("bad_numbers", Exit::Usage, format!("--seconds {}: {why}", args.seconds)))?;
-    let variants = args.variant.map_or_else(|| vec![Variant::Happy, Variant::Compensate], |variant| vec![variant]);
+    let span = Duration::try_from_secs_f64(args.seconds).map_err(|why| {
+        CliError::new(
+            "bad_numbers",
+            Exit::Usage,
+            format!("--seconds {}: {why}", args.seconds),
+        )
+    })?;
+    let variants = args.variant.map_or_else(
+        || vec![Variant::Happy, Variant::Compensate],
+        |variant| vec![variant],
+    );
     let mut all = Vec::new();
     for variant in variants {
         for concurrency in &args.concurrency {
-            let own = || folder.path().join(format!("{}-{concurrency}.db", variant.name()));
+            let own = || {
+                folder
+                    .path()
+                    .join(format!("{}-{concurrency}.db", variant.name()))
+            };
             let file = args.log.clone().unwrap_or_else(own);
-            let measured = closed_loop::run(&file, usize::from(concurrency.get()), variant, span).await?;
+            let measured =
+                closed_loop::run(&file, usize::from(concurrency.get()), variant, span).await?;
             if !output.is_json() {
                 table::line(&measured, all.is_empty(), output)?;
             }
@@ -70,4 +94,38 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
         output.json(&all)?;
     }
     Ok(Exit::Done.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Format;
+
+    #[tokio::test]
+    async fn sagas_end_as_they_should_and_commits_are_shared() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let file = folder.path().join("log.db");
+        for variant in [Variant::Happy, Variant::Compensate] {
+            let measured = closed_loop::run(&file, 32, variant, Duration::from_millis(100))
+                .await
+                .expect("it runs");
+            assert!(
+                measured.sagas >= 32 && measured.rows_per_commit > 1.0,
+                "{measured:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_start_goes_on_with_what_is_live() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let output = Output::to_stdout(Format::Json);
+        for (number, (finished, live)) in [(20, 3), (3, 7), (0, 2), (5, 0)].into_iter().enumerate()
+        {
+            let file = folder.path().join(format!("{number}.db"));
+            startup::run(&file, finished, live, output)
+                .await
+                .expect("every live saga ends");
+        }
+    }
 }

@@ -11,13 +11,16 @@ use std::{
 
 use sagalog::{
     EventLog, Runtime, SagaId, SqliteLog, SqliteOptions, StartError,
-    log::{Batch, BatchId, Epoch, InputId, NewEvent, Position, StreamKey, StreamState, Time, Version},
+    log::{
+        Batch, BatchId, Epoch, InputId, NewEvent, Position, StreamKey, StreamState, Time, Version,
+    },
     runtime::DriveError,
 };
 use sagalog_eventlog::{AcquireError, Durability, MAX_BATCHES, Owner, Row};
 use serde::Serialize;
 
 use super::{
+    closed_loop::rounded,
     usage::{resident_mib, settled_bytes},
     workload::{BENCH, Ran, Variant, Work, definition, worker},
 };
@@ -43,26 +46,47 @@ pub(super) struct Started {
 }
 
 /// Makes the log and starts on it.
-pub(super) async fn run(file: &Path, finished: u64, live: u64, output: Output) -> Result<Started, CliError> {
+pub(super) async fn run(
+    file: &Path,
+    finished: u64,
+    live: u64,
+    output: Output,
+) -> Result<Started, CliError> {
     if file.exists() {
-        let message = format!("{} exists, and a start is measured on a log made for it", file.display());
-        return Err(CliError::new("exists", Exit::Conflict, message).fix("name a new file, or leave --log out"));
+        let message = format!(
+            "{} exists, and a start is measured on a log made for it",
+            file.display()
+        );
+        return Err(CliError::new("exists", Exit::Conflict, message)
+            .fix("name a new file, or leave --log out"));
     }
-    output.say(format_args!("making a log of {finished} finished and {live} live sagas"));
+    output.say(format_args!(
+        "making a log of {finished} finished and {live} live sagas"
+    ));
     make(file, finished, live).await?;
-    let file_mib = settled_bytes(file).await? as f64 / (1 << 20) as f64;
+    let file_mib = rounded(settled_bytes(file).await? as f64 / f64::from(1 << 20), 1);
     let before = resident_mib();
     let (runtime, open, start) = started(file).await?;
-    let resident_mib = resident_mib().zip(before).map(|(after, before)| (after - before).max(0.0));
+    let resident_mib = resident_mib()
+        .zip(before)
+        .map(|(after, before)| rounded((after - before).max(0.0), 1));
     let (client, began) = (runtime.client(), Instant::now());
     for number in 0..live {
         client.result(BENCH, &live_id(number)).await?;
     }
     let live_ended = began.elapsed();
     runtime.stop().await?;
-    let ms = |span: Duration| span.as_secs_f64() * 1_000.0;
+    let ms = |span: Duration| rounded(span.as_secs_f64() * 1_000.0, 1);
     let (open_ms, start_ms, live_ended_ms) = (ms(open), ms(start), ms(live_ended));
-    Ok(Started { finished, live, file_mib, open_ms, start_ms, live_ended_ms, resident_mib })
+    Ok(Started {
+        finished,
+        live,
+        file_mib,
+        open_ms,
+        start_ms,
+        live_ended_ms,
+        resident_mib,
+    })
 }
 
 /// Opens the log and starts a runtime on it.
@@ -73,32 +97,73 @@ async fn started(file: &Path) -> Result<(Runtime, Duration, Duration), CliError>
         let log = SqliteLog::open(file).await?;
         let open = began.elapsed();
         match start(Arc::new(log)).await {
-            Err(StartError::Drive(DriveError::Acquire(AcquireError::Held { .. }))) => tokio::task::yield_now().await,
+            Err(StartError::Drive(DriveError::Acquire(AcquireError::Held { .. }))) => {
+                tokio::task::yield_now().await
+            }
             started => return Ok((started?, open, began.elapsed() - open)),
         }
     }
-    Err(CliError::new("log_in_use", Exit::Conflict, format!("{} is not given up", file.display())))
+    Err(CliError::new(
+        "log_in_use",
+        Exit::Conflict,
+        format!("{} is not given up", file.display()),
+    ))
 }
 
 async fn start(log: Arc<dyn EventLog>) -> Result<Runtime, StartError> {
     let definition = definition().expect("a test shows that the graph is sound");
-    Runtime::on(log).definition(definition).worker(worker(&Ran::default())).start().await
+    Runtime::on(log)
+        .definition(definition)
+        .worker(worker(&Ran::default()))
+        .start()
+        .await
 }
 
 /// Makes the log: one saga is run, the others are copies of it.
 async fn make(file: &Path, finished: u64, live: u64) -> Result<(), CliError> {
     // It is not this log's making that is measured.
-    let options = SqliteOptions { durability: Durability::Normal, ..SqliteOptions::default() };
+    let options = SqliteOptions {
+        durability: Durability::Normal,
+        ..SqliteOptions::default()
+    };
     let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open_with(file, options).await?);
     let runtime = start(log.clone()).await?;
     let model = "model";
-    runtime.client().run(BENCH, model, &Work::new(Variant::Happy, 0)).await?;
+    runtime
+        .client()
+        .run(BENCH, model, &Work::new(Variant::Happy, 0))
+        .await?;
     runtime.stop().await?;
-    let name = SagaId::new(model).expect("it is a sound id").stream().clone();
-    let head = log.heads(PARTITION, &[name]).await?.pop().flatten().expect("it has just run");
-    let rows = log.read_stream(PARTITION, head.stream, Version::new(1), usize::from(u16::MAX)).await?;
-    let owned = log.acquire(PARTITION, Owner::this_process("bench", Time::default())).await.map_err(DriveError::from)?;
-    let mut copies = Copies { log, epoch: owned.epoch, rows, next: owned.tail.next(), at: owned.last_at, batches: Vec::new() };
+    let name = SagaId::new(model)
+        .expect("it is a sound id")
+        .stream()
+        .clone();
+    let head = log
+        .heads(PARTITION, &[name])
+        .await?
+        .pop()
+        .flatten()
+        .expect("it has just run");
+    let rows = log
+        .read_stream(
+            PARTITION,
+            head.stream,
+            Version::new(1),
+            usize::from(u16::MAX),
+        )
+        .await?;
+    let owned = log
+        .acquire(PARTITION, Owner::this_process("bench", Time::default()))
+        .await
+        .map_err(DriveError::from)?;
+    let mut copies = Copies {
+        log,
+        epoch: owned.epoch,
+        rows,
+        next: owned.tail.next(),
+        at: owned.last_at,
+        batches: Vec::new(),
+    };
     // The live ones are spread over the whole log: old ones, too, must be found.
     let every = (finished / live.max(1)).max(1);
     let mut live_made = 0;
@@ -151,7 +216,11 @@ impl Copies {
                 id: BatchId(unique),
                 input: InputId(unique),
                 digest: row.digest,
-                state: if rows < self.rows.len() { StreamState::Open } else { row.state },
+                state: if rows < self.rows.len() {
+                    StreamState::Open
+                } else {
+                    row.state
+                },
                 events: events.collect(),
             });
             self.next = self.next.plus(row.events.len() as u64);
@@ -165,7 +234,10 @@ impl Copies {
     async fn append(&mut self) -> Result<(), CliError> {
         let batches = std::mem::take(&mut self.batches);
         if !batches.is_empty() {
-            self.log.append(PARTITION, self.epoch, batches).await.map_err(DriveError::Append)?;
+            self.log
+                .append(PARTITION, self.epoch, batches)
+                .await
+                .map_err(DriveError::Append)?;
         }
         Ok(())
     }

@@ -8,11 +8,22 @@ pub(super) fn line(measured: &Measured, first: bool, output: Output) -> Result<(
     if first {
         let head = format!(
             "{:<11} {:>10} {:>8} {:>8} {:>8} {:>13} {:>12} {:>12} {:>8} {:>10}",
-            "variant", "concurrent", "sagas/s", "p50 ms", "p99 ms", "commits/saga", "rows/commit", "cpu s/1000", "MiB", "bytes/saga"
+            "variant",
+            "concurrent",
+            "sagas/s",
+            "p50 ms",
+            "p99 ms",
+            "commits/saga",
+            "rows/commit",
+            "cpu s/1000",
+            "MiB",
+            "bytes/saga"
         );
         output.line(output.styled(Style::Bold, head))?;
     }
-    let known = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".into(), |value| format!("{value:.digits$}"));
+    let known = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| "-".into(), |value| format!("{value:.digits$}"))
+    };
     output.line(format_args!(
         "{:<11} {:>10} {:>8.0} {:>8.2} {:>8.2} {:>13.3} {:>12.1} {:>12} {:>8} {:>10.0}",
         measured.variant,
@@ -30,13 +41,29 @@ pub(super) fn line(measured: &Measured, first: bool, output: Output) -> Result<(
 
 /// A start in words.
 pub(super) fn startup(started: &Started, output: Output) -> Result<(), CliError> {
-    let Started { finished, live, file_mib, open_ms, start_ms, live_ended_ms, resident_mib } = started;
-    output.line(format_args!("{finished} finished and {live} live sagas, {file_mib:.0} MiB"))?;
+    let Started {
+        finished,
+        live,
+        file_mib,
+        open_ms,
+        start_ms,
+        live_ended_ms,
+        resident_mib,
+    } = started;
+    output.line(format_args!(
+        "{finished} finished and {live} live sagas, {file_mib:.0} MiB"
+    ))?;
     let total = output.styled(Style::Bold, format_args!("{:.0} ms", open_ms + start_ms));
-    output.line(format_args!("started after {total}: {open_ms:.0} ms to open the log, {start_ms:.0} ms to take it over"))?;
-    output.line(format_args!("all live sagas had ended {live_ended_ms:.0} ms later"))?;
+    output.line(format_args!(
+        "started after {total}: {open_ms:.0} ms to open the log, {start_ms:.0} ms to take it over"
+    ))?;
+    output.line(format_args!(
+        "all live sagas had ended {live_ended_ms:.0} ms later"
+    ))?;
     if let Some(mib) = resident_mib {
-        output.line(format_args!("{mib:.0} MiB more resident after the start than before"))?;
+        output.line(format_args!(
+            "{mib:.0} MiB more resident after the start than before"
+        ))?;
     }
     Ok(())
 }

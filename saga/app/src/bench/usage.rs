@@ -1,6 +1,6 @@
 //! What the process uses, as the operating system says.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
@@ -20,23 +20,28 @@ pub(super) fn cpu_seconds() -> Option<f64> {
 /// Memory of the process that is resident, in MiB; none where there is no `/proc`.
 pub(super) fn resident_mib() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kib / 1024.0)
 }
 
 /// The size of a log's file once everything is folded into it, in bytes; 0 if there is none yet.
 pub(super) async fn settled_bytes(file: &Path) -> Result<u64, CliError> {
-    match fs::metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        found => drop(found?),
+    if !file.try_exists()? {
+        return Ok(0);
     }
     let connection = SqliteConnectOptions::new().filename(file).connect().await;
     let folded = async {
         let mut connection = connection?;
-        sqlx::raw_sql("pragma wal_checkpoint(truncate)").execute(&mut connection).await?;
+        sqlx::raw_sql("pragma wal_checkpoint(truncate)")
+            .execute(&mut connection)
+            .await?;
         connection.close().await
     };
-    folded.await.map_err(|error: sqlx::Error| CliError::failed(&error))?;
+    folded
+        .await
+        .map_err(|error: sqlx::Error| CliError::failed(&error))?;
     Ok(fs::metadata(file)?.len())
 }

@@ -80,14 +80,27 @@ impl Variant {
 impl Work {
     /// The input of a saga.
     pub(super) fn new(variant: Variant, order: u64) -> Self {
-        let item = Item { sku: "SKU-0001".into(), qty: 2 };
+        let item = Item {
+            sku: "SKU-0001".into(),
+            qty: 2,
+        };
         let (fail, order) = (variant == Variant::Compensate, format!("{order:016x}"));
-        Self { step: "start".into(), fail, order, items: vec![item], pad: "x".repeat(100) }
+        Self {
+            step: "start".into(),
+            fail,
+            order,
+            items: vec![item],
+            pad: "x".repeat(100),
+        }
     }
 
     /// The same for a step that builds on an earlier one.
     fn after(self, step: &str, earlier: &Done) -> Self {
-        Self { step: step.into(), order: earlier.r#ref.clone(), ..self }
+        Self {
+            step: step.into(),
+            order: earlier.r#ref.clone(),
+            ..self
+        }
     }
 }
 
@@ -98,8 +111,18 @@ impl Work {
 pub(super) fn definition() -> Result<Definition<Work, Done>, BadDefinition> {
     let (mut saga, work) = BENCH.define(1);
     let reserved = saga.step("reserve", RESERVE, work);
-    let charged = saga.step("charge", CHARGE, work.and(reserved).map(|work, reserved| work.after("charge", &reserved)));
-    let shipped = saga.step("ship", SHIP, work.and(charged).map(|work, charged| work.after("ship", &charged)));
+    let charged = saga.step(
+        "charge",
+        CHARGE,
+        work.and(reserved)
+            .map(|work, reserved| work.after("charge", &reserved)),
+    );
+    let shipped = saga.step(
+        "ship",
+        SHIP,
+        work.and(charged)
+            .map(|work, charged| work.after("ship", &charged)),
+    );
     saga.returns(shipped)
 }
 
@@ -119,7 +142,11 @@ async fn act(attempt: Attempt<Ran>, work: Work, index: usize) -> Result<Done, Fa
     if index == 2 && work.fail {
         return Err(Failure::permanent("out of stock"));
     }
-    Ok(Done { step: work.step, r#ref: work.order, pad: "y".repeat(50) })
+    Ok(Done {
+        step: work.step,
+        r#ref: work.order,
+        pad: "y".repeat(50),
+    })
 }
 
 async fn undo(attempt: Attempt<Ran>, index: usize) -> Result<(), Failure> {
@@ -150,8 +177,18 @@ mod tests {
     #[test]
     fn inputs_and_outputs_have_the_sizes_that_are_measured() {
         let work = Work::new(Variant::Happy, 7);
-        let done = Done { step: "charge".into(), r#ref: work.order.clone(), pad: "y".repeat(50) };
-        let sizes = [serde_json::to_string(&work).expect("it is data").len(), serde_json::to_string(&done).expect("it is data").len()];
-        assert!((180..220).contains(&sizes[0]) && (90..110).contains(&sizes[1]), "{sizes:?}");
+        let done = Done {
+            step: "charge".into(),
+            r#ref: work.order.clone(),
+            pad: "y".repeat(50),
+        };
+        let sizes = [
+            serde_json::to_string(&work).expect("it is data").len(),
+            serde_json::to_string(&done).expect("it is data").len(),
+        ];
+        assert!(
+            (180..220).contains(&sizes[0]) && (90..110).contains(&sizes[1]),
+            "{sizes:?}"
+        );
     }
 }

@@ -8,13 +8,25 @@ use tokio::{
     select,
 };
 
-use super::{Args, progress::{Progress, Watcher}, stop::Stop};
+use super::{
+    Args,
+    progress::{Progress, Watcher},
+    stop::Stop,
+};
 use crate::{CliError, Exit};
 
 /// Runs the demo in a child, kills that when half of the sagas have ended, and runs it again.
-pub(super) async fn run(folder: &Path, args: &Args, watcher: &Watcher, stop: &mut Stop) -> Result<(), CliError> {
+pub(super) async fn run(
+    folder: &Path,
+    args: &Args,
+    watcher: &Watcher,
+    stop: &mut Stop,
+) -> Result<(), CliError> {
     let mut first = Running::start(folder, args)?;
-    let Some(progress) = first.until(Progress::is_in_the_middle, watcher, stop).await? else {
+    let Some(progress) = first
+        .until(Progress::is_in_the_middle, watcher, stop)
+        .await?
+    else {
         return Ok(());
     };
     let process = first.child.id().unwrap_or_default();
@@ -26,7 +38,10 @@ pub(super) async fn run(folder: &Path, args: &Args, watcher: &Watcher, stop: &mu
         progress.started - progress.ended
     ));
     let mut second = Running::start(folder, args)?;
-    watcher.say(format_args!("started process {} on the same folder", second.child.id().unwrap_or_default()));
+    watcher.say(format_args!(
+        "started process {} on the same folder",
+        second.child.id().unwrap_or_default()
+    ));
     second.until(|_| false, watcher, stop).await?;
     Ok(())
 }
@@ -46,9 +61,16 @@ impl Running {
         if let Some(rate) = args.rate {
             command.arg("--rate").arg(rate.to_string());
         }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
         let stdout = child.stdout.take().expect("it was piped");
-        Ok(Self { child, lines: BufReader::new(stdout).lines() })
+        Ok(Self {
+            child,
+            lines: BufReader::new(stdout).lines(),
+        })
     }
 
     /// Follows it until its progress is such, or to its end.
@@ -76,6 +98,10 @@ impl Running {
         if status.success() {
             return Ok(None);
         }
-        Err(CliError::new("not_run", Exit::Failed, format!("the process that ran the orders ended with {status}")))
+        Err(CliError::new(
+            "not_run",
+            Exit::Failed,
+            format!("the process that ran the orders ended with {status}"),
+        ))
     }
 }

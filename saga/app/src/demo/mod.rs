@@ -56,7 +56,14 @@ pub async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliE
     let orders = Orders::load(args.orders.as_deref())?;
     if args.progress {
         let folder = args.dir.as_deref().expect("clap requires it");
-        shop::run(folder, &orders, args.rate, &Watcher::Lines, &mut Stop::by_signal_or_parent()?).await?;
+        shop::run(
+            folder,
+            &orders,
+            args.rate,
+            &Watcher::Lines,
+            &mut Stop::by_signal_or_parent()?,
+        )
+        .await?;
         return Ok(Exit::Done.into());
     }
     let mut stop = Stop::by_signal()?;
@@ -68,8 +75,14 @@ pub async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliE
             folder.clone()
         }
         None => {
-            let folder = tempfile::Builder::new().prefix("sagalog-demo-").tempdir()?.keep();
-            watcher.say(format_args!("log and outside world are in {}", folder.display()));
+            let folder = tempfile::Builder::new()
+                .prefix("sagalog-demo-")
+                .tempdir()?
+                .keep();
+            watcher.say(format_args!(
+                "log and outside world are in {}",
+                folder.display()
+            ));
             child::run(&folder, &args, &watcher, &mut stop).await?;
             folder
         }

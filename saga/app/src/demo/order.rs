@@ -171,7 +171,7 @@ pub const NOTIFY: Step<Notice, Mail> = Step::new("mail.notify").retryable();
 pub fn order() -> Result<Definition<Order, Receipt>, BadDefinition> {
     let (mut saga, order) = ORDER.define(1);
     let quote = saga.step("quote", QUOTE, order.map(route));
-    let reserved = saga.step("reserve", RESERVE, order.map(|order| Reserve { items: order.items }));
+    let reserved = saga.step("reserve", RESERVE, order.map(reserve));
     let paid = saga.when("pay", order.map(|order| !order.gift), |saga| {
         saga.step("charge", CHARGE, order.and(quote).and(reserved).map(charge))
     });
@@ -182,28 +182,58 @@ pub fn order() -> Result<Definition<Order, Receipt>, BadDefinition> {
 }
 
 fn route(order: Order) -> Route {
-    let pieces = order.items.iter().map(|item| u64::from(item.quantity)).sum();
-    Route { address: order.address, pieces }
+    let pieces = order
+        .items
+        .iter()
+        .map(|item| u64::from(item.quantity))
+        .sum();
+    Route {
+        address: order.address,
+        pieces,
+    }
+}
+
+fn reserve(order: Order) -> Reserve {
+    Reserve { items: order.items }
 }
 
 fn charge(order: Order, quote: Quote, reserved: Reservation) -> Charge {
     // Prices come from a file: sums that are out of this world stop at the largest number.
     let price = |item: &Item| item.cents.saturating_mul(item.quantity.into());
-    let cents = order.items.iter().map(price).fold(quote.cents, u64::saturating_add);
-    Charge { cents, card: order.card, reservation: reserved.id }
+    let cents = order
+        .items
+        .iter()
+        .map(price)
+        .fold(quote.cents, u64::saturating_add);
+    Charge {
+        cents,
+        card: order.card,
+        reservation: reserved.id,
+    }
 }
 
 fn parcel(order: Order, quote: Quote, reserved: Reservation) -> Parcel {
-    Parcel { reservation: reserved.id, carrier: quote.carrier, address: order.address }
+    Parcel {
+        reservation: reserved.id,
+        carrier: quote.carrier,
+        address: order.address,
+    }
 }
 
 fn notice(order: Order, label: Label) -> Notice {
-    Notice { customer: order.customer, tracking: label.tracking }
+    Notice {
+        customer: order.customer,
+        tracking: label.tracking,
+    }
 }
 
 fn receipt(paid: Option<Payment>, label: Label) -> Receipt {
     let cents = paid.as_ref().map_or(0, |payment| payment.cents);
-    Receipt { payment: paid.map(|payment| payment.id), tracking: label.tracking, cents }
+    Receipt {
+        payment: paid.map(|payment| payment.id),
+        tracking: label.tracking,
+        cents,
+    }
 }
 
 #[cfg(test)]

@@ -49,12 +49,23 @@ pub(super) struct BadLine {
 impl Orders {
     /// The orders of a file, or the bundled ones.
     pub(super) fn load(file: Option<&Path>) -> Result<Self, CliError> {
-        let Some(file) = file else { return Self::read(BUNDLED) };
+        let Some(file) = file else {
+            return Self::read(BUNDLED);
+        };
         let mut bytes = Vec::new();
-        let read = File::open(file).and_then(|opened| opened.take(FILE_MAX + 1).read_to_end(&mut bytes));
+        let read =
+            File::open(file).and_then(|opened| opened.take(FILE_MAX + 1).read_to_end(&mut bytes));
         read.map_err(|error| {
-            let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-            CliError::new("no_orders", exit, format!("{} cannot be read: {error}", file.display()))
+            let exit = if error.kind() == std::io::ErrorKind::NotFound {
+                Exit::NotFound
+            } else {
+                Exit::Failed
+            };
+            CliError::new(
+                "no_orders",
+                exit,
+                format!("{} cannot be read: {error}", file.display()),
+            )
         })?;
         if bytes.len() as u64 > FILE_MAX {
             return Err(too_large(format_args!("{FILE_MAX} bytes")));
@@ -66,7 +77,11 @@ impl Orders {
     fn read(text: &str) -> Result<Self, CliError> {
         let mut orders = Self::default();
         let mut known = HashMap::new();
-        for (index, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        for (index, text) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, text)| !text.trim().is_empty())
+        {
             let line = index + 1;
             if line > LINES_MAX {
                 return Err(too_large(format_args!("{LINES_MAX} lines")));
@@ -94,8 +109,13 @@ impl Ordered {
             return Err(format!("it is longer than {LINE_MAX} bytes"));
         }
         // Each line is a text of its own to the reader, which would call every one of them line 1.
-        let order: Order = serde_json::from_str(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
-        let id = SagaId::new(&*order.id).map_err(|why| format!("{:?} cannot be an order's id: {why}", order.id))?;
+        let order: Order = serde_json::from_str(text).map_err(|error| {
+            error
+                .to_string()
+                .replace(" at line 1 column ", " at column ")
+        })?;
+        let id = SagaId::new(&*order.id)
+            .map_err(|why| format!("{:?} cannot be an order's id: {why}", order.id))?;
         if order.items.is_empty() {
             return Err(format!("order {id} has no items"));
         }
@@ -110,13 +130,20 @@ impl Ordered {
 impl BadLine {
     /// The id is taken by an order that is not the same.
     pub(super) fn other_content(line: usize, id: &SagaId) -> Self {
-        Self { line, reason: format!("order {id} is known with other content; give it an id of its own") }
+        Self {
+            line,
+            reason: format!("order {id} is known with other content; give it an id of its own"),
+        }
     }
 }
 
 fn too_large(limit: std::fmt::Arguments<'_>) -> CliError {
-    CliError::new("too_many_orders", Exit::Usage, format!("the file of orders has more than {limit}"))
-        .fix("split it: the same --dir takes one file after the other")
+    CliError::new(
+        "too_many_orders",
+        Exit::Usage,
+        format!("the file of orders has more than {limit}"),
+    )
+    .fix("split it: the same --dir takes one file after the other")
 }
 
 #[cfg(test)]
@@ -135,13 +162,34 @@ mod tests {
     #[test]
     fn a_bad_line_is_told_with_its_number_and_the_rest_goes_on() {
         let gift = GOOD.replace("false", "true");
-        let empty = GOOD.replace(r#"{"sku":"LAMP-3","quantity":2,"cents":1999}"#, "").replace("o-1", "o-2");
+        let empty = GOOD
+            .replace(r#"{"sku":"LAMP-3","quantity":2,"cents":1999}"#, "")
+            .replace("o-1", "o-2");
         let typo = GOOD.replace("gift", "present");
-        let text = [GOOD, "{", "", GOOD, &gift, &empty, &typo, &GOOD.replace("o-1", "$9"), &GOOD.replace("o-1", "o-3")].join("\n");
+        let text = [
+            GOOD,
+            "{",
+            "",
+            GOOD,
+            &gift,
+            &empty,
+            &typo,
+            &GOOD.replace("o-1", "$9"),
+            &GOOD.replace("o-1", "o-3"),
+        ]
+        .join("\n");
         let orders = Orders::read(&text).expect("it is small");
-        let good: Vec<_> = orders.good.iter().map(|order| (order.line, order.id.as_str())).collect();
+        let good: Vec<_> = orders
+            .good
+            .iter()
+            .map(|order| (order.line, order.id.as_str()))
+            .collect();
         assert_eq!(good, [(1, "o-1"), (9, "o-3")]);
-        let bad: Vec<_> = orders.bad.iter().map(|bad| format!("{}: {}", bad.line, bad.reason)).collect();
+        let bad: Vec<_> = orders
+            .bad
+            .iter()
+            .map(|bad| format!("{}: {}", bad.line, bad.reason))
+            .collect();
         insta::assert_snapshot!(bad.join("\n"), @r#"
         2: EOF while parsing an object at column 1
         5: order o-1 is known with other content; give it an id of its own

@@ -7,8 +7,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     order::{
-        CHARGE, Charge, Label, Mail, NOTIFY, Notice, Parcel, Payment, QUOTE, Quote, RESERVE, Reservation, Reserve, Route,
-        SHIP,
+        CHARGE, Charge, Label, Mail, NOTIFY, Notice, Parcel, Payment, QUOTE, Quote, RESERVE,
+        Reservation, Reserve, Route, SHIP,
     },
     world::{Answer, Asked, Deed, Unreachable, Wish, World},
 };
@@ -33,33 +33,73 @@ async fn quote(attempt: Attempt<World>, route: Route) -> Result<Quote, Failure> 
     if country == "AQ" {
         return act(&attempt, Wish::Refuse("nobody ships to AQ".into())).await;
     }
-    let carrier = if country == "DE" { "Inland Post" } else { "Far Freight" };
+    let carrier = if country == "DE" {
+        "Inland Post"
+    } else {
+        "Far Freight"
+    };
     let base = if country == "DE" { 490 } else { 1_490 };
     let cents = base + 150 * route.pieces.saturating_sub(1).min(40);
-    act(&attempt, done(&Quote { carrier: carrier.into(), cents })).await
+    act(
+        &attempt,
+        done(&Quote {
+            carrier: carrier.into(),
+            cents,
+        }),
+    )
+    .await
 }
 
 /// What begins with `OUT-` is not on the shelves.
 async fn reserve(attempt: Attempt<World>, reserve: Reserve) -> Result<Reservation, Failure> {
-    if let Some(item) = reserve.items.iter().find(|item| item.sku.starts_with("OUT-")) {
-        return act(&attempt, Wish::Refuse(format!("{} is out of stock", item.sku))).await;
+    if let Some(item) = reserve
+        .items
+        .iter()
+        .find(|item| item.sku.starts_with("OUT-"))
+    {
+        return act(
+            &attempt,
+            Wish::Refuse(format!("{} is out of stock", item.sku)),
+        )
+        .await;
     }
-    act(&attempt, done(&Reservation { id: format!("res-{}", attempt.saga) })).await
+    act(
+        &attempt,
+        done(&Reservation {
+            id: format!("res-{}", attempt.saga),
+        }),
+    )
+    .await
 }
 
-async fn release(attempt: Attempt<World>, _: Reserve, _: Option<Reservation>) -> Result<(), Failure> {
+async fn release(
+    attempt: Attempt<World>,
+    _: Reserve,
+    _: Option<Reservation>,
+) -> Result<(), Failure> {
     act(&attempt, Wish::Undo).await
 }
 
 /// Cards have their ways: some are declined, some work the third time, and of some the first answer
 /// gets lost on its way back.
 async fn charge(attempt: Attempt<World>, charge: Charge) -> Result<Payment, Failure> {
-    let payment = Payment { id: format!("pay-{}", attempt.saga), cents: charge.cents };
+    let payment = Payment {
+        id: format!("pay-{}", attempt.saga),
+        cents: charge.cents,
+    };
     match &*charge.card {
         "tok_declined" => act(&attempt, Wish::Refuse("the card was declined".into())).await,
         "tok_flaky" => {
             let reason = "the card's bank is busy";
-            act(&attempt, Wish::Stumble { times: 2, reason, output: written(&payment) }).await
+            act(
+                &attempt,
+                Wish::Stumble {
+                    times: 2,
+                    reason,
+                    output: written(&payment),
+                },
+            )
+            .await
         }
         "tok_lost" if attempt.number == AttemptNumber(1) => {
             act::<Payment>(&attempt, done(&payment)).await?;
@@ -81,12 +121,28 @@ async fn refund(attempt: Attempt<World>, _: Charge, _: Option<Payment>) -> Resul
 }
 
 async fn ship(attempt: Attempt<World>, parcel: Parcel) -> Result<Label, Failure> {
-    let carrier: String = parcel.carrier.chars().filter(char::is_ascii_uppercase).collect();
-    act(&attempt, done(&Label { tracking: format!("{carrier}-{}", attempt.saga) })).await
+    let carrier: String = parcel
+        .carrier
+        .chars()
+        .filter(char::is_ascii_uppercase)
+        .collect();
+    act(
+        &attempt,
+        done(&Label {
+            tracking: format!("{carrier}-{}", attempt.saga),
+        }),
+    )
+    .await
 }
 
 async fn notify(attempt: Attempt<World>, _: Notice) -> Result<Mail, Failure> {
-    act(&attempt, done(&Mail { id: format!("mail-{}", attempt.saga) })).await
+    act(
+        &attempt,
+        done(&Mail {
+            id: format!("mail-{}", attempt.saga),
+        }),
+    )
+    .await
 }
 
 /// Asks the world to do or undo something.
@@ -95,14 +151,30 @@ async fn act<O: DeserializeOwned>(attempt: &Attempt<World>, wish: Wish) -> Resul
         Answer::Done(output) => Ok(serde_json::from_str(&output)?),
         Answer::Refused(reason) => Err(Failure::permanent(reason)),
         Answer::Stumbled(reason) => Err(Failure::transient(reason)),
-        Answer::NotDone => Err(Failure::unknown("the world was not asked a question and answered one")),
+        Answer::NotDone => Err(Failure::unknown(
+            "the world was not asked a question and answered one",
+        )),
     }
 }
 
 async fn ask(attempt: &Attempt<World>, wish: Wish) -> Result<Answer, Unreachable> {
-    let deed = Deed { saga: attempt.saga.as_str().into(), step: attempt.node.clone() };
-    let (key, action_key) = (attempt.key.as_str().into(), attempt.action_key.as_str().into());
-    let answer = attempt.state.ask(Asked { key, action_key, deed, wish }).await?;
+    let deed = Deed {
+        saga: attempt.saga.as_str().into(),
+        step: attempt.node.clone(),
+    };
+    let (key, action_key) = (
+        attempt.key.as_str().into(),
+        attempt.action_key.as_str().into(),
+    );
+    let answer = attempt
+        .state
+        .ask(Asked {
+            key,
+            action_key,
+            deed,
+            wish,
+        })
+        .await?;
     // Answers travel: between an effect and its reply there is time for everything to break.
     tokio::time::sleep(way_back(attempt.key.as_str())).await;
     Ok(answer)

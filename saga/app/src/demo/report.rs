@@ -55,7 +55,11 @@ impl Report {
             }
             page.iter().for_each(|row| tally.apply(row));
         }
-        let foreign = orders.good.iter().enumerate().filter(|(index, _)| tally.state(*index) == State::Foreign);
+        let foreign = orders
+            .good
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| tally.state(*index) == State::Foreign);
         let foreign = foreign.map(|(_, order)| BadLine::other_content(order.line, &order.id));
         let mut bad: Vec<_> = orders.bad.iter().cloned().chain(foreign).collect();
         bad.sort_by_key(|bad| bad.line);
@@ -66,11 +70,20 @@ impl Report {
             p50_ms: rounded(tally.latency_ms(0.50)),
             p99_ms: rounded(tally.latency_ms(0.99)),
         };
-        Ok(Self { summary, bad, example: tally.example().map(ToString::to_string) })
+        Ok(Self {
+            summary,
+            bad,
+            example: tally.example().map(ToString::to_string),
+        })
     }
 
     /// Tells a person, beginning with the story of one that went back.
-    pub(super) async fn tell(&self, app: &App, folder: &Path, output: Output) -> Result<(), CliError> {
+    pub(super) async fn tell(
+        &self,
+        app: &App,
+        folder: &Path,
+        output: Output,
+    ) -> Result<(), CliError> {
         if let Some(example) = &self.example {
             output.line(output.styled(Style::Bold, format_args!("order {example} went back")))?;
             let log = folder.join(LOG);
@@ -85,17 +98,34 @@ impl Report {
     }
 
     fn tell_sums(&self, output: Output) -> Result<(), CliError> {
-        let Summary { count, sagas_per_s, p50_ms, p99_ms, .. } = &self.summary;
-        let mut parts = vec![output.styled(Style::Good, format_args!("{} completed", count.completed))];
+        let Summary {
+            count,
+            sagas_per_s,
+            p50_ms,
+            p99_ms,
+            ..
+        } = &self.summary;
+        let mut parts =
+            vec![output.styled(Style::Good, format_args!("{} completed", count.completed))];
         let others = [
             (count.compensated, "compensated", Style::Warn),
             (count.partly_compensated, "partly compensated", Style::Bad),
             (count.parked, "waiting for a person", Style::Bad),
-            (count.started - count.ended() - count.parked, "still under way", Style::Dim),
+            (
+                count.started - count.ended() - count.parked,
+                "still under way",
+                Style::Dim,
+            ),
         ];
         let others = others.into_iter().filter(|(count, ..)| *count > 0);
-        parts.extend(others.map(|(count, word, style)| output.styled(style, format_args!("{count} {word}"))));
-        output.line(format_args!("{} orders: {}", output.styled(Style::Bold, count.started), parts.join(", ")))?;
+        parts.extend(
+            others.map(|(count, word, style)| output.styled(style, format_args!("{count} {word}"))),
+        );
+        output.line(format_args!(
+            "{} orders: {}",
+            output.styled(Style::Bold, count.started),
+            parts.join(", ")
+        ))?;
         output.line(format_args!(
             "{sagas_per_s:.0} sagas/s while a process drove them; from first to last event {p50_ms:.0} ms for half of them, {p99_ms:.0} ms for 99 %"
         ))
@@ -107,19 +137,37 @@ impl Report {
         let (log, world, folder) = (log.display(), world.display(), folder.display());
         let mut next = vec![
             (format!("{program} saga list --log {log}"), "all sagas"),
-            (format!("{program} log verify --log {log}"), "nothing was changed behind its back"),
-            (format!("{program} demo --dir {folder}"), "again: nothing is left to do"),
             (
-                format!("sqlite3 {world} 'select step, direction, count(*) from effects group by 1, 2'"),
+                format!("{program} log verify --log {log}"),
+                "nothing was changed behind its back",
+            ),
+            (
+                format!("{program} demo --dir {folder}"),
+                "again: nothing is left to do",
+            ),
+            (
+                format!(
+                    "sqlite3 {world} 'select step, direction, count(*) from effects group by 1, 2'"
+                ),
                 "what happened outside",
             ),
         ];
         if let Some(example) = &self.example {
-            next.insert(1, (format!("{program} saga show {example} --log {log}"), "one that went back"));
+            next.insert(
+                1,
+                (
+                    format!("{program} saga show {example} --log {log}"),
+                    "one that went back",
+                ),
+            );
         }
-        output.line(output.styled(Style::Bold, "\nwhat to try next"))?;
+        output.line("")?;
+        output.line(output.styled(Style::Bold, "what to try next"))?;
         for (command, what) in next {
-            output.line(format_args!("  {}\n  {command}", output.styled(Style::Dim, format_args!("# {what}"))))?;
+            output.line(format_args!(
+                "  {}\n  {command}",
+                output.styled(Style::Dim, format_args!("# {what}"))
+            ))?;
         }
         Ok(())
     }

@@ -80,7 +80,14 @@ struct Shop<'a> {
 impl<'a> Shop<'a> {
     fn new(client: Client, orders: &'a Orders) -> Self {
         let (tally, missing, starting) = (Tally::of(orders), VecDeque::new(), JoinSet::new());
-        Self { client, orders, tally, missing, starting, refused: 0 }
+        Self {
+            client,
+            orders,
+            tally,
+            missing,
+            starting,
+            refused: 0,
+        }
     }
 
     fn see(&mut self, rows: &[Row]) {
@@ -112,13 +119,19 @@ impl<'a> Shop<'a> {
     }
 
     fn start_next(&mut self) {
-        let Some(index) = self.missing.pop_front() else { return };
+        let Some(index) = self.missing.pop_front() else {
+            return;
+        };
         let Ordered { id, input, .. } = &self.orders.good[index];
         let (client, id, input) = (self.client.clone(), id.clone(), input.clone());
-        self.starting.spawn(async move { client.start_payload(ORDER.name(), id.as_str(), input).await });
+        self.starting
+            .spawn(async move { client.start_payload(ORDER.name(), id.as_str(), input).await });
     }
 
-    fn started(&mut self, started: Result<Result<(), CallError>, JoinError>) -> Result<(), CliError> {
+    fn started(
+        &mut self,
+        started: Result<Result<(), CallError>, JoinError>,
+    ) -> Result<(), CliError> {
         match started.expect("a start is not aborted and does not panic") {
             // Somebody else took the id meanwhile. The summary will say so.
             Err(CallError::Refused(Refusal::OtherContent { .. })) => self.refused += 1,

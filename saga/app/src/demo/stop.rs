@@ -18,8 +18,15 @@ pub(super) struct Stop {
 impl Stop {
     /// From here on a signal is heard.
     pub(super) fn by_signal() -> io::Result<Self> {
-        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, parent: None })
+        let (interrupt, terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        Ok(Self {
+            interrupt,
+            terminate,
+            parent: None,
+        })
     }
 
     /// As well as the end of stdin, which the parent holds open.
@@ -31,7 +38,10 @@ impl Stop {
             while matches!(io::stdin().read(&mut byte), Ok(1)) {}
             drop(ended);
         });
-        Ok(Self { parent: Some(end), ..Self::by_signal()? })
+        Ok(Self {
+            parent: Some(end),
+            ..Self::by_signal()?
+        })
     }
 
     /// Comes when it is asked to stop; asked again, it comes again.

@@ -81,7 +81,12 @@ impl Tally {
         });
         Self {
             sagas: seen.collect(),
-            by_id: orders.good.iter().enumerate().map(|(index, order)| (order.id.clone(), index)).collect(),
+            by_id: orders
+                .good
+                .iter()
+                .enumerate()
+                .map(|(index, order)| (order.id.clone(), index))
+                .collect(),
             by_stream: HashMap::new(),
             driven: Driven::default(),
             position: Position::new(0),
@@ -99,7 +104,9 @@ impl Tally {
         {
             self.by_stream.insert(row.stream, *index);
         }
-        let Some(index) = self.by_stream.get(&row.stream) else { return };
+        let Some(index) = self.by_stream.get(&row.stream) else {
+            return;
+        };
         let seen = &mut self.sagas[*index];
         self.count.leaves(seen.state);
         for event in &row.events {
@@ -130,14 +137,24 @@ impl Tally {
 
     /// The compensated saga with the longest story.
     pub(super) fn example(&self) -> Option<&SagaId> {
-        let compensated = self.sagas.iter().filter(|seen| seen.state == State::Compensated);
-        compensated.rev().max_by_key(|seen| seen.events).map(|seen| &seen.id)
+        let compensated = self
+            .sagas
+            .iter()
+            .filter(|seen| seen.state == State::Compensated);
+        compensated
+            .rev()
+            .max_by_key(|seen| seen.events)
+            .map(|seen| &seen.id)
     }
 
     /// Sagas that ended, for each second in which somebody owned the log and worked.
     pub(super) fn per_second(&self) -> f64 {
         let seconds = self.driven.total().as_secs_f64();
-        if seconds > 0.0 { self.count.ended() as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 {
+            self.count.ended() as f64 / seconds
+        } else {
+            0.0
+        }
     }
 
     /// From a saga's first to its last event, in ms, for this share of the sagas that ended. What
@@ -147,7 +164,9 @@ impl Tally {
         let mut spans: Vec<_> = ended.map(|seen| seen.ended.since(seen.began)).collect();
         spans.sort_unstable();
         let at = (spans.len().saturating_sub(1) as f64 * share).round() as usize;
-        spans.get(at).map_or(0.0, |span| span.as_secs_f64() * 1_000.0)
+        spans
+            .get(at)
+            .map_or(0.0, |span| span.as_secs_f64() * 1_000.0)
     }
 }
 
@@ -170,7 +189,9 @@ impl Seen {
             ("PartlyCompensated", _) => State::PartlyCompensated,
             ("Parked", State::UnderWay { parked }) => State::UnderWay { parked: parked + 1 },
             ("RetryRequested" | "ResolvedByHand" | "SkippedByHand", State::UnderWay { parked }) => {
-                State::UnderWay { parked: parked.saturating_sub(1) }
+                State::UnderWay {
+                    parked: parked.saturating_sub(1),
+                }
             }
             (_, state) => state,
         };
@@ -179,7 +200,10 @@ impl Seen {
 
 impl State {
     fn is_end(self) -> bool {
-        matches!(self, Self::Completed | Self::Compensated | Self::PartlyCompensated)
+        matches!(
+            self,
+            Self::Completed | Self::Compensated | Self::PartlyCompensated
+        )
     }
 }
 
@@ -222,6 +246,9 @@ impl Driven {
     }
 
     fn total(&self) -> Duration {
-        self.before + self.now.map_or(Duration::ZERO, |(_, first, last)| last.since(first))
+        self.before
+            + self
+                .now
+                .map_or(Duration::ZERO, |(_, first, last)| last.since(first))
     }
 }

@@ -54,7 +54,9 @@ pub(crate) struct Recorded {
 
 impl Place {
     pub(crate) fn with(orders: &str) -> Self {
-        let place = Self { folder: tempfile::tempdir().expect("there is room for a folder") };
+        let place = Self {
+            folder: tempfile::tempdir().expect("there is room for a folder"),
+        };
         place.give(orders);
         place
     }
@@ -88,23 +90,46 @@ impl Place {
 
     async fn run(&self, options: &[&OsStr]) -> (Value, String) {
         let mut command = Command::new(program());
-        command.args(["demo", "--json", "--orders"]).arg(self.orders()).args(options);
+        command
+            .args(["demo", "--json", "--orders"])
+            .arg(self.orders())
+            .args(options);
         let ran = command.output().await.expect("the program starts");
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert!(ran.status.success(), "{said}");
-        (serde_json::from_slice(&ran.stdout).expect("it is JSON"), said)
+        (
+            serde_json::from_slice(&ran.stdout).expect("it is JSON"),
+            said,
+        )
     }
 
     /// Starts the demo in the background.
     pub(crate) fn start(&self, rate: u32) -> Demo {
         let mut command = Command::new(program());
-        command.args(["demo", "--progress", "--rate", &rate.to_string(), "--orders"]).arg(self.orders());
-        command.arg("--dir").arg(self.demo()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .args([
+                "demo",
+                "--progress",
+                "--rate",
+                &rate.to_string(),
+                "--orders",
+            ])
+            .arg(self.orders());
+        command
+            .arg("--dir")
+            .arg(self.demo())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         fs::create_dir_all(self.demo()).expect("the folder can be made");
         let mut child = command.spawn().expect("the program starts");
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let stdin = child.stdin.take();
-        Demo { child, lines, stdin }
+        Demo {
+            child,
+            lines,
+            stdin,
+        }
     }
 
     /// What happened outside, each key once.
@@ -112,8 +137,13 @@ impl Place {
         let options = SqliteConnectOptions::new().filename(self.demo().join("world.db"));
         let mut world = options.connect().await.expect("the world is there");
         let effects = sqlx::query("select saga, step, direction from effects order by 1, 2, 3");
-        let rows = effects.fetch_all(&mut world).await.expect("it has this table");
-        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+        let rows = effects
+            .fetch_all(&mut world)
+            .await
+            .expect("it has this table");
+        rows.iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect()
     }
 
     /// What the log says.
@@ -122,8 +152,13 @@ impl Place {
         let (mut recorded, mut names) = (Recorded::default(), BTreeMap::new());
         let mut from = Position::new(1);
         loop {
-            let page = log.read(PARTITION, from, 1_000).await.expect("the log reads");
-            let Some(last) = page.last() else { return recorded };
+            let page = log
+                .read(PARTITION, from, 1_000)
+                .await
+                .expect("the log reads");
+            let Some(last) = page.last() else {
+                return recorded;
+            };
             from = last.last_position().next();
             for row in &page {
                 if let Some(name) = &row.name {
@@ -131,7 +166,9 @@ impl Place {
                 }
                 let name = &names[&row.stream];
                 if !name.starts_with('$') {
-                    row.events.iter().for_each(|event| recorded.note(name, event));
+                    row.events
+                        .iter()
+                        .for_each(|event| recorded.note(name, event));
                 }
             }
         }
@@ -140,23 +177,46 @@ impl Place {
     /// Proves that the log is whole.
     pub(crate) async fn verify(&self) {
         let log = self.open_log().await;
-        sagalog_eventlog::verify(&*log, PARTITION).await.expect("the log is what was appended");
+        sagalog_eventlog::verify(&*log, PARTITION)
+            .await
+            .expect("the log is what was appended");
         let mut command = Command::new(program());
-        let verified = command.args(["log", "verify", "--log"]).arg(self.log()).output().await.expect("the program starts");
-        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+        let verified = command
+            .args(["log", "verify", "--log"])
+            .arg(self.log())
+            .output()
+            .await
+            .expect("the program starts");
+        assert!(
+            verified.status.success(),
+            "{}",
+            String::from_utf8_lossy(&verified.stderr)
+        );
     }
 
     async fn open_log(&self) -> Arc<dyn EventLog> {
-        Arc::new(SqliteLog::read_only(self.log()).await.expect("the log is there"))
+        Arc::new(
+            SqliteLog::read_only(self.log())
+                .await
+                .expect("the log is there"),
+        )
     }
 }
 
 impl Demo {
     /// The last position of the log that it has read, as soon as it has moved; none at its end.
     pub(crate) async fn position(&mut self) -> Option<u64> {
-        let line = self.lines.next_line().await.expect("it writes to the pipe")?;
+        let line = self
+            .lines
+            .next_line()
+            .await
+            .expect("it writes to the pipe")?;
         let progress: Value = serde_json::from_str(&line).expect("a line is a JSON object");
-        Some(progress["position"].as_u64().expect("a position is a number"))
+        Some(
+            progress["position"]
+                .as_u64()
+                .expect("a position is a number"),
+        )
     }
 
     /// Follows it until the log has reached a position; whether it did.
@@ -195,7 +255,8 @@ impl Recorded {
             }
             // What a probe found is that the action took effect.
             SagaEvent::AttemptSucceeded(succeeded) => {
-                self.succeeded.insert(deed(saga, &succeeded.node, succeeded.direction));
+                self.succeeded
+                    .insert(deed(saga, &succeeded.node, succeeded.direction));
             }
             _ => {}
         }
@@ -210,7 +271,11 @@ impl Recorded {
 }
 
 fn deed(saga: &str, node: &str, direction: Direction) -> Deed {
-    let direction = if direction == Direction::Probe { Direction::Action } else { direction };
+    let direction = if direction == Direction::Probe {
+        Direction::Action
+    } else {
+        direction
+    };
     (saga.into(), node.into(), direction.as_str().into())
 }
 
@@ -222,7 +287,11 @@ fn is_end(kind: &str) -> bool {
 /// more, independent of the program's.
 pub(crate) fn expected(order: &Value) -> (Vec<Deed>, &'static str) {
     let items = order["items"].as_array().expect("items are a list");
-    let out = items.iter().any(|item| item["sku"].as_str().is_some_and(|sku| sku.starts_with("OUT-")));
+    let out = items.iter().any(|item| {
+        item["sku"]
+            .as_str()
+            .is_some_and(|sku| sku.starts_with("OUT-"))
+    });
     let declined = order["card"] == "tok_declined" && order["gift"] == false;
     let (steps, end): (&[_], _) = if order["address"]["country"] == "AQ" {
         (&[], "Compensated")
@@ -233,7 +302,10 @@ pub(crate) fn expected(order: &Value) -> (Vec<Deed>, &'static str) {
     } else if order["gift"] == true {
         (&["quote", "reserve", "ship", "notify"], "Completed")
     } else {
-        (&["quote", "reserve", "charge", "ship", "notify"], "Completed")
+        (
+            &["quote", "reserve", "charge", "ship", "notify"],
+            "Completed",
+        )
     };
     let id = order["id"].as_str().expect("an id is a text");
     let deeds = steps.iter().map(|step| match step.strip_prefix('-') {
@@ -250,7 +322,10 @@ pub(crate) async fn assert_exactly_right(place: &Place, orders: &str) {
         let order: Value = serde_json::from_str(order).expect("an order is JSON");
         let (deeds, end) = expected(&order);
         effects.extend(deeds);
-        ends.insert(order["id"].as_str().expect("an id is a text").to_owned(), end.to_owned());
+        ends.insert(
+            order["id"].as_str().expect("an id is a text").to_owned(),
+            end.to_owned(),
+        );
     }
     effects.sort();
     assert_eq!(place.recorded().await.last, ends);

@@ -13,7 +13,7 @@ use crate::{decide::Refusal, evaluate::Evaluate};
 pub struct Ticket(pub u64);
 
 /// Something that may be seen outside now.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Effect {
     /// Publish a command.
     Ask(Command),
@@ -27,7 +27,7 @@ pub enum Effect {
 }
 
 /// The answer to an input.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// It is durable, or it was before, or it says nothing new: do not send it again.
     Recorded,

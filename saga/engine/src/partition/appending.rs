@@ -16,6 +16,7 @@ use super::live::Live;
 use crate::{input::Identity, rules::Rules};
 
 /// What is decided and not yet durable.
+#[derive(Clone)]
 pub(super) struct Appending {
     tail: Position,
     durable: Position,

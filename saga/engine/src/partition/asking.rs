@@ -12,12 +12,13 @@ use super::live::Live;
 use crate::command::command;
 
 /// Attempts that were asked in state and not yet published, oldest first (I14).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Asks {
     queue: VecDeque<Ask>,
     unanswered: usize,
 }
 
+#[derive(Clone)]
 struct Ask {
     /// I5: nothing is published before the event that asks it is durable.
     gate: Position,

@@ -53,6 +53,7 @@ pub enum BadHistory {
 }
 
 /// A saga that is here.
+#[derive(Clone)]
 pub(super) struct Live {
     pub(super) state: SagaState,
     /// None for one that has ended and whose definition the program no longer has.

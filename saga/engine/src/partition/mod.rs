@@ -91,6 +91,7 @@ pub enum Query {
 }
 
 /// The machine of one partition. See the module's text for how it is driven.
+#[derive(Clone)]
 pub struct Partition<E> {
     rules: Rules,
     registry: Arc<Registry>,

@@ -60,6 +60,7 @@ pub struct SystemHeads {
 }
 
 /// Where one of the system's streams is.
+#[derive(Clone, Debug)]
 pub struct SystemHead {
     /// Its name.
     pub name: StreamName,

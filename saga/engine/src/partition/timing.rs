@@ -9,6 +9,7 @@ use super::{Partition, live::Live};
 use crate::{evaluate::Evaluate, input::SagaInput};
 
 /// When which saga's earliest timer is due.
+#[derive(Clone)]
 pub(super) struct Timing {
     due: BTreeSet<(Time, SagaId)>,
     /// When this ownership began: an attempt whose deadline is not later was missed by everybody.

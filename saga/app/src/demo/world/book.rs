@@ -112,7 +112,10 @@ impl Asked {
 
 impl Book {
     pub(super) fn of(pages: Pages) -> Self {
-        Self { pages, news: News::default() }
+        Self {
+            pages,
+            news: News::default(),
+        }
     }
 
     pub(super) fn into_news(self) -> News {
@@ -134,11 +137,16 @@ impl Book {
         }
         match &asked.wish {
             Wish::Undo => self.undo(asked),
-            _ if self.pages.tombstones.contains(&asked.key) => {
-                self.refuse(asked, "it was undone before it came, so it must not happen any more")
-            }
+            _ if self.pages.tombstones.contains(&asked.key) => self.refuse(
+                asked,
+                "it was undone before it came, so it must not happen any more",
+            ),
             Wish::Refuse(reason) => self.refuse(asked, reason),
-            Wish::Stumble { times, reason, output } => {
+            Wish::Stumble {
+                times,
+                reason,
+                output,
+            } => {
                 let before = self.pages.stumbles.get(&asked.key).copied().unwrap_or(0);
                 if before >= *times {
                     return self.apply(asked, "action", output);
@@ -153,7 +161,10 @@ impl Book {
     }
 
     fn undo(&mut self, asked: &Asked) -> Answer {
-        let applied = matches!(self.pages.outcomes.get(&asked.action_key), Some(Kept::Done(_)));
+        let applied = matches!(
+            self.pages.outcomes.get(&asked.action_key),
+            Some(Kept::Done(_))
+        );
         if applied {
             return self.apply(asked, "compensation", "null");
         }
@@ -165,7 +176,12 @@ impl Book {
 
     fn apply(&mut self, asked: &Asked, direction: &'static str, output: &str) -> Answer {
         let Deed { saga, step } = asked.deed.clone();
-        self.news.effects.push(Effect { key: asked.key.clone(), saga, step, direction });
+        self.news.effects.push(Effect {
+            key: asked.key.clone(),
+            saga,
+            step,
+            direction,
+        });
         self.keep(asked, Kept::Done(output.into()));
         Answer::Done(output.into())
     }
@@ -188,23 +204,41 @@ mod tests {
     const DONE: &str = r#"{"id":"p-1"}"#;
 
     fn action(wish: Wish) -> Asked {
-        let deed = Deed { saga: "o-1".into(), step: "charge".into() };
-        Asked { key: "charge/action".into(), action_key: "charge/action".into(), deed, wish }
+        let deed = Deed {
+            saga: "o-1".into(),
+            step: "charge".into(),
+        };
+        Asked {
+            key: "charge/action".into(),
+            action_key: "charge/action".into(),
+            deed,
+            wish,
+        }
     }
 
     fn undo() -> Asked {
-        Asked { key: "charge/compensation".into(), ..action(Wish::Undo) }
+        Asked {
+            key: "charge/compensation".into(),
+            ..action(Wish::Undo)
+        }
     }
 
     fn directions(book: Book) -> Vec<&'static str> {
-        book.into_news().effects.iter().map(|effect| effect.direction).collect()
+        book.into_news()
+            .effects
+            .iter()
+            .map(|effect| effect.direction)
+            .collect()
     }
 
     #[test]
     fn an_action_takes_effect_once_and_is_answered_again() {
         let mut book = Book::default();
         for _ in 0..3 {
-            assert_eq!(book.settle(&action(Wish::Do(DONE.into()))), Answer::Done(DONE.into()));
+            assert_eq!(
+                book.settle(&action(Wish::Do(DONE.into()))),
+                Answer::Done(DONE.into())
+            );
         }
         assert_eq!(book.settle(&action(Wish::Find)), Answer::Done(DONE.into()));
         assert_eq!(directions(book), ["action"]);
@@ -224,7 +258,10 @@ mod tests {
     fn undoing_what_never_happened_leaves_a_tombstone_and_no_effect() {
         let mut book = Book::default();
         assert_eq!(book.settle(&undo()), Answer::Done("null".into()));
-        assert!(matches!(book.settle(&action(Wish::Do(DONE.into()))), Answer::Refused(_)));
+        assert!(matches!(
+            book.settle(&action(Wish::Do(DONE.into()))),
+            Answer::Refused(_)
+        ));
         assert_eq!(book.settle(&action(Wish::Find)), Answer::NotDone);
         let news = book.into_news();
         assert!(news.effects.is_empty());
@@ -234,7 +271,11 @@ mod tests {
     #[test]
     fn what_stumbles_works_in_the_end() {
         let mut book = Book::default();
-        let wish = Wish::Stumble { times: 2, reason: "busy", output: DONE.into() };
+        let wish = Wish::Stumble {
+            times: 2,
+            reason: "busy",
+            output: DONE.into(),
+        };
         let answers: Vec<_> = (0..4).map(|_| book.settle(&action(wish.clone()))).collect();
         let (stumbled, done) = (Answer::Stumbled("busy"), Answer::Done(DONE.into()));
         assert_eq!(answers, [stumbled.clone(), stumbled, done.clone(), done]);

@@ -70,7 +70,9 @@ impl World {
             });
         });
         spawned.map_err(|error| Unreachable::because(&error))?;
-        opening.recv().unwrap_or_else(|gone| Err(Unreachable::because(&gone)))?;
+        opening
+            .recv()
+            .unwrap_or_else(|gone| Err(Unreachable::because(&gone)))?;
         Ok(Self(calls))
     }
 
@@ -78,7 +80,10 @@ impl World {
     pub(super) async fn ask(&self, asked: Asked) -> Result<Answer, Unreachable> {
         let (answer, answered) = oneshot::channel();
         let gone = || Unreachable("it has ended".into());
-        self.0.send(Call { asked, answer }).await.map_err(|_| gone())?;
+        self.0
+            .send(Call { asked, answer })
+            .await
+            .map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }
@@ -93,9 +98,14 @@ impl Unreachable {
 async fn serve(mut store: Store, mut taken: mpsc::Receiver<Call>) {
     let mut calls = Vec::with_capacity(BATCH);
     while taken.recv_many(&mut calls, BATCH).await > 0 {
-        let answers = settle(&mut store, &calls).await.map_err(|error| Unreachable::because(&error));
+        let answers = settle(&mut store, &calls)
+            .await
+            .map_err(|error| Unreachable::because(&error));
         for (index, call) in calls.drain(..).enumerate() {
-            let answer = answers.as_ref().map(|answers| answers[index].clone()).map_err(Unreachable::clone);
+            let answer = answers
+                .as_ref()
+                .map(|answers| answers[index].clone())
+                .map_err(Unreachable::clone);
             // Who asked may have been cancelled; what happened stays.
             drop(call.answer.send(answer));
         }
@@ -115,27 +125,50 @@ mod tests {
     use super::*;
 
     fn asked(direction: &str, wish: Wish) -> Asked {
-        let deed = Deed { saga: "o-1".into(), step: "charge".into() };
-        let (key, action_key) = (format!("o-1/charge/{direction}").into(), "o-1/charge/action".into());
-        Asked { key, action_key, deed, wish }
+        let deed = Deed {
+            saga: "o-1".into(),
+            step: "charge".into(),
+        };
+        let (key, action_key) = (
+            format!("o-1/charge/{direction}").into(),
+            "o-1/charge/action".into(),
+        );
+        Asked {
+            key,
+            action_key,
+            deed,
+            wish,
+        }
     }
 
     async fn effects(folder: &Path) -> Vec<String> {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join(FILE));
-        let mut store = sqlx::ConnectOptions::connect(&options).await.expect("the world is there");
-        let directions = sqlx::query_scalar("select direction from effects order by applied_at, key");
-        directions.fetch_all(&mut store).await.expect("it has this table")
+        let mut store = sqlx::ConnectOptions::connect(&options)
+            .await
+            .expect("the world is there");
+        let directions =
+            sqlx::query_scalar("select direction from effects order by applied_at, key");
+        directions
+            .fetch_all(&mut store)
+            .await
+            .expect("it has this table")
     }
 
     #[tokio::test]
     async fn undoing_what_was_never_done_leaves_no_effect_and_forbids_it_for_ever() {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let world = World::open(folder.path()).expect("it opens");
-        let undone = world.ask(asked("compensation", Wish::Undo)).await.expect("it answers");
+        let undone = world
+            .ask(asked("compensation", Wish::Undo))
+            .await
+            .expect("it answers");
         assert_eq!(undone, Answer::Done("null".into()));
         drop(world);
         let world = World::open(folder.path()).expect("it opens again");
-        let late = world.ask(asked("action", Wish::Do("1".into()))).await.expect("it answers");
+        let late = world
+            .ask(asked("action", Wish::Do("1".into())))
+            .await
+            .expect("it answers");
         assert!(matches!(late, Answer::Refused(_)), "{late:?}");
         assert_eq!(effects(folder.path()).await, [""; 0]);
     }
@@ -145,9 +178,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         for _ in 0..2 {
             let world = World::open(folder.path()).expect("it opens");
-            let done = world.ask(asked("action", Wish::Do("1".into()))).await.expect("it answers");
+            let done = world
+                .ask(asked("action", Wish::Do("1".into())))
+                .await
+                .expect("it answers");
             assert_eq!(done, Answer::Done("1".into()));
-            let undone = world.ask(asked("compensation", Wish::Undo)).await.expect("it answers");
+            let undone = world
+                .ask(asked("compensation", Wish::Undo))
+                .await
+                .expect("it answers");
             assert_eq!(undone, Answer::Done("null".into()));
         }
         assert_eq!(effects(folder.path()).await, ["action", "compensation"]);
@@ -159,9 +198,20 @@ mod tests {
         let mut answers = Vec::new();
         for _ in 0..3 {
             let world = World::open(folder.path()).expect("it opens");
-            let wish = Wish::Stumble { times: 2, reason: "busy", output: "1".into() };
+            let wish = Wish::Stumble {
+                times: 2,
+                reason: "busy",
+                output: "1".into(),
+            };
             answers.push(world.ask(asked("action", wish)).await.expect("it answers"));
         }
-        assert_eq!(answers, [Answer::Stumbled("busy"), Answer::Stumbled("busy"), Answer::Done("1".into())]);
+        assert_eq!(
+            answers,
+            [
+                Answer::Stumbled("busy"),
+                Answer::Stumbled("busy"),
+                Answer::Done("1".into())
+            ]
+        );
     }
 }

@@ -36,7 +36,10 @@ impl Store {
     }
 
     /// What is on record about these keys.
-    pub(super) async fn pages(&mut self, keys: impl Iterator<Item = &Arc<str>>) -> Result<Pages, sqlx::Error> {
+    pub(super) async fn pages(
+        &mut self,
+        keys: impl Iterator<Item = &Arc<str>>,
+    ) -> Result<Pages, sqlx::Error> {
         let keys: BTreeSet<_> = keys.collect();
         let keys = json(&keys);
         let mut pages = Pages::default();
@@ -47,15 +50,19 @@ impl Store {
             union all
             select 2, key, cast(times as text) from stumbles where key in (select value from json_each(?1))";
         for row in sqlx::query(found).bind(keys).fetch_all(&mut self.0).await? {
-            let (table, key, value): (i64, &str, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (table, key, value): (i64, &str, &str) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             match table {
                 0 => {
-                    let kept: Kept = serde_json::from_str(value).map_err(|error| sqlx::Error::Decode(error.into()))?;
+                    let kept: Kept = serde_json::from_str(value)
+                        .map_err(|error| sqlx::Error::Decode(error.into()))?;
                     pages.outcomes.insert(key.into(), kept);
                 }
                 1 => drop(pages.tombstones.insert(key.into())),
                 _ => {
-                    let times = value.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                    let times = value
+                        .parse()
+                        .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
                     pages.stumbles.insert(key.into(), times);
                 }
             }
@@ -77,8 +84,14 @@ impl Store {
     }
 
     async fn write_in_transaction(&mut self, news: &News) -> Result<(), sqlx::Error> {
-        let outcomes: Vec<_> = news.outcomes.iter().map(|(key, kept)| (key, json(kept))).collect();
-        sqlx::raw_sql("begin immediate").execute(&mut self.0).await?;
+        let outcomes: Vec<_> = news
+            .outcomes
+            .iter()
+            .map(|(key, kept)| (key, json(kept)))
+            .collect();
+        sqlx::raw_sql("begin immediate")
+            .execute(&mut self.0)
+            .await?;
         let statements = [
             (
                 "insert into effects (key, saga, step, direction, applied_at)
@@ -102,7 +115,10 @@ impl Store {
             ),
         ];
         for (statement, rows) in statements.into_iter().filter(|(_, rows)| rows != "[]") {
-            sqlx::query(statement).bind(rows).execute(&mut self.0).await?;
+            sqlx::query(statement)
+                .bind(rows)
+                .execute(&mut self.0)
+                .await?;
         }
         sqlx::raw_sql("commit").execute(&mut self.0).await?;
         Ok(())

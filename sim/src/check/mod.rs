@@ -1,0 +1,114 @@
+//! What must hold in every run: the invariants of the design, one file for each property, and the
+//! author's own.
+//!
+//! They look at what is durable, at what the participants did, and at what was acknowledged; never
+//! at how the engine came to it.
+
+mod acknowledgements;
+mod asks;
+mod attempts;
+mod effects;
+mod ends;
+mod liveness;
+mod order;
+mod shadow;
+mod transparency;
+
+use sagalog_engine::Answer;
+use sagalog_model::{Command, Reply, SagaId, log::Time};
+
+pub(crate) use shadow::Shadow;
+pub(crate) use transparency::{Story, differs};
+
+use crate::world::{ClientCall, World};
+
+/// Something that must not happen did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Violation {
+    /// Which invariant: `I1` to `I21`, or the author's own by its name.
+    pub invariant: &'static str,
+    /// The saga, if it is about one.
+    pub saga: Option<SagaId>,
+    /// What happened.
+    pub what: String,
+    /// When.
+    pub at: Time,
+}
+
+impl Violation {
+    pub(crate) fn of(invariant: &'static str, world: &World, saga: &SagaId, what: String) -> Self {
+        Self {
+            invariant,
+            saga: Some(saga.clone()),
+            what,
+            at: world.now(),
+        }
+    }
+}
+
+/// A command was published.
+pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
+    asks::durable_before_published(world, command)?;
+    asks::no_action_after_the_turn(world, command)
+}
+
+/// A command is about to be served.
+pub(crate) fn served(world: &World, command: &Command) -> Result<(), Violation> {
+    order::undone_in_reverse(world, command)
+}
+
+/// A delivery was acknowledged.
+pub(crate) fn acknowledged(world: &World, reply: &Reply, answer: &Answer) -> Result<(), Violation> {
+    acknowledgements::covers_what_is_durable(world, reply, answer)
+}
+
+/// A client was answered.
+pub(crate) fn call_answered(
+    world: &World,
+    call: &ClientCall,
+    answer: &Answer,
+) -> Result<(), Violation> {
+    acknowledgements::answers_what_is_durable(world, call, answer)
+}
+
+/// An append has become durable and its node knows.
+pub(crate) fn durable(world: &World) -> Result<(), Violation> {
+    shadow::equals_live_state(world)
+}
+
+/// A node has taken over.
+pub(crate) fn taken_over(world: &World) -> Result<(), Violation> {
+    shadow::equals_live_state(world)
+}
+
+/// The author's own properties that must hold always.
+pub(crate) fn properties(world: &World) -> Result<(), Violation> {
+    for (name, holds) in &world.setup().always {
+        if !holds(world) {
+            return Err(author(world, name, "does not hold"));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is left to do.
+pub(crate) fn at_rest(world: &World) -> Result<(), Violation> {
+    liveness::everything_ended_or_waits_for_somebody(world)?;
+    effects::at_most_one_net_effect(world)?;
+    ends::match_what_took_effect(world)?;
+    for (name, holds) in &world.setup().eventually {
+        if !holds(world) {
+            return Err(author(world, name, "does not hold in the end"));
+        }
+    }
+    Ok(())
+}
+
+fn author(world: &World, name: &str, what: &str) -> Violation {
+    Violation {
+        invariant: "author",
+        saga: None,
+        what: format!("\"{name}\" {what}"),
+        at: world.now(),
+    }
+}

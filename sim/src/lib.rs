@@ -1,0 +1,24 @@
+//! The simulator: the production engine in a world where everything that may go wrong does, one
+//! named plan at a time.
+//!
+//! [`Sim`] is what the author of a saga writes; [`Plan`] is what a failing run comes back as;
+//! [`World`] is one run. The engine, the folds and the partition machine are the production ones;
+//! only the log, the transport, the participants and the clock are simulated.
+
+mod check;
+mod explore;
+mod fault;
+mod plan;
+mod report;
+mod shrink;
+mod sim;
+mod site;
+mod world;
+
+pub use check::Violation;
+pub use explore::{Explore, Failure, Report};
+pub use fault::{BadFault, Fault};
+pub use plan::{BadPlan, Plan, WhyBad};
+pub use sim::{Explored, NoSuchPlace, Run, Sim};
+pub use site::{BadSite, Point, Site, Subject};
+pub use world::{Account, Lane, Ledger, TraceLine, World};

@@ -1,0 +1,205 @@
+//! Where a decision is taken in a simulated run: stable under unrelated code changes.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use sagalog_model::Direction;
+
+/// A place in a run where something may go wrong, named by what it is about and not by when it
+/// happens: it survives refactorings, shrinks, and reads well.
+///
+/// Its text is `POINT sN SUBJECT`, with ` (n)` behind it from the second visit on: `reply s1
+/// charge#1`, `commit s1 start`, `deliver s2 charge compensation#1 (2)`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Site {
+    /// The saga, by the order of starting, from 1.
+    pub saga: u32,
+    /// What it is about.
+    pub subject: Subject,
+    /// What happens there.
+    pub point: Point,
+    /// Which visit, from 1.
+    pub nth: u32,
+}
+
+/// What can go wrong in.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Point {
+    /// A command on its way to its participant.
+    Deliver,
+    /// What the participant does.
+    Outcome,
+    /// The answer on its way back.
+    Reply,
+    /// The append of what was decided on it.
+    Commit,
+}
+
+/// What a site is about.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Subject {
+    /// An attempt of a node.
+    Attempt {
+        /// The node's id.
+        node: Arc<str>,
+        /// What is asked.
+        direction: Direction,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Anything else, in one word: `start`, `cancel`, the name of a signal or of a node.
+    Other(Arc<str>),
+}
+
+impl Point {
+    const ALL: [Self; 4] = [Self::Deliver, Self::Outcome, Self::Reply, Self::Commit];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deliver => "deliver",
+            Self::Outcome => "outcome",
+            Self::Reply => "reply",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s{} {}", self.point.as_str(), self.saga, self.subject)?;
+        if self.nth > 1 {
+            write!(f, " ({})", self.nth)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attempt {
+                node,
+                direction: Direction::Action,
+                attempt,
+            } => write!(f, "{node}#{attempt}"),
+            Self::Attempt {
+                node,
+                direction,
+                attempt,
+            } => write!(f, "{node} {direction}#{attempt}"),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A text that names no site.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{text}` names no place of a run: {why}; an example is `reply s1 charge#1`")]
+pub struct BadSite {
+    /// The text.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl FromStr for Site {
+    type Err = BadSite;
+
+    fn from_str(text: &str) -> Result<Self, BadSite> {
+        let bad = |why| BadSite {
+            text: text.to_owned(),
+            why,
+        };
+        let (text_of_place, nth) = match text
+            .trim()
+            .strip_suffix(')')
+            .and_then(|rest| rest.rsplit_once(" ("))
+        {
+            Some((place, nth)) => (
+                place,
+                nth.parse().map_err(|_| bad("the visit is no number"))?,
+            ),
+            None => (text.trim(), 1),
+        };
+        let mut words = text_of_place.splitn(3, ' ');
+        let point = words
+            .next()
+            .and_then(|word| Point::ALL.into_iter().find(|point| point.as_str() == word));
+        let point = point.ok_or_else(|| bad("it begins with deliver, outcome, reply or commit"))?;
+        let saga = words
+            .next()
+            .and_then(|word| word.strip_prefix('s')?.parse().ok());
+        let saga = saga.ok_or_else(|| bad("the saga is s1, s2 or the like"))?;
+        let subject = words
+            .next()
+            .ok_or_else(|| bad("it does not say what it is about"))?;
+        Ok(Self {
+            saga,
+            subject: subject_of(subject).ok_or_else(|| bad("the attempt is no number"))?,
+            point,
+            nth,
+        })
+    }
+}
+
+fn subject_of(text: &str) -> Option<Subject> {
+    let Some((place, attempt)) = text.rsplit_once('#') else {
+        return Some(Subject::Other(text.into()));
+    };
+    let attempt = attempt.parse().ok()?;
+    let directions = [
+        Direction::Probe,
+        Direction::Compensation,
+        Direction::Alternative,
+    ];
+    let named = directions.into_iter().find_map(|direction| {
+        Some((
+            place.strip_suffix(direction.as_str())?.strip_suffix(' ')?,
+            direction,
+        ))
+    });
+    let (node, direction) = named.unwrap_or((place, Direction::Action));
+    Some(Subject::Attempt {
+        node: node.into(),
+        direction,
+        attempt,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sites_are_read_back_as_they_are_written() {
+        for text in [
+            "reply s1 charge#1",
+            "commit s2 start",
+            "deliver s1 charge compensation#2 (3)",
+            "outcome s12 a-b probe#1",
+        ] {
+            let site: Site = text.parse().expect("a good site");
+            assert_eq!(site.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_no_site_says_why() {
+        for (text, why) in [
+            (
+                "rply s1 charge#1",
+                "it begins with deliver, outcome, reply or commit",
+            ),
+            ("reply charge#1", "the saga is s1, s2 or the like"),
+            ("reply s1", "it does not say what it is about"),
+            ("reply s1 charge#x", "the attempt is no number"),
+            ("reply s1 charge#1 (x)", "the visit is no number"),
+        ] {
+            assert_eq!(
+                text.parse::<Site>().expect_err("it is bad").why,
+                why,
+                "{text}"
+            );
+        }
+    }
+}

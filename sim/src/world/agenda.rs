@@ -1,0 +1,31 @@
+//! What is going to happen, in order.
+
+use std::collections::BTreeMap;
+
+use sagalog_model::log::Time;
+
+use super::Happening;
+
+/// Happenings by time; those of one moment in the order in which they were added.
+#[derive(Clone, Default)]
+pub(super) struct Agenda {
+    happenings: BTreeMap<(Time, u64), Happening>,
+    added: u64,
+}
+
+impl Agenda {
+    pub(super) fn add(&mut self, at: Time, happening: Happening) {
+        self.added += 1;
+        self.happenings.insert((at, self.added), happening);
+    }
+
+    pub(super) fn next(&self) -> Option<Time> {
+        self.happenings.keys().next().map(|(at, _)| *at)
+    }
+
+    /// The next happening whose time has come.
+    pub(super) fn take(&mut self, now: Time) -> Option<Happening> {
+        let first = self.happenings.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+}
