@@ -3,14 +3,14 @@
 use alloc::{format, string::String};
 
 use sagalog_model::{
-    Direction, Graph, Kind, NodeIndex, SagaEvent,
+    Direction, Graph, Kind, SagaEvent, StepSpec,
     event::{AttemptAsked, NodeId, ParkCause},
 };
 
 use crate::{
     attempts::Retrying,
     saga::{Phase, SagaState},
-    step::UndoEnd,
+    step::{StepState, UndoEnd},
     undoing::{self, Undoing},
 };
 
@@ -18,6 +18,7 @@ impl SagaState {
     /// Whether an event may follow; if not, why.
     pub(crate) fn legal(&self, event: &SagaEvent) -> Result<(), String> {
         use SagaEvent as E;
+        expect(!self.status().is_terminal(), "the saga has ended")?;
         match event {
             E::AttemptAsked(e) => self.may_ask(e),
             E::AttemptSucceeded(e) => self.may_succeed(&e.node, e.direction),
@@ -64,7 +65,7 @@ impl SagaState {
 
     fn may_ask(&self, e: &AttemptAsked) -> Result<(), String> {
         self.is_kind(&e.node, |kind| matches!(kind, Kind::Step { .. }))?;
-        let step = self.find(&e.node).and_then(|index| self.step(index));
+        let step = self.step(self.index(&e.node)?);
         match e.direction {
             Direction::Action | Direction::Probe => expect(
                 step.is_none_or(|(_, step)| !step.has_succeeded()),
@@ -91,6 +92,9 @@ impl SagaState {
 
     fn may_plan(&self, node: &str, direction: Direction) -> Result<(), String> {
         let (_, step) = self.asked(node)?;
+        if matches!(direction, Direction::Action | Direction::Probe) {
+            expect(self.turn().is_none(), "the saga has turned")?;
+        }
         let attempts = step.attempts(direction);
         let idle = attempts.open.is_none() && attempts.retry == Retrying::No;
         expect(
@@ -107,15 +111,13 @@ impl SagaState {
             )
         };
         self.is_kind(node, kind)?;
-        let done = self
-            .find(node)
-            .is_some_and(|index| self.node(index).phase == Phase::Done);
-        expect(!done, "it is done already")
+        let node = self.node(self.index(node)?);
+        expect(node.phase != Phase::Done, "it is done already")
     }
 
     fn may_park(&self, node: &str, cause: ParkCause) -> Result<(), String> {
-        let index = self.find(node).ok_or("there is no such node")?;
-        expect(self.node(index).parked.is_none(), "it is parked already")?;
+        let node = self.node(self.index(node)?);
+        expect(node.parked.is_none(), "it is parked already")?;
         let turned = self.turn().is_some();
         expect(
             (cause == ParkCause::Compensation) == turned,
@@ -125,6 +127,7 @@ impl SagaState {
 
     /// Everything on the main line before the return is done.
     fn may_end_forward(&self) -> Result<(), String> {
+        expect(self.turn().is_none(), "the saga has turned")?;
         let line = &self.graph().block(Graph::MAIN).nodes;
         let before = line.split_last().map_or(&[][..], |(_, before)| before);
         expect(
@@ -152,23 +155,16 @@ impl SagaState {
     }
 
     fn is_kind(&self, node: &str, expected: impl Fn(&Kind) -> bool) -> Result<(), String> {
-        let index = self.find(node).ok_or("there is no such node")?;
+        let index = self.index(node)?;
         expect(
             expected(&self.graph().node(index).kind),
             "the node is of another kind",
         )
     }
 
-    fn asked(
-        &self,
-        node: &str,
-    ) -> Result<(&sagalog_model::StepSpec, &crate::step::StepState), String> {
-        let step = self.find(node).and_then(|index| self.step(index));
-        step.ok_or_else(|| format!("`{node}` was never asked"))
-    }
-
-    fn find(&self, node: &str) -> Option<NodeIndex> {
-        self.graph().find(node)
+    fn asked(&self, node: &str) -> Result<(&StepSpec, &StepState), String> {
+        self.step(self.index(node)?)
+            .ok_or_else(|| format!("`{node}` was never asked"))
     }
 }
 

@@ -213,9 +213,6 @@ impl SagaState {
 
     fn fold(&mut self, event: &SagaEvent, at: Time) -> Result<(), String> {
         use SagaEvent as E;
-        if self.status.is_terminal() {
-            return Err("the saga has ended".into());
-        }
         match event {
             E::Started(_) => return Err("a saga starts once".into()),
             E::AttemptAsked(e) => match e.direction {
@@ -499,7 +496,7 @@ impl SagaState {
         }
     }
 
-    fn index(&self, node: &str) -> Result<NodeIndex, String> {
+    pub(crate) fn index(&self, node: &str) -> Result<NodeIndex, String> {
         self.graph
             .find(node)
             .ok_or_else(|| format!("the definition has no node `{node}`"))

@@ -31,7 +31,8 @@ pub fn of(spec: &StepSpec, step: &StepState) -> Undoing {
         Undoing::Nothing
     } else if step.undo != UndoEnd::Open {
         Undoing::Over
-    } else if step.has_succeeded() {
+    } else if step.has_succeeded() || step.compensation.asked > 0 {
+        // What was begun is ended, even if a late answer says that there was nothing to undo.
         Undoing::Due
     } else if step.action.open.is_some() || step.probe.open.is_some() {
         Undoing::Settling

@@ -167,10 +167,24 @@ fn on_the_way_back_compensations_and_alternatives_have_deadlines() {
 
 #[test]
 fn an_end_has_no_timers() {
-    let ended = Story::booking().then(turned("hotel")).then(Compensated {});
-    assert_eq!(timers_of(&ended), "");
-    let ended = Story::past_the_pivot().then(Completed { output: json("3") });
-    assert_eq!(timers_of(&ended), "");
+    for ended in [
+        Story::completed(),
+        Story::compensated(),
+        Story::partly_compensated(),
+    ] {
+        assert_eq!(timers_of(&ended), "");
+    }
+}
+
+#[test]
+fn an_undoing_that_was_begun_is_waited_for_even_if_the_doubt_is_lifted() {
+    let relieved = Story::quoted()
+        .then(asked("hotel", 1, 30))
+        .then(in_doubt("hotel", 1))
+        .then(turned("hotel"))
+        .then(asked_to(Compensation, "hotel", 1, 80))
+        .then(failed("hotel", 1, Permanent));
+    assert_ne!(timers_of(&relieved), "", "its answer is still outstanding");
 }
 
 #[test]

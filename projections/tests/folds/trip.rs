@@ -70,12 +70,23 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn begun() -> Self {
+        Self::of(&started())
+    }
+
+    /// It may take as long as it likes.
+    pub(crate) fn without_deadline() -> Self {
+        Self::of(&Started {
+            deadline: None,
+            ..started()
+        })
+    }
+
+    fn of(started: &Started) -> Self {
         let definition = trip();
-        let started = started();
         let id = SagaId::new("t-1").expect("a good id");
         let graph: Arc<Graph> = definition.graph().clone();
         Self {
-            state: SagaState::start(id, graph, &started, second(0)),
+            state: SagaState::start(id, graph, started, second(0)),
             now: second(0),
         }
     }
@@ -180,6 +191,52 @@ impl Story {
         Self::charging()
             .then(failed("charge", 1, FailureClass::Permanent))
             .then(turned("charge"))
+    }
+
+    /// It has turned, and the flight is cancelled.
+    pub(crate) fn unbooking() -> Self {
+        Self::turned()
+            .then(asked_to(Direction::Compensation, "flight", 1, 80))
+            .then(did(Direction::Compensation, "flight", 1))
+    }
+
+    /// Everything that took effect is undone.
+    pub(crate) fn unbooked() -> Self {
+        Self::unbooking()
+            .then(asked_to(Direction::Compensation, "hotel", 1, 80))
+            .then(did(Direction::Compensation, "hotel", 1))
+    }
+
+    /// A person gave up to cancel the hotel.
+    pub(crate) fn hotel_left() -> Self {
+        Self::unbooking()
+            .then(asked_to(Direction::Compensation, "hotel", 1, 80))
+            .then(failed_to(
+                Direction::Compensation,
+                "hotel",
+                1,
+                FailureClass::Permanent,
+            ))
+            .then(parked("hotel", ParkCause::Compensation))
+            .then(skipped("hotel"))
+    }
+
+    /// It ended well.
+    pub(crate) fn completed() -> Self {
+        Self::past_the_pivot()
+            .then(asked("tickets", 1, 50))
+            .then(gave("tickets", 1, "3"))
+            .then(Completed { output: json("3") })
+    }
+
+    /// It ended as if it had never been.
+    pub(crate) fn compensated() -> Self {
+        Self::unbooked().then(Compensated {})
+    }
+
+    /// It ended, and the hotel is still booked.
+    pub(crate) fn partly_compensated() -> Self {
+        Self::hotel_left().then(left(&["hotel"]))
     }
 }
 
@@ -317,6 +374,19 @@ pub(crate) fn turned(node: &str) -> Turned {
         cause: TurnCause::StepFailed,
         node: Some(node.into()),
         reason: "no".into(),
+    }
+}
+
+pub(crate) fn compensation_skipped(node: &str) -> CompensationSkipped {
+    CompensationSkipped {
+        node: node.into(),
+        reason: "no".into(),
+    }
+}
+
+pub(crate) fn left(nodes: &[&str]) -> PartlyCompensated {
+    PartlyCompensated {
+        left: nodes.iter().map(|node| (*node).into()).collect(),
     }
 }
 

@@ -17,6 +17,14 @@ fn of(story: &Story, node: &str) -> Undoing {
     undoing::of(spec, step)
 }
 
+fn what_is_left(story: &Story) -> String {
+    let left: Vec<_> = undoing::left(&story.state)
+        .into_iter()
+        .map(|node| story.state.graph().node(node).id.to_string())
+        .collect();
+    left.join(", ")
+}
+
 #[test]
 fn what_took_effect_is_due() {
     assert_eq!(of(&Story::turned(), "hotel"), Undoing::Due);
@@ -114,18 +122,25 @@ fn it_is_over_once_it_is_undone_or_left() {
 
 #[test]
 fn what_is_left_is_named_in_the_order_of_the_definition() {
-    let skipped_by_policy = CompensationSkipped {
-        node: "flight".into(),
-        reason: "no".into(),
-    };
     let story = Story::turned()
-        .then(skipped_by_policy)
+        .then(compensation_skipped("flight"))
         .then(asked_to(Compensation, "hotel", 1, 80))
         .then(parked("hotel", ParkCause::Compensation))
         .then(skipped("hotel"));
-    let left = undoing::left(&story.state).into_iter();
-    let left: Vec<_> = left
-        .map(|node| story.state.graph().node(node).id.to_string())
-        .collect();
-    assert_snapshot!(left.join(", "), @"hotel, flight");
+    assert_snapshot!(what_is_left(&story), @"hotel, flight");
+}
+
+#[test]
+fn what_a_person_did_in_place_of_a_step_that_was_never_asked_is_left() {
+    let unclear = Story::quoted().then(parked("flight", ParkCause::Expression));
+    let by_hand = unclear
+        .clone()
+        .then(resolved("flight"))
+        .then(turned("hotel"));
+    assert_eq!(what_is_left(&by_hand), "flight");
+    assert_snapshot!(by_hand.refuses(Compensated {}), @"Compensated: what is left is not what it names");
+    let ended = by_hand.then(left(&["flight"]));
+    assert_eq!(ended.state.left(), [NodeId::from("flight")]);
+    let given_up = unclear.then(skipped("flight")).then(turned("hotel"));
+    assert_eq!(what_is_left(&given_up), "", "a person did nothing");
 }

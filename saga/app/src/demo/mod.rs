@@ -18,6 +18,7 @@ mod world;
 mod shop;
 mod tally;
 
+mod advice;
 mod child;
 mod progress;
 mod report;
@@ -89,13 +90,13 @@ pub async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliE
     };
     watcher.finish();
     let report = Report::read(&folder, &orders).await?;
-    for bad in &report.bad {
-        output.say(format_args!("line {}: {}", bad.line, bad.reason));
-    }
+    report.say_bad_lines(output);
     if output.is_json() {
         output.json(&report.summary)?;
     } else {
         report.tell(app, &folder, output).await?;
+        output.line("")?;
+        advice::tell(&args, &folder, report.is_done(), output)?;
     }
     Ok(Exit::Done.into())
 }

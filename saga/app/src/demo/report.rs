@@ -10,9 +10,11 @@ use super::{
     orders::{BadLine, Orders},
     shop::LOG,
     tally::{Count, State, Tally},
-    world,
 };
 use crate::{App, CliError, Output, args::Cli, log::PARTITION, output::Style};
+
+/// Bad lines that are told one by one.
+const BAD_LINES_SAID: usize = 20;
 
 /// Rows of one read.
 const PAGE: usize = 2_000;
@@ -39,7 +41,9 @@ pub(super) struct Summary {
 /// The log, read and added up.
 pub(super) struct Report {
     pub(super) summary: Summary,
-    pub(super) bad: Vec<BadLine>,
+    bad: Vec<BadLine>,
+    /// Orders that the log does not know: the demo was stopped before.
+    missing: usize,
     example: Option<String>,
 }
 
@@ -70,11 +74,30 @@ impl Report {
             p50_ms: rounded(tally.latency_ms(0.50)),
             p99_ms: rounded(tally.latency_ms(0.99)),
         };
+        let missing = (0..tally.orders()).filter(|index| tally.state(*index) == State::Missing);
+        let (missing, example) = (missing.count(), tally.example().map(ToString::to_string));
         Ok(Self {
             summary,
             bad,
-            example: tally.example().map(ToString::to_string),
+            missing,
+            example,
         })
+    }
+
+    /// Whether nothing is left to do, but perhaps for a person.
+    pub(super) fn is_done(&self) -> bool {
+        let count = self.summary.count;
+        self.missing == 0 && count.started == count.ended() + count.parked
+    }
+
+    /// Says which lines are no orders.
+    pub(super) fn say_bad_lines(&self, output: Output) {
+        for bad in self.bad.iter().take(BAD_LINES_SAID) {
+            output.say(format_args!("line {}: {}", bad.line, bad.reason));
+        }
+        if let more @ 1.. = self.bad.len().saturating_sub(BAD_LINES_SAID) {
+            output.say(format_args!("and {more} more bad lines"));
+        }
     }
 
     /// Tells a person, beginning with the story of one that went back.
@@ -93,8 +116,7 @@ impl Report {
             Box::pin(show.expect("this is how it is typed, too").run(app, output)).await?;
             output.line("")?;
         }
-        self.tell_sums(output)?;
-        self.tell_what_next(folder, output)
+        self.tell_sums(output)
     }
 
     fn tell_sums(&self, output: Output) -> Result<(), CliError> {
@@ -116,6 +138,7 @@ impl Report {
                 "still under way",
                 Style::Dim,
             ),
+            (self.missing, "not started yet", Style::Dim),
         ];
         let others = others.into_iter().filter(|(count, ..)| *count > 0);
         parts.extend(
@@ -123,53 +146,12 @@ impl Report {
         );
         output.line(format_args!(
             "{} orders: {}",
-            output.styled(Style::Bold, count.started),
+            output.styled(Style::Bold, count.started + self.missing),
             parts.join(", ")
         ))?;
         output.line(format_args!(
             "{sagas_per_s:.0} sagas/s while a process drove them; from first to last event {p50_ms:.0} ms for half of them, {p99_ms:.0} ms for 99 %"
         ))
-    }
-
-    fn tell_what_next(&self, folder: &Path, output: Output) -> Result<(), CliError> {
-        let program = std::env::args().next().unwrap_or_else(|| "sagalog".into());
-        let (log, world) = (folder.join(LOG), folder.join(world::FILE));
-        let (log, world, folder) = (log.display(), world.display(), folder.display());
-        let mut next = vec![
-            (format!("{program} saga list --log {log}"), "all sagas"),
-            (
-                format!("{program} log verify --log {log}"),
-                "nothing was changed behind its back",
-            ),
-            (
-                format!("{program} demo --dir {folder}"),
-                "again: nothing is left to do",
-            ),
-            (
-                format!(
-                    "sqlite3 {world} 'select step, direction, count(*) from effects group by 1, 2'"
-                ),
-                "what happened outside",
-            ),
-        ];
-        if let Some(example) = &self.example {
-            next.insert(
-                1,
-                (
-                    format!("{program} saga show {example} --log {log}"),
-                    "one that went back",
-                ),
-            );
-        }
-        output.line("")?;
-        output.line(output.styled(Style::Bold, "what to try next"))?;
-        for (command, what) in next {
-            output.line(format_args!(
-                "  {}\n  {command}",
-                output.styled(Style::Dim, format_args!("# {what}"))
-            ))?;
-        }
-        Ok(())
     }
 }
 
