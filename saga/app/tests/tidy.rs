@@ -16,21 +16,48 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sagalog-engine", &["sagalog-model", "sagalog-projections"]),
     ("sagalog-eventlog", &["sagalog-model"]),
     ("sagalog-transport", &["sagalog-model"]),
-    ("sagalog-sim", &["sagalog-engine", "sagalog-model", "sagalog-projections"]),
-    ("sagalog", &["sagalog-engine", "sagalog-eventlog", "sagalog-model", "sagalog-projections", "sagalog-transport"]),
+    (
+        "sagalog-sim",
+        &["sagalog-engine", "sagalog-model", "sagalog-projections"],
+    ),
+    (
+        "sagalog",
+        &[
+            "sagalog-engine",
+            "sagalog-eventlog",
+            "sagalog-model",
+            "sagalog-projections",
+            "sagalog-transport",
+        ],
+    ),
     (
         "sagalog-cli",
-        &["sagalog", "sagalog-engine", "sagalog-eventlog", "sagalog-model", "sagalog-projections", "sagalog-transport"],
+        &[
+            "sagalog",
+            "sagalog-engine",
+            "sagalog-eventlog",
+            "sagalog-model",
+            "sagalog-projections",
+            "sagalog-transport",
+        ],
     ),
 ];
 
 #[test]
 fn packages_use_only_what_the_house_allows() {
-    let allowed: BTreeMap<_, BTreeSet<_>> =
-        MAY_USE.iter().map(|(package, uses)| (*package, uses.iter().copied().collect())).collect();
+    let allowed: BTreeMap<_, BTreeSet<_>> = MAY_USE
+        .iter()
+        .map(|(package, uses)| (*package, uses.iter().copied().collect()))
+        .collect();
     let cargo = std::env::var_os("CARGO").expect("cargo runs its tests");
     let metadata = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo runs");
@@ -40,8 +67,15 @@ fn packages_use_only_what_the_house_allows() {
     for package in packages {
         let name = package["name"].as_str().expect("a name");
         let uses = package["dependencies"].as_array().expect("dependencies");
-        for used in uses.iter().filter_map(|used| used["name"].as_str()).filter(|used| used.starts_with("sagalog")) {
-            assert!(used == name || allowed[name].contains(used), "{name} must not use {used}");
+        for used in uses
+            .iter()
+            .filter_map(|used| used["name"].as_str())
+            .filter(|used| used.starts_with("sagalog"))
+        {
+            assert!(
+                used == name || allowed[name].contains(used),
+                "{name} must not use {used}"
+            );
         }
     }
 }
@@ -61,7 +95,12 @@ fn the_log_and_the_transport_do_not_know_what_a_saga_is() {
         for file in files(&root().join(package).join("src"), "rs") {
             let text = fs::read_to_string(&file).expect("a source file");
             for used in text.split("sagalog_model::").skip(1) {
-                assert!(used.starts_with("log::"), "{} uses sagalog_model::{}", file.display(), first_word(used));
+                assert!(
+                    used.starts_with("log::"),
+                    "{} uses sagalog_model::{}",
+                    file.display(),
+                    first_word(used)
+                );
             }
         }
     }
@@ -70,12 +109,29 @@ fn the_log_and_the_transport_do_not_know_what_a_saga_is() {
 #[test]
 fn nothing_else_lies_at_the_top() {
     const TOP: &[&str] = &[
-        "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "docs", "eventlog", "projections", "saga", "sim", "target",
-        "test", "transport",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "docs",
+        "eventlog",
+        "projections",
+        "saga",
+        "sim",
+        "target",
+        "test",
+        "transport",
     ];
     for entry in fs::read_dir(root()).expect("the root") {
-        let name = entry.expect("an entry").file_name().into_string().expect("a plain name");
-        assert!(name.starts_with('.') || TOP.contains(&name.as_str()), "{name} does not belong at the top");
+        let name = entry
+            .expect("an entry")
+            .file_name()
+            .into_string()
+            .expect("a plain name");
+        assert!(
+            name.starts_with('.') || TOP.contains(&name.as_str()),
+            "{name} does not belong at the top"
+        );
     }
 }
 
@@ -85,13 +141,21 @@ fn links_between_documents_lead_somewhere() {
     documents.push(root().join("README.md"));
     for document in documents {
         let text = fs::read_to_string(&document).expect("a document");
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let path = link.split('#').next().expect("a first part");
             if path.is_empty() || path.contains("://") {
                 continue;
             }
             let target = document.parent().expect("a folder").join(path);
-            assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+            assert!(
+                target.exists(),
+                "{} links to {link}, which is not there",
+                document.display()
+            );
         }
     }
 }
@@ -100,7 +164,8 @@ fn links_between_documents_lead_somewhere() {
 #[test]
 fn the_saga_of_the_readme_is_the_demos() {
     let readme = fs::read_to_string(root().join("README.md")).expect("a readme");
-    let demo = fs::read_to_string(root().join("saga/app/src/demo/order.rs")).expect("the demo's saga");
+    let demo =
+        fs::read_to_string(root().join("saga/app/src/demo/order.rs")).expect("the demo's saga");
     let (_, shown) = readme.split_once("```rust\n").expect("a saga");
     let (shown, _) = shown.split_once("```").expect("its end");
     for line in shown.lines().filter(|line| !line.trim().is_empty()) {
@@ -109,7 +174,10 @@ fn the_saga_of_the_readme_is_the_demos() {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace is there")
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
@@ -126,5 +194,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 fn first_word(text: &str) -> &str {
-    text.split(|c: char| !c.is_alphanumeric() && c != ':' && c != '_').next().unwrap_or(text)
+    text.split(|c: char| !c.is_alphanumeric() && c != ':' && c != '_')
+        .next()
+        .unwrap_or(text)
 }

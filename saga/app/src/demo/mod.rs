@@ -33,6 +33,7 @@ pub use order::*;
 
 /// Its options.
 #[derive(Debug, clap::Args)]
+#[command(after_help = FIELDS)]
 pub struct Args {
     /// The orders, one JSON object a line; the bundled ones unless given
     #[arg(long, value_name = "FILE")]
@@ -106,3 +107,13 @@ pub fn app() -> App {
     let order = order().expect("a test shows that the graph is sound");
     App::new().saga(order).worker_in(participants::worker)
 }
+
+const FIELDS: &str = "\
+With -o json, one object about the sagas of the file that are in the log:
+  started, completed, compensated, partly_compensated   how many, and how they ended
+  parked       how many wait for a person
+  bad_lines    lines that are no orders, or whose id is known with other content
+  sagas_per_s  sagas that ended, for each second in which a process drove the log
+  p50_ms, p99_ms
+               from a saga's first event to its last, by the times in the log: what passed
+               while no process drove it counts, too";
