@@ -133,3 +133,19 @@ async fn without_a_folder_it_is_killed_in_the_middle_and_nothing_is_lost() {
     );
     std::fs::remove_dir_all(folder.expect("it says where")).expect("the folder is there");
 }
+
+#[tokio::test]
+async fn while_it_runs_it_takes_requests_beside_its_log() {
+    let orders: String = BUNDLED
+        .lines()
+        .take(50)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let place = Place::with(&orders);
+    let mut demo = place.start(100);
+    assert!(demo.reaches(60).await);
+    let said = place.sagalog(&["saga", "cancel", "no-such-order", "--reason", "a test"]);
+    assert!(said.contains("there is no saga `no-such-order`"), "{said}");
+    demo.ask_to_stop();
+    assert!(demo.end().await.success());
+}

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
-use sagalog::{CallError, Client, EventLog, Refusal, SqliteLog, log::Position};
+use sagalog::{CallError, Client, EventLog, Refusal, SqliteLog, control, log::Position};
 use sagalog_eventlog::{Row, Subscription};
 use tokio::{
     select,
@@ -34,8 +34,12 @@ pub(super) async fn run(
     watcher: &Watcher,
     stop: &mut Stop,
 ) -> Result<(), CliError> {
-    let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(folder.join(LOG)).await?);
-    let mut runtime = super::app().runtime(log.clone(), folder)?.start().await?;
+    let file = folder.join(LOG);
+    let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&file).await?);
+    let runtime = super::app().runtime(log.clone(), folder)?;
+    // Whoever wants something of a saga meanwhile reaches this process beside its log.
+    let runtime = runtime.control_socket(control::socket_of(&file));
+    let mut runtime = runtime.start().await?;
     let mut rows = Subscription::after(log.clone(), PARTITION, Position::new(0)).await?;
     let mut shop = Shop::new(runtime.client(), orders);
     // Everything that is there is read first, so that nothing is started twice.

@@ -132,6 +132,17 @@ impl Place {
         }
     }
 
+    /// What another process says that asks for something of the log's sagas.
+    pub(crate) fn sagalog(&self, words: &[&str]) -> String {
+        let asked = std::process::Command::new(program())
+            .args(words)
+            .arg("--log")
+            .arg(self.log())
+            .output()
+            .expect("the program runs");
+        String::from_utf8_lossy(&asked.stderr).into_owned()
+    }
+
     /// What happened outside, each key once.
     pub(crate) async fn effects(&self) -> Vec<Deed> {
         let options = SqliteConnectOptions::new().filename(self.demo().join("world.db"));

@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{
     line::{self, Line},
+    near::Near,
     refused::Refused,
     request::{Answer, OwnerName, Request},
 };
@@ -48,7 +49,12 @@ impl Control {
     /// # Errors
     /// If somebody may be there and cannot be reached, for instance another user's process.
     pub async fn connect(socket: &Path) -> io::Result<Option<Self>> {
-        match UnixStream::connect(socket).await {
+        let near = match Near::to(socket) {
+            Ok(near) => near,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match UnixStream::connect(near.path()).await {
             Ok(stream) => {
                 let (answers, requests) = stream.into_split();
                 Ok(Some(Self {

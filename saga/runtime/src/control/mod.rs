@@ -15,6 +15,7 @@
 
 mod client;
 mod line;
+mod near;
 mod refused;
 mod request;
 mod server;

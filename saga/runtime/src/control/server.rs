@@ -20,6 +20,7 @@ use tracing::warn;
 
 use super::{
     line::{self, Line},
+    near::Near,
     refused::Refused,
     request::{Answer, OwnerName, Request},
 };
@@ -69,7 +70,7 @@ impl Server {
     /// Listens at `path`, in place of whatever is there. The caller owns the log, so that is stale.
     ///
     /// # Errors
-    /// [`BindError`], for instance if the path is longer than a socket's may be.
+    /// [`BindError`], for instance if the folder may not be written.
     pub(crate) fn bind(
         path: &Path,
         client: Client,
@@ -205,7 +206,8 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     let _ = fs::remove_dir_all(&folder);
     fs::DirBuilder::new().mode(0o700).create(&folder)?;
     let made = folder.join("s");
-    let bound = UnixListener::bind(&made).and_then(|listener| {
+    let bound = Near::to(&made).and_then(|near| {
+        let listener = UnixListener::bind(near.path())?;
         fs::set_permissions(&made, Permissions::from_mode(0o600))?;
         fs::rename(&made, path)?;
         Ok(listener)
