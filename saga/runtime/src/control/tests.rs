@@ -285,7 +285,7 @@ async fn a_socket_that_cannot_be_made_is_an_error_and_the_log_is_free_again() {
 async fn a_log_in_a_deep_folder_has_a_socket_all_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     let deep = folder.path().join("d".repeat(100)).join("e".repeat(100));
-    std::fs::create_dir_all(&deep).expect("it can be made");
+    fs::create_dir_all(&deep).expect("it can be made");
     let kitchen = Kitchen::at(deep.join("log.db.sock"), folder).await;
     kitchen.connect().await.who().await.expect("an answer");
 }

@@ -1,0 +1,84 @@
+//! Commands on their way to the transport.
+
+use sagalog_model::Command;
+use sagalog_transport::{
+    ConsumerError, Kind, Message, MessageId, PublishError, Undelivered, WhyUndelivered,
+};
+use sha2::{Digest as _, Sha256};
+use tracing::warn;
+
+use super::{DriveError, Driver};
+use crate::worker::command_queue;
+
+impl Driver {
+    pub(super) fn publish(&mut self) {
+        let transport = self.transport.clone();
+        let messages = std::mem::take(&mut self.outgoing);
+        let full = self.waits_for_room.then(|| messages[0].to.clone());
+        self.publishing = Some(Box::pin(async move {
+            if let Some(queue) = full {
+                transport.room(&queue).await;
+            }
+            transport.publish(messages).await
+        }));
+    }
+
+    pub(super) fn published(&mut self, result: Result<(), PublishError>) -> Result<(), DriveError> {
+        self.waits_for_room = false;
+        let Err(PublishError(undelivered)) = result else {
+            return Ok(());
+        };
+        let mut kept = Vec::new();
+        for Undelivered { message, why } in undelivered {
+            match why {
+                WhyUndelivered::Closed => return Err(DriveError::Inbox(ConsumerError::Closed)),
+                // Its attempt ends at its deadline, as that of any command that gets lost.
+                WhyUndelivered::NoSuchQueue => warn!(queue = %message.to, "nobody takes a command"),
+                // The window is smaller than any queue, so this is a transport in trouble. The
+                // command is kept; its attempt's deadline bounds the wait.
+                _ => {
+                    warn!(queue = %message.to, %why, "a command could not be published");
+                    kept.push(message);
+                }
+            }
+        }
+        self.waits_for_room = !kept.is_empty();
+        self.outgoing.splice(0..0, kept);
+        Ok(())
+    }
+
+    pub(super) fn message(&mut self, command: &Command) -> Message {
+        let to = match self.queues.get(&command.step) {
+            Some(queue) => queue.clone(),
+            None => {
+                let queue =
+                    command_queue(&command.step).expect("step names were checked at the start");
+                self.queues.insert(command.step.clone(), queue.clone());
+                queue
+            }
+        };
+        let content = serde_json::to_string(command).expect("a command is plain data");
+        let mut message = Message::new(
+            command_id(command),
+            Kind::Request,
+            self.inbox_name.clone(),
+            to,
+            content,
+        );
+        message.deadline = Some(command.deadline);
+        message
+    }
+}
+
+/// Derived from what the command is, so that the same command published twice has one id.
+fn command_id(command: &Command) -> MessageId {
+    let mut hash = Sha256::new();
+    hash.update(command.key.as_str().as_bytes());
+    hash.update([0xff, command.direction as u8]);
+    hash.update(command.attempt.0.to_be_bytes());
+    let hash: [u8; 32] = hash.finalize().into();
+    let (head, _) = hash
+        .split_first_chunk()
+        .expect("a SHA-256 has more than sixteen bytes");
+    MessageId(u128::from_be_bytes(*head))
+}

@@ -1,0 +1,163 @@
+//! Start, take-over and recovery: one operation.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sagalog_engine::{
+    Partition, Rules,
+    partition::{Registry, Taken},
+};
+use sagalog_eventlog::{AppendError, Appended, EventLog, Owner};
+use sagalog_model::log::{Epoch, PartitionId};
+use sagalog_transport::Queue;
+use tracing::{info, warn};
+
+use super::{DriveError, Driver, Parts};
+use crate::{clock::Clock, guard::Guard, history::Reader};
+
+impl Driver {
+    /// Takes the partition over.
+    ///
+    /// # Errors
+    /// [`DriveError`]
+    pub(crate) async fn take_over(parts: Parts) -> Result<Self, DriveError> {
+        let Parts {
+            log,
+            transport,
+            clock,
+            partition,
+            registry,
+            rules,
+            node,
+            inbox,
+            calls,
+            stop,
+        } = parts;
+        let reader = Reader::new(log.clone(), partition);
+        let (machine, epoch) =
+            take(&log, &reader, partition, &registry, rules, &node, &*clock).await?;
+        let mut driver = Self {
+            log,
+            transport,
+            clock,
+            reader,
+            partition,
+            registry,
+            rules,
+            node,
+            inbox,
+            inbox_name: Queue::inbox(partition.get()),
+            calls,
+            stop,
+            machine,
+            epoch,
+            pending: HashMap::new(),
+            next_ticket: 0,
+            queues: HashMap::new(),
+            outgoing: Vec::new(),
+            waits_for_room: false,
+            acknowledged: Vec::new(),
+            appending: None,
+            looking_up: None,
+            publishing: None,
+            waking: None,
+        };
+        driver.look_at_the_inbox().await?;
+        Ok(driver)
+    }
+
+    pub(super) async fn appended(
+        &mut self,
+        result: Result<Appended, AppendError>,
+    ) -> Result<(), DriveError> {
+        match result {
+            Ok(appended) => {
+                self.machine.committed(appended.last);
+                Ok(())
+            }
+            Err(AppendError::Unknown { log, source }) => {
+                warn!(log, error = %source, "it is not known what was appended; taking the partition over anew");
+                self.take_over_again().await
+            }
+            Err(AppendError::Conflict(conflict)) => {
+                warn!(%conflict, "the log is not where it was left; taking the partition over anew");
+                self.take_over_again().await
+            }
+            Err(other) => Err(DriveError::Append(other)),
+        }
+    }
+
+    /// The machine is built anew from the log, under a higher epoch, and every input that was not
+    /// answered is fed again in order. Nothing is decided twice under one epoch.
+    async fn take_over_again(&mut self) -> Result<(), DriveError> {
+        let (machine, epoch) = take(
+            &self.log,
+            &self.reader,
+            self.partition,
+            &self.registry,
+            self.rules,
+            &self.node,
+            &*self.clock,
+        )
+        .await?;
+        self.machine = machine;
+        self.epoch = epoch;
+        self.looking_up = None;
+        self.look_at_the_inbox().await?;
+        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
+        pending.sort_unstable_by_key(|(ticket, _)| *ticket);
+        let now = self.clock.now();
+        for (_, pending) in pending {
+            self.feed(pending, now);
+        }
+        Ok(())
+    }
+
+    async fn look_at_the_inbox(&mut self) -> Result<(), DriveError> {
+        if self.inbox.is_empty().await? {
+            self.machine.inbox_is_empty();
+        }
+        Ok(())
+    }
+}
+
+/// Start, take-over and recovery are this one operation.
+async fn take(
+    log: &Arc<dyn EventLog>,
+    reader: &Reader,
+    partition: PartitionId,
+    registry: &Registry,
+    rules: Rules,
+    node: &str,
+    clock: &dyn Clock,
+) -> Result<(Partition<Guard>, Epoch), DriveError> {
+    let owned = log
+        .acquire(partition, Owner::this_process(node, clock.now()))
+        .await?;
+    let mut registry = registry.clone();
+    for (fingerprint, graph) in reader.graphs().await?.into_values() {
+        registry.record(fingerprint, graph)?;
+    }
+    let (heads, late) = reader.system_streams().await?;
+    let open = reader.open(owned.open).await?;
+    info!(
+        partition = partition.get(),
+        epoch = owned.epoch.get(),
+        open = open.len(),
+        "took the partition over"
+    );
+    let taken = Taken {
+        partition,
+        epoch: owned.epoch,
+        node: node.to_owned(),
+        tail: owned.tail,
+        last_at: owned.last_at,
+        heads,
+        open,
+        late,
+        now: clock.now(),
+    };
+    Ok((
+        Partition::take_over(taken, Arc::new(registry), Guard, rules)?,
+        owned.epoch,
+    ))
+}
