@@ -1,6 +1,6 @@
 //! The verbs of Sagalog: what follows from what happened, and in which order it may be seen.
 //!
-//! [`decide`] is pure: a saga's state and one input give events. [`Partition`] is the machine around
+//! [`decide()`] is pure: a saga's state and one input give events. [`Partition`] is the machine around
 //! it, without I/O: inputs go in, and what must be appended, published and answered comes out.
 #![no_std]
 extern crate alloc;

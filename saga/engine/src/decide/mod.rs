@@ -1,7 +1,7 @@
 //! What follows from what happened: a saga's state and one input give events.
 //!
 //! The input is first recorded as a fact; then whatever the state now calls for is concluded, forward
-//! ([`forward`]) or back ([`back`]). Both look at nothing but the state, so a restart needs no code of
+//! (`forward.rs`) or back (`back.rs`). Both look at nothing but the state, so a restart needs no code of
 //! its own: fold the log and go on.
 
 mod asking;
