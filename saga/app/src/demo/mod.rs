@@ -108,7 +108,6 @@ pub fn app() -> App {
     App::new()
         .saga(order)
         .worker_in(participants::worker)
-        .simulated(crate::sim::order)
 }
 
 const FIELDS: &str = "\
