@@ -8,6 +8,8 @@ extern crate alloc;
 pub mod attempts;
 pub mod dedup;
 mod legal;
+#[cfg(feature = "mutants")]
+mod mutants;
 pub mod retry;
 pub mod saga;
 pub mod signals;

@@ -480,6 +480,11 @@ impl SagaState {
         Ok(())
     }
 
+    #[cfg(feature = "mutants")]
+    pub(crate) fn nodes_mut(&mut self) -> &mut [NodeState] {
+        &mut self.nodes
+    }
+
     fn end(&mut self, status: Status) -> Result<(), String> {
         if self.turn.is_none() {
             return Err("the saga has not turned".into());

@@ -59,6 +59,19 @@ pub fn next(state: &SagaState) -> Option<(Time, Timer)> {
     earliest
 }
 
+/// Of the timers that are due by now the one that comes first: after a downtime those of different
+/// times are due together, and what a deadline ends is not asked anew before it.
+pub fn first_due(state: &SagaState, now: Time) -> Option<(Time, Timer)> {
+    let mut first = None;
+    each(state, |due, timer| {
+        let candidate = (timer, due);
+        if due <= now && first.is_none_or(|first| candidate < first) {
+            first = Some(candidate);
+        }
+    });
+    first.map(|(timer, due)| (due, timer))
+}
+
 /// Calls `found` with every timer of a saga, in no order.
 pub fn each(state: &SagaState, mut found: impl FnMut(Time, Timer)) {
     if state.status().is_terminal() {

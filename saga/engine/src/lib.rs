@@ -5,10 +5,15 @@
 #![no_std]
 extern crate alloc;
 
+#[macro_use]
+mod hook;
+
 pub mod command;
 pub mod decide;
 pub mod evaluate;
 pub mod input;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod partition;
 pub mod rules;
 

@@ -26,6 +26,9 @@ pub struct Rules {
     pub waiters_max: usize,
     /// How long overdue timers wait after a downtime, unless the inbox is found empty before.
     pub overdue_grace: Duration,
+    /// The bug that is planted, for the simulator to find.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<crate::mutants::Mutant>,
 }
 
 impl Rules {
@@ -44,6 +47,8 @@ impl Rules {
         commit_bytes_max: 1024 * 1024,
         waiters_max: 100_000,
         overdue_grace: Duration::from_secs(5),
+        #[cfg(feature = "mutants")]
+        mutant: None,
     };
 }
 

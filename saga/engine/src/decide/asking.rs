@@ -54,7 +54,9 @@ impl Decider<'_> {
             .step
             .as_ref()
             .expect("a step that was entered was asked");
-        if step.until_passed && !self.state.pivot_passed() {
+        let rules = self.context.rules;
+        if step.until_passed && !self.state.pivot_passed() && !mutant!(rules, IgnoresStepDeadlines)
+        {
             let reason = format!("`{}` was not done within its deadline", spec.name);
             self.turn(TurnCause::StepDeadline, Some(self.id(index)), reason);
             return Line::Ended;
@@ -62,7 +64,7 @@ impl Decider<'_> {
         if step.probe.open.is_some() || step.action.open.is_some() {
             return Line::Waits;
         }
-        if step.action.is_idle() && step.can_probe(spec) {
+        if step.action.is_idle() && step.can_probe(spec) && !mutant!(rules, AsksWithoutProbing) {
             self.ask_probe(index, spec);
             return Line::Waits;
         }
@@ -94,7 +96,12 @@ impl Decider<'_> {
         let due = match attempts.retry {
             Retrying::At(_) => return Again::Yes,
             Retrying::Now => None,
-            Retrying::No if failed_permanently(attempts) => return Again::No,
+            Retrying::No
+                if failed_permanently(attempts)
+                    && !mutant!(self.context.rules, AsksAgainAfterPermanentFailure) =>
+            {
+                return Again::No;
+            }
             Retrying::No => {
                 let attempt = sagalog_model::AttemptNumber(attempts.asked);
                 let jitter = Jitter {
@@ -103,7 +110,18 @@ impl Decider<'_> {
                     direction,
                     attempt,
                 };
+                #[cfg(feature = "mutants")]
+                let policy = crate::mutants::policy(
+                    self.context.rules,
+                    policy,
+                    direction,
+                    self.state.step(index).expect("what was asked is a step"),
+                );
                 match wait_after(&policy, attempts.spent(), jitter) {
+                    Some(_) if mutant!(self.context.rules, RetriesWithoutWaiting) => None,
+                    Some(wait) if mutant!(self.context.rules, WaitDependsOnTheClock) => {
+                        Some(self.context.now.after(wait * 2))
+                    }
                     None => return Again::No,
                     Some(wait) if wait.is_zero() => None,
                     Some(wait) => Some(self.context.now.after(wait)),
@@ -129,7 +147,8 @@ impl Decider<'_> {
             .expect("only a step that was entered is asked again");
         let until = step
             .until
-            .filter(|_| direction == Direction::Action && !step.until_passed);
+            .filter(|_| direction == Direction::Action && !step.until_passed)
+            .filter(|_| !mutant!(self.context.rules, AttemptOutlastsItsStep));
         let deadline = self.context.now.after(timeout(spec, direction));
         self.ask(index, direction, earlier(deadline, until), None, None);
     }
@@ -160,7 +179,7 @@ impl Decider<'_> {
     /// A step failed for good: before the pivot the saga turns, after it a person is needed.
     fn give_up(&mut self, index: NodeIndex) -> Line {
         let reason = self.trouble(index, Direction::Action);
-        if self.state.pivot_passed() {
+        if self.state.pivot_passed() && !mutant!(self.context.rules, TurnsAfterThePivot) {
             self.park(index, ParkCause::Action, reason);
             Line::Waits
         } else {

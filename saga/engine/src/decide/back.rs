@@ -4,8 +4,8 @@
 //! `all` are independent. So a line is undone from its end, and stops at the first node that is not.
 
 use sagalog_model::{
-    Direction, Graph, Kind, NodeIndex, StepSpec,
-    event::{Compensated, CompensationSkipped, ParkCause, PartlyCompensated},
+    AttemptNumber, Direction, Graph, Kind, NodeIndex, StepSpec,
+    event::{AttemptSucceeded, Compensated, CompensationSkipped, ParkCause, PartlyCompensated},
     graph::{BlockIndex, Otherwise, UndoPolicy},
 };
 use sagalog_projections::{
@@ -17,6 +17,10 @@ use super::{Decider, asking::Again};
 
 impl Decider<'_> {
     pub(super) fn back(&mut self) {
+        #[cfg(feature = "mutants")]
+        if mutant!(self.context.rules, CancelledScopeUndoesNothing) && self.is_cancelled() {
+            return;
+        }
         self.probe_what_is_in_doubt();
         if self.unwind_block(Graph::MAIN) {
             self.end();
@@ -25,6 +29,9 @@ impl Decider<'_> {
 
     /// Probes need no order: they change nothing.
     fn probe_what_is_in_doubt(&mut self) {
+        if mutant!(self.context.rules, ProbesNothingAfterTheTurn) {
+            return;
+        }
         let graph = self.state.graph().clone();
         for (index, node) in graph.iter() {
             if let Kind::Step { spec, .. } = &node.kind
@@ -38,12 +45,15 @@ impl Decider<'_> {
     /// Whether nothing is left to undo in a block.
     fn unwind_block(&mut self, block: BlockIndex) -> bool {
         let graph = self.state.graph().clone();
-        graph
-            .block(block)
-            .nodes
-            .iter()
-            .rev()
-            .all(|node| self.unwind_node(*node))
+        let nodes = &graph.block(block).nodes;
+        if mutant!(self.context.rules, UndoesFromTheFirst) {
+            return nodes.iter().all(|node| self.unwind_node(*node));
+        }
+        if mutant!(self.context.rules, UndoesAllAtOnce) {
+            let ends = nodes.iter().rev().map(|node| self.unwind_node(*node));
+            return ends.filter(|is_over| !is_over).count() == 0;
+        }
+        nodes.iter().rev().all(|node| self.unwind_node(*node))
     }
 
     fn unwind_node(&mut self, index: NodeIndex) -> bool {
@@ -81,7 +91,27 @@ impl Decider<'_> {
     fn undoing(&self, index: NodeIndex) -> Undoing {
         self.state
             .step(index)
-            .map_or(Undoing::Nothing, |(spec, step)| undoing::of(spec, step))
+            .map_or(Undoing::Nothing, |(spec, step)| {
+                let how_far = undoing::of(spec, step);
+                let rules = self.context.rules;
+                match how_far {
+                    Undoing::Settling if mutant!(rules, UndoesWhatIsInFlight) => Undoing::Due,
+                    Undoing::Due
+                        if mutant!(rules, ForgetsWhatIsInDoubt) && !step.has_succeeded() =>
+                    {
+                        Undoing::Nothing
+                    }
+                    _ => how_far,
+                }
+            })
+    }
+
+    #[cfg(feature = "mutants")]
+    fn is_cancelled(&self) -> bool {
+        let cancelled = sagalog_model::event::TurnCause::Cancelled;
+        self.state
+            .turn()
+            .is_some_and(|turn| turn.cause == cancelled)
     }
 
     /// Goes on undoing a step. Looks at the state only.
@@ -99,6 +129,9 @@ impl Decider<'_> {
         }
         if step.alternative.spent() > 0 || !step.alternative.is_idle() {
             return self.pursue_alternative(index, policy);
+        }
+        if mutant!(self.context.rules, CompensatesOnlyOnce) {
+            return self.fall_back(index, policy);
         }
         match self.ask_again(index, Direction::Compensation, policy.retry) {
             Again::Yes => {}
@@ -125,7 +158,26 @@ impl Decider<'_> {
             failed_permanently(self.attempts(index, Direction::Compensation))
                 || self.attempts(index, Direction::Compensation).spent() >= policy.retry.attempts
         );
+        let refused = failed_permanently(self.attempts(index, Direction::Compensation));
+        if mutant!(self.context.rules, HidesFailedUndo) && refused {
+            return;
+        }
+        if mutant!(self.context.rules, TakesFailedUndoForDone) && refused {
+            let attempts = self.attempts(index, Direction::Compensation);
+            return self.emit(AttemptSucceeded {
+                node: self.id(index),
+                direction: Direction::Compensation,
+                attempt: AttemptNumber(attempts.asked),
+                output: None,
+            });
+        }
         match &policy.otherwise {
+            Otherwise::Alternative { .. }
+                if mutant!(self.context.rules, ParksInsteadOfTheAlternative) && refused =>
+            {
+                let reason = self.trouble(index, Direction::Compensation);
+                self.park(index, ParkCause::Compensation, reason);
+            }
             Otherwise::Park => {
                 let reason = self.trouble(index, Direction::Compensation);
                 self.park(index, ParkCause::Compensation, reason);

@@ -30,7 +30,10 @@ pub(super) enum Line {
 
 impl Decider<'_> {
     pub(super) fn forward(&mut self) {
-        if self.state.deadline_passed() && !self.state.pivot_passed() {
+        if self.state.deadline_passed()
+            && !self.state.pivot_passed()
+            && !mutant!(self.context.rules, IgnoresSagaDeadlines)
+        {
             self.turn(
                 TurnCause::Deadline,
                 None,

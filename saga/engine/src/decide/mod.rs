@@ -116,7 +116,7 @@ impl Decider<'_> {
         if self.state.status().is_terminal() {
             return;
         }
-        if self.state.turn().is_none() {
+        if self.state.turn().is_none() || mutant!(self.context.rules, GoesForwardAfterTheTurn) {
             self.forward();
         }
         if self.state.turn().is_some() {

@@ -13,6 +13,9 @@ use super::{Decider, Refusal};
 impl Decider<'_> {
     /// I13: a reply matches a node, a direction and an attempt that was asked, not only the newest.
     pub(super) fn reply(&mut self, reply: &Reply) -> Result<(), Refusal> {
+        let rules = self.context.rules;
+        #[cfg(feature = "mutants")]
+        let reply = &crate::mutants::taken(rules, self.state, reply);
         let not_asked = || Refusal::NotAsked {
             node: (*reply.node).into(),
             direction: reply.direction,
@@ -25,7 +28,7 @@ impl Decider<'_> {
         if !attempts.was_asked(attempt) {
             return Err(not_asked());
         }
-        if self.state.status().is_terminal() {
+        if self.state.status().is_terminal() && !mutant!(rules, RecordsSuccessAfterTheEnd) {
             return Ok(());
         }
         let settled = match direction {
@@ -33,9 +36,34 @@ impl Decider<'_> {
             Direction::Compensation | Direction::Alternative => step.undo != UndoEnd::Open,
         };
         let (open, doubtful) = (attempts.is_open(attempt), attempts.is_doubtful(attempt));
+        if mutant!(rules, RefusesLateAnswers) && !open {
+            return Err(not_asked());
+        }
         let node = self.id(index);
         match self.as_recorded(direction, &reply.outcome) {
             Outcome::Succeeded(_) if settled => return Ok(()),
+            Outcome::Succeeded(_) if mutant!(rules, IgnoresLateSuccess) && !open => return Ok(()),
+            Outcome::Succeeded(_)
+                if mutant!(rules, IgnoresLateSuccessAfterTheTurn)
+                    && !open
+                    && self.state.turn().is_some() =>
+            {
+                return Ok(());
+            }
+            Outcome::Succeeded(_)
+                if mutant!(rules, IgnoresProbesAfterTheTurn)
+                    && direction == Direction::Probe
+                    && self.state.turn().is_some() =>
+            {
+                return Ok(());
+            }
+            Outcome::Succeeded(_)
+                if mutant!(rules, IgnoresSuccessAfterTheTurn)
+                    && direction == Direction::Action
+                    && self.state.turn().is_some() =>
+            {
+                return Ok(());
+            }
             Outcome::Succeeded(output) => {
                 let forward = matches!(direction, Direction::Action | Direction::Probe);
                 self.emit(AttemptSucceeded {

@@ -58,10 +58,10 @@ impl Decider<'_> {
 
     /// I20: a cancel is either refused, or turns the saga in the same batch.
     fn cancel(&mut self, id: Arc<str>, by: Arc<str>, reason: &str) -> Result<(), Refusal> {
-        if self.state.turn().is_some() {
+        if self.state.turn().is_some() && !mutant!(self.context.rules, CancelTurnsAgain) {
             return Ok(());
         }
-        if self.state.pivot_passed() {
+        if self.state.pivot_passed() && !mutant!(self.context.rules, CancelsAfterThePivot) {
             return Err(Refusal::PivotPassed {
                 saga: self.state.id().clone(),
             });
@@ -71,6 +71,9 @@ impl Decider<'_> {
             by,
             reason: reason.to_string(),
         });
+        if mutant!(self.context.rules, CancelIsOnlyRecorded) {
+            return Ok(());
+        }
         self.turn(TurnCause::Cancelled, None, reason.to_string());
         self.go_on();
         Ok(())

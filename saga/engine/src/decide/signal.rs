@@ -17,7 +17,9 @@ impl Decider<'_> {
         id: &Arc<str>,
         payload: &Payload,
     ) -> Result<(), Refusal> {
-        if let Some(known) = self.state.signals().find(id) {
+        if let Some(known) = self.state.signals().find(id)
+            && !mutant!(self.context.rules, TakesSignalsTwice)
+        {
             return if known.signal == *signal && known.payload == *payload {
                 Ok(())
             } else {
@@ -35,11 +37,18 @@ impl Decider<'_> {
         if self.state.signals().is_full() {
             return Err(Refusal::TooManySignals);
         }
+        #[cfg(feature = "mutants")]
+        if mutant!(self.context.rules, DropsEarlySignals) && !self.is_waited_for(signal) {
+            return Ok(());
+        }
         self.emit(SignalReceived {
             signal: signal.clone(),
             id: id.clone(),
             payload: payload.clone(),
         });
+        if mutant!(self.context.rules, SignalWakesNobody) {
+            return Ok(());
+        }
         if self.is_awaited(signal) {
             self.go_on();
         } else {
@@ -73,6 +82,15 @@ impl Decider<'_> {
         known.sort();
         known.dedup();
         known
+    }
+
+    #[cfg(feature = "mutants")]
+    fn is_waited_for(&self, name: &str) -> bool {
+        let waits = |index| matches!(self.state.node(index).phase, Phase::Waiting { .. });
+        let mut nodes = self.state.graph().iter();
+        nodes.any(|(index, node)| {
+            waits(index) && matches!(&node.kind, Kind::Signal { signal, .. } if signal == name)
+        })
     }
 
     /// Whether a wait for this name is under way or may still come.

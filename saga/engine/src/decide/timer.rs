@@ -21,7 +21,7 @@ impl Decider<'_> {
         timers::each(self.state, |due, found| {
             is_due |= found == timer && due <= self.context.now
         });
-        if !is_due {
+        if !is_due && !mutant!(self.context.rules, FiresTooEarly) {
             return;
         }
         match timer {
@@ -70,7 +70,10 @@ impl Decider<'_> {
             .filter(|_| direction == Direction::Action && !step.until_passed);
         let deadline = earlier(self.context.now.after(timeout(spec, direction)), until);
         let node = self.id(index);
-        if missed && !renewed && deadline > self.context.now {
+        if missed
+            && (!renewed || mutant!(self.context.rules, RenewsForEver))
+            && deadline > self.context.now
+        {
             self.emit(AttemptRenewed {
                 node,
                 direction,

@@ -44,16 +44,26 @@ impl<E: Evaluate> Partition<E> {
         if let Some((_, effect)) = self.answers.pop_front_if(|(gate, _)| *gate <= durable) {
             return Some(effect);
         }
-        self.asks
-            .poll(&mut self.sagas, durable, self.rules.window)
-            .map(Effect::Ask)
+        let command = self
+            .asks
+            .poll(&mut self.sagas, durable, self.rules.window)?;
+        #[cfg(feature = "mutants")]
+        let Some(command) = crate::mutants::published(&self.rules, command) else {
+            return self.poll_effect();
+        };
+        Some(Effect::Ask(command))
     }
 
     /// I8: an answer waits for everything decided so far. That covers the input's own batch, and for
     /// a duplicate the batch of the original.
     pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        let gate = if mutant!(self.rules, AnswersBeforeTheAppend) {
+            self.appending.durable()
+        } else {
+            self.appending.tail()
+        };
         self.answers
-            .push_back((self.appending.tail(), Effect::Answer { ticket, answer }));
+            .push_back((gate, Effect::Answer { ticket, answer }));
     }
 
     pub(super) fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {

@@ -51,6 +51,11 @@ impl Appending {
         self.durable = self.durable.max(through);
     }
 
+    #[cfg(feature = "mutants")]
+    pub(super) fn newest(&mut self) -> Option<&mut Batch> {
+        self.pending.back_mut()
+    }
+
     pub(super) fn pending(&self) -> usize {
         self.pending.len()
     }

@@ -110,6 +110,17 @@ impl Asks {
     }
 }
 
+#[cfg(feature = "mutants")]
+impl Asks {
+    pub(super) fn reverse(&mut self) {
+        self.queue.make_contiguous().reverse();
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(Direction) -> bool) {
+        self.queue.retain(|ask| keep(ask.direction));
+    }
+}
+
 fn is_open(
     state: &SagaState,
     node: NodeIndex,

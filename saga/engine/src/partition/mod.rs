@@ -141,6 +141,7 @@ impl<E: Evaluate> Partition<E> {
         let inputs = self.absent.remove(saga).unwrap_or_default();
         let loaded = match found {
             Found::Nothing => None,
+            Found::History(_) if mutant!(self.rules, KnowsOnlyWhatIsInMemory) => None,
             Found::History(history) => match Live::fold(saga, history, &self.registry) {
                 Ok(live) => Some(live),
                 Err(refusal) => {
@@ -157,7 +158,7 @@ impl<E: Evaluate> Partition<E> {
             for input in inputs {
                 self.handle_here(input, now);
             }
-            if ended {
+            if ended && !mutant!(self.rules, KeepsWhatWasLookedUp) {
                 self.sagas.remove(saga);
             }
             return;
@@ -209,7 +210,9 @@ impl<E: Evaluate> Partition<E> {
     /// Decides an input of a saga that is here, and takes the batch.
     fn tell(&mut self, saga: &SagaId, told: &SagaInput, now: Time) -> Result<(), Refusal> {
         let now = self.appending.monotone(now);
-        if let SagaInput::Reply(reply) = told {
+        if let SagaInput::Reply(reply) = told
+            && !mutant!(self.rules, ForgetsContradictions)
+        {
             self.note_late(self.sagas[saga].contradicts(reply), now);
         }
         let live = self
@@ -232,6 +235,8 @@ impl<E: Evaluate> Partition<E> {
         let events = decide(&mut live.state, told, context)?;
         if !events.is_empty() {
             self.take_batch(saga, &events, told.identity(), now);
+        } else if mutant!(self.rules, DuplicateAsksAgain) {
+            self.asks.again(live, self.appending.tail(), now);
         }
         Ok(())
     }
@@ -249,8 +254,23 @@ impl<E: Evaluate> Partition<E> {
             .get_mut(saga)
             .expect("what was just decided is here");
         let position = self.appending.push_saga(live, events, identity, now);
+        #[cfg(feature = "mutants")]
+        if let Some(batch) = self.appending.newest() {
+            batch.state = crate::mutants::stream_state(&self.rules, &live.state, batch.state);
+        }
+        #[cfg(feature = "mutants")]
+        let position =
+            crate::mutants::gate(&self.rules, events, self.appending.durable(), position);
         self.asks.after(live, events, position);
         self.timing.rearm(saga, live);
+        #[cfg(feature = "mutants")]
+        if mutant!(self.rules, TimeoutDisarmsTheOthers) && crate::mutants::is_timeout(events) {
+            self.timing.disarm(saga, live);
+        }
+        #[cfg(feature = "mutants")]
+        if mutant!(self.rules, PublishesInReverse) {
+            self.asks.reverse();
+        }
         if live.state.status().is_terminal() {
             self.ending.push_back((position, saga.clone()));
             self.answer_waiters(saga);
@@ -259,11 +279,19 @@ impl<E: Evaluate> Partition<E> {
 
     /// The log is durable up to here: what waited for it may be seen, what has ended is forgotten.
     pub fn committed(&mut self, through: Position) {
+        let through = if mutant!(self.rules, TakesTheTailForDurable) {
+            self.appending.tail()
+        } else {
+            through
+        };
         self.appending.committed(through);
         while let Some((_, saga)) = self
             .ending
             .pop_front_if(|(position, _)| *position <= through)
         {
+            if mutant!(self.rules, KeepsWhatHasEnded) {
+                continue;
+            }
             self.sagas.remove(&saga);
         }
     }

@@ -1,6 +1,9 @@
 //! Starting sagas, once each.
 
-use sagalog_model::{Payload, SagaId, log::StreamKey};
+use sagalog_model::{
+    Payload, SagaId,
+    log::{StreamKey, Time},
+};
 
 use super::{
     Partition,
@@ -21,7 +24,7 @@ impl<E: Evaluate> Partition<E> {
         saga: SagaId,
         name: &str,
         input: Payload,
-        now: sagalog_model::log::Time,
+        now: Time,
     ) {
         let Some(definition) = self.registry.newest(name).cloned() else {
             return self.refuse(
@@ -71,6 +74,9 @@ impl<E: Evaluate> Partition<E> {
         name: &str,
         input: &Payload,
     ) {
+        if mutant!(self.rules, StartsTwice) {
+            return self.start(ticket, saga.clone(), name, input.clone(), Time::default());
+        }
         let state = &self.sagas[saga].state;
         if state.graph().saga == name && state.input() == input {
             self.answer(ticket, Answer::Recorded);

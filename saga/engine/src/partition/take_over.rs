@@ -113,7 +113,16 @@ impl<E: Evaluate> Partition<E> {
         evaluate: E,
         rules: Rules,
     ) -> Result<Self, CannotTakeOver> {
+        #[cfg(feature = "mutants")]
+        let taken = crate::mutants::read(&rules, taken);
         let lives = fold_all(taken.open, &registry)?;
+        #[cfg(feature = "mutants")]
+        let lives = lives.into_iter().map(|mut live| {
+            crate::mutants::recovered(&rules, &mut live.state, taken.now);
+            live
+        });
+        #[cfg(feature = "mutants")]
+        let lives = lives.collect();
         let held_until = taken.now.after(rules.overdue_grace);
         let mut partition = Self {
             rules,
@@ -144,6 +153,10 @@ impl<E: Evaluate> Partition<E> {
             taken.now,
         );
         partition.take_lives(lives, taken.now);
+        #[cfg(feature = "mutants")]
+        if mutant!(partition.rules, AsksAgainOnlyOnce) && taken.epoch.get() > 2 {
+            partition.asks.retain(|_| false);
+        }
         Ok(partition)
     }
 
@@ -178,8 +191,26 @@ impl<E: Evaluate> Partition<E> {
         let gate = self.appending.tail();
         for mut live in lives {
             let saga = live.state.id().clone();
-            self.asks.again(&live, gate, now);
-            self.timing.rearm(&saga, &mut live);
+            if !mutant!(self.rules, AsksNothingAgain) {
+                self.asks.again(&live, gate, now);
+            }
+            #[cfg(feature = "mutants")]
+            if mutant!(self.rules, AsksNoCompensationAgain) {
+                self.asks
+                    .retain(|direction| direction != sagalog_model::Direction::Compensation);
+            }
+            if !mutant!(self.rules, ForgetsTimersInACrash) {
+                self.timing.rearm(&saga, &mut live);
+            }
+            #[cfg(feature = "mutants")]
+            if mutant!(self.rules, ForgetsAttemptsTimersInACrash)
+                && matches!(
+                    live.timer,
+                    Some((_, sagalog_projections::Timer::Attempt { .. }))
+                )
+            {
+                self.timing.disarm(&saga, &mut live);
+            }
             self.sagas.insert(saga, live);
         }
     }

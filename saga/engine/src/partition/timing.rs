@@ -43,6 +43,13 @@ impl Timing {
         }
     }
 
+    #[cfg(feature = "mutants")]
+    pub(super) fn disarm(&mut self, saga: &SagaId, live: &mut Live) {
+        if let Some((due, _)) = live.timer.take() {
+            self.due.remove(&(due, saga.clone()));
+        }
+    }
+
     fn next(&self) -> Option<Time> {
         let (due, _) = self.due.first()?;
         Some(self.held_until.map_or(*due, |held| held.max(*due)))
@@ -56,6 +63,12 @@ impl Timing {
 impl<E: Evaluate> Partition<E> {
     /// When the earliest timer is due.
     pub fn next_timer(&self) -> Option<Time> {
+        #[cfg(feature = "mutants")]
+        if mutant!(self.rules, FiresTooEarly) {
+            let early = crate::mutants::AHEAD.as_micros() as u64;
+            let early = |due: Time| Time::from_micros(due.as_micros() - early);
+            return self.timing.next().map(early);
+        }
         self.timing.next()
     }
 
@@ -68,7 +81,7 @@ impl<E: Evaluate> Partition<E> {
     /// Fires the timers that are due, until enough waits to be appended.
     pub fn fire_timers(&mut self, now: Time) {
         while !self.is_full()
-            && let Some(due) = self.timing.next()
+            && let Some(due) = self.next_timer()
             && due <= now
         {
             self.timing.held_until = None;
@@ -82,7 +95,9 @@ impl<E: Evaluate> Partition<E> {
                 .sagas
                 .get_mut(&saga)
                 .expect("only sagas that are here have timers");
-            let (due, timer) = live.timer.expect("a filed saga has a timer");
+            let (due, timer) = timers::first_due(&live.state, now)
+                .or(live.timer)
+                .expect("a filed saga has a timer");
             let missed = self.timing.is_missed(due, timer);
             let version = live.state.version();
             let fired = self.tell(&saga, &SagaInput::TimerFired { timer, missed }, now);
