@@ -1,6 +1,11 @@
 //! Which plans are tried: all of them up to a number of faults, and random ones.
 
+mod exhaust;
+mod swarm;
+
 use std::{collections::BTreeMap, sync::Arc};
+
+use sagalog_projections::{SagaState, Status};
 
 use crate::{
     check::{Story, Violation, differs},
@@ -19,7 +24,8 @@ pub struct Explore {
 }
 
 impl Explore {
-    /// Every plan with at most this many faults.
+    /// Every plan with at most this many faults. One fault is of any kind; several are of the core
+    /// ([`Fault::is_core`]).
     pub const fn exhaustive(faults: usize) -> Self {
         Self {
             faults,
@@ -62,6 +68,8 @@ pub struct Report {
     pub exhausted: Vec<(u64, bool)>,
     /// Random plans that were run.
     pub swarm: u64,
+    /// How many random plans had so many faults.
+    pub swarm_faults: BTreeMap<usize, u64>,
     /// How often each kind of fault had a consequence.
     pub bites: BTreeMap<Fault, u64>,
     /// In how many runs a saga completed.
@@ -83,12 +91,25 @@ pub struct Failure {
     pub timeline: String,
     /// How many runs the shrinker needed.
     pub replays: u64,
+    /// Whether it was shown that each fault of the plan is needed: without any one of them the run
+    /// does not fail in this way.
+    pub needed: bool,
+}
+
+/// Where an exploration begins: at the healthy run, or in the middle of another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct From {
+    /// What goes wrong in any case.
+    pub(crate) plan: Plan,
+    /// Nothing more goes wrong until the log holds so many events.
+    pub(crate) events: u64,
 }
 
 /// Tries plans until one fails or the budget is spent.
-pub(crate) fn explore(setup: &Arc<Setup>, budget: Explore) -> Report {
+pub(crate) fn explore(setup: &Arc<Setup>, from: From, budget: Explore) -> Report {
     let mut search = Search {
         setup,
+        from,
         budget,
         report: Report::default(),
         healthy: None,
@@ -101,6 +122,7 @@ pub(crate) fn explore(setup: &Arc<Setup>, budget: Explore) -> Report {
 
 struct Search<'a> {
     setup: &'a Arc<Setup>,
+    from: From,
     budget: Explore,
     report: Report,
     healthy: Option<Story>,
@@ -109,85 +131,30 @@ struct Search<'a> {
 type Found = Option<(Plan, Violation)>;
 
 impl Search<'_> {
-    /// Breadth first by the number of faults. Each plan is extended only at sites that its run visits
-    /// after its last fault, so that no plan is run twice.
-    fn exhaust(&mut self) -> Found {
-        let mut frontier = vec![(Plan::healthy(), 0_usize)];
-        for depth in 0..=self.budget.faults {
-            let mut next = Vec::new();
-            let mut count = 0;
-            for (plan, from) in frontier {
-                if self.report.runs >= self.budget.runs_max {
-                    self.report.exhausted.push((count, false));
-                    return None;
-                }
-                let world = self.run(&plan);
-                count += 1;
-                if let Some(violation) = self.verdict(&world) {
-                    return Some((plan, violation));
-                }
-                if depth == self.budget.faults {
-                    continue;
-                }
-                for (place, site) in world.visited().iter().enumerate().skip(from) {
-                    for fault in Fault::at(site.point) {
-                        next.push((plan.with(site.clone(), *fault), place + 1));
-                    }
-                }
-            }
-            self.report.exhausted.push((count, true));
-            frontier = next;
-        }
-        None
+    fn is_spent(&self) -> bool {
+        self.report.runs >= self.budget.runs_max
     }
 
-    /// Random plans over the sites that earlier runs visited: three to eight faults each.
-    fn swarm(&mut self) -> Found {
-        let mut random = SplitMix(0x5a6a_0106);
-        for _ in 0..self.budget.swarm {
-            if self.report.runs >= self.budget.runs_max {
-                return None;
-            }
-            let mut plan = Plan::healthy();
-            let wanted = 3 + random.below(6);
-            for _ in 0..wanted {
-                let world = World::run(self.setup, plan.clone());
-                let sites = world.visited();
-                let Some(site) = sites.get(random.below(sites.len().max(1) as u64) as usize) else {
-                    break;
-                };
-                let faults = Fault::at(site.point);
-                plan = plan.with(
-                    site.clone(),
-                    faults[random.below(faults.len() as u64) as usize],
-                );
-            }
-            let world = self.run(&plan);
-            self.report.swarm += 1;
-            if let Some(violation) = self.verdict(&world) {
-                return Some((plan, violation));
-            }
-        }
-        None
+    /// Counts a run that has come to its end, and looks what is wrong with it.
+    fn judge(&mut self, world: &World) -> Found {
+        self.count(world);
+        let violation = self.verdict(world)?;
+        Some((world.plan().clone(), violation))
     }
 
-    fn run(&mut self, plan: &Plan) -> World {
-        let world = World::run(self.setup, plan.clone());
+    fn count(&mut self, world: &World) {
         self.report.runs += 1;
         for (_, fault) in world.bites() {
             *self.report.bites.entry(fault).or_default() += 1;
         }
-        let any =
-            |test: fn(&sagalog_projections::SagaState) -> bool| u64::from(world.sagas().any(test));
-        self.report.completed +=
-            any(|saga| saga.status() == sagalog_projections::Status::Completed);
+        let any = |test: fn(&SagaState) -> bool| u64::from(world.sagas().any(test));
+        self.report.completed += any(|saga| saga.status() == Status::Completed);
         self.report.went_back += any(|saga| saga.turn().is_some());
-        world
     }
 
     fn verdict(&mut self, world: &World) -> Option<Violation> {
         let violation = verdict(world, self.healthy.as_ref());
-        if self.healthy.is_none() && violation.is_none() && !self.setup.races {
+        if world.plan().is_empty() && violation.is_none() && !self.setup.races {
             self.healthy = Some(Story::of(world));
         }
         violation
@@ -200,7 +167,7 @@ pub(crate) fn verdict(world: &World, healthy: Option<&Story>) -> Option<Violatio
         return Some(violation.clone());
     }
     let healthy = healthy?;
-    if !world.plan().iter().all(|(_, fault)| fault.is_transparent()) {
+    if !world.plan().is_masked() {
         return None;
     }
     let (saga, what) = differs(healthy, &Story::of(world))?;
@@ -210,21 +177,4 @@ pub(crate) fn verdict(world: &World, healthy: Option<&Story>) -> Option<Violatio
         what,
         at: world.now(),
     })
-}
-
-/// SplitMix64: a small generator whose numbers depend on nothing but its seed.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }

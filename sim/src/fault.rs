@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::site::Point;
+use crate::site::{Point, Site};
 
 /// One thing that goes wrong at a [`Site`](crate::Site).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -35,11 +35,49 @@ pub enum Fault {
     InDoubt,
     /// It takes no effect, and the participant says that it does not know.
     InDoubtUndone,
+    /// The append takes long; others wait behind it.
+    Slow,
+    /// The node dies when the append is durable, and again before it owns the partition anew.
+    CrashTwice,
+    /// The database is down for a while: the append does not take place, and nobody can take over.
+    DatabaseDown,
+    /// The node dies before the append, and stays down until all that was asked is overdue.
+    DownLong,
+    /// Somebody cancels the saga while the append is under way.
+    Cancelled,
+    /// The node's clock jumps an hour ahead.
+    ClockAhead,
+    /// The node's clock jumps an hour back.
+    ClockBack,
+    /// The node dies before the broker has it.
+    CrashBeforePublish,
+    /// The node dies when the broker has it, before it learns so.
+    CrashAfterPublish,
+    /// The broker does not take it at first.
+    Refused,
+    /// The broker is down for a while: whatever is on its way waits.
+    BrokerDown,
+    /// It comes again long after everything has ended, to a participant whose clock is behind.
+    AgainAfterTheEnd,
+    /// The worker dies before it does anything; the command comes again.
+    WorkerDiesBefore,
+    /// The worker dies when it is done, before it answers; the command comes again.
+    WorkerDiesAfter,
+    /// No command for this node ever arrives.
+    Blackholed,
+    /// The participant rejects this node's action for good, whenever it is asked.
+    Rejects,
+    /// The participant fails this node for now, whenever it is asked.
+    AlwaysFailsForNow,
+    /// One input a commit, one published command at a time.
+    Tight,
+    /// One more saga runs beside it.
+    OneMoreSaga,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 33] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -54,30 +92,110 @@ impl Fault {
         Self::Fails,
         Self::InDoubt,
         Self::InDoubtUndone,
+        Self::Slow,
+        Self::CrashTwice,
+        Self::DatabaseDown,
+        Self::DownLong,
+        Self::Cancelled,
+        Self::ClockAhead,
+        Self::ClockBack,
+        Self::CrashBeforePublish,
+        Self::CrashAfterPublish,
+        Self::Refused,
+        Self::BrokerDown,
+        Self::AgainAfterTheEnd,
+        Self::WorkerDiesBefore,
+        Self::WorkerDiesAfter,
+        Self::Blackholed,
+        Self::Rejects,
+        Self::AlwaysFailsForNow,
+        Self::Tight,
+        Self::OneMoreSaga,
     ];
 
-    /// What can go wrong at a point, simplest first.
+    /// What can go wrong at a point, simplest first, the core before the others.
     pub const fn at(point: Point) -> &'static [Self] {
         match point {
+            Point::Config => &[
+                Self::Rejects,
+                Self::AlwaysFailsForNow,
+                Self::Blackholed,
+                Self::Tight,
+                Self::OneMoreSaga,
+            ],
+            Point::Call => &[Self::Duplicated, Self::Lost],
             Point::Commit => &[
                 Self::CrashAfterCommit,
                 Self::CrashBeforeCommit,
                 Self::UnknownDone,
                 Self::UnknownNotDone,
                 Self::LeaseLost,
+                Self::Slow,
+                Self::CrashTwice,
+                Self::DatabaseDown,
+                Self::DownLong,
+                Self::Cancelled,
+                Self::ClockAhead,
+                Self::ClockBack,
             ],
-            Point::Deliver => &[Self::Duplicated, Self::Late, Self::Lost, Self::Overtaken],
+            Point::Deliver => &[
+                Self::Duplicated,
+                Self::Late,
+                Self::Lost,
+                Self::Overtaken,
+                Self::CrashBeforePublish,
+                Self::CrashAfterPublish,
+                Self::LeaseLost,
+                Self::Refused,
+                Self::BrokerDown,
+                Self::AgainAfterTheEnd,
+            ],
             Point::Outcome => &[
                 Self::FailsForNow,
                 Self::Fails,
                 Self::InDoubt,
                 Self::InDoubtUndone,
+                Self::WorkerDiesBefore,
+                Self::WorkerDiesAfter,
             ],
             Point::Reply => &[Self::Duplicated, Self::Late, Self::AfterTheEnd, Self::Lost],
         }
     }
 
-    /// Whether the engine promises to mask it: the saga's story is then the healthy run's (I21).
+    /// What can go wrong at a site, simplest first: some of what a point allows is about nodes,
+    /// some about the world.
+    pub fn at_site(site: &Site) -> impl Iterator<Item = Self> {
+        let of_world = site.is_of_the_world();
+        let fits = move |fault: &Self| match fault {
+            Self::Tight => of_world && site.nth == 1,
+            Self::OneMoreSaga => of_world,
+            Self::Rejects | Self::AlwaysFailsForNow | Self::Blackholed => !of_world,
+            _ => true,
+        };
+        Self::at(site.point).iter().copied().filter(fits)
+    }
+
+    /// Whether it is tried together with others in an exhaustive search. What is left out differs
+    /// from one of these in how long something takes or how often it happens, or is a condition of
+    /// the whole run: it is tried alone, and in random plans.
+    pub fn is_core(self, point: Point) -> bool {
+        match point {
+            Point::Config | Point::Call => false,
+            Point::Deliver => matches!(
+                self,
+                Self::Duplicated | Self::Late | Self::Lost | Self::Overtaken
+            ),
+            Point::Commit | Point::Outcome | Point::Reply => self <= Self::InDoubtUndone,
+        }
+    }
+
+    /// Whether the engine promises to mask it at a point: the saga's story is then the healthy run's
+    /// (I21). A lost call is sent again by its client.
+    pub const fn is_masked(self, point: Point) -> bool {
+        self.is_transparent() || matches!((self, point), (Self::Lost, Point::Call))
+    }
+
+    /// Whether the engine promises to mask it wherever it happens.
     pub const fn is_transparent(self) -> bool {
         matches!(
             self,
@@ -87,6 +205,18 @@ impl Fault {
                 | Self::UnknownNotDone
                 | Self::LeaseLost
                 | Self::Duplicated
+                | Self::Slow
+                | Self::CrashTwice
+                | Self::DatabaseDown
+                | Self::CrashBeforePublish
+                | Self::CrashAfterPublish
+                | Self::Refused
+                | Self::BrokerDown
+                | Self::AgainAfterTheEnd
+                | Self::WorkerDiesBefore
+                | Self::WorkerDiesAfter
+                | Self::Tight
+                | Self::OneMoreSaga
         )
     }
 
@@ -106,6 +236,25 @@ impl Fault {
             Self::Fails => "fails",
             Self::InDoubt => "in doubt, done",
             Self::InDoubtUndone => "in doubt, not done",
+            Self::Slow => "slow",
+            Self::CrashTwice => "crash twice",
+            Self::DatabaseDown => "database down",
+            Self::DownLong => "down past the deadlines",
+            Self::Cancelled => "cancelled meanwhile",
+            Self::ClockAhead => "clock jumps ahead",
+            Self::ClockBack => "clock jumps back",
+            Self::CrashBeforePublish => "crash before the publish",
+            Self::CrashAfterPublish => "crash after the publish",
+            Self::Refused => "refused at first",
+            Self::BrokerDown => "broker down",
+            Self::AgainAfterTheEnd => "again after the end",
+            Self::WorkerDiesBefore => "worker dies before",
+            Self::WorkerDiesAfter => "worker dies after",
+            Self::Blackholed => "blackholed",
+            Self::Rejects => "rejects",
+            Self::AlwaysFailsForNow => "always fails for now",
+            Self::Tight => "one at a time",
+            Self::OneMoreSaga => "one more saga",
         }
     }
 }

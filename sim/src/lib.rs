@@ -5,11 +5,18 @@
 //! [`World`] is one run. The engine, the folds and the partition machine are the production ones;
 //! only the log, the transport, the participants and the clock are simulated.
 
+#[macro_use]
+mod hook;
+
 mod check;
 mod explore;
+mod explored;
 mod fault;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 mod plan;
 mod report;
+mod run;
 mod shrink;
 mod sim;
 mod site;
@@ -17,8 +24,14 @@ mod world;
 
 pub use check::Violation;
 pub use explore::{Explore, Failure, Report};
+pub use explored::Explored;
 pub use fault::{BadFault, Fault};
 pub use plan::{BadPlan, Plan, WhyBad};
-pub use sim::{Explored, NoSuchPlace, Run, Sim};
+pub use report::{
+    Bite, Changed, ExplorationDocument, FailureDocument, Happened, NodeEnd, PlannedFault,
+    RunDocument, SagaEnd, Tried, Violated,
+};
+pub use run::Run;
+pub use sim::{NoSuchPlace, Sim};
 pub use site::{BadSite, Point, Site, Subject};
 pub use world::{Account, Lane, Ledger, TraceLine, World};

@@ -60,6 +60,11 @@ impl Plan {
         self.faults.is_empty()
     }
 
+    /// Whether the engine promises to mask all of it.
+    pub fn is_masked(&self) -> bool {
+        self.iter().all(|(site, fault)| fault.is_masked(site.point))
+    }
+
     /// The faults in the order of their sites.
     pub fn iter(&self) -> impl Iterator<Item = (&Site, Fault)> {
         self.faults.iter().map(|(site, fault)| (site, *fault))
@@ -138,7 +143,7 @@ impl FromStr for Plan {
 fn fault_of(line: &str) -> Result<(Site, Fault), WhyBad> {
     let (site, fault) = line.split_once(": ").ok_or(WhyBad::NoColon)?;
     let (site, fault): (Site, Fault) = (site.parse()?, fault.parse()?);
-    if Fault::at(site.point).contains(&fault) {
+    if Fault::at_site(&site).any(|possible| possible == fault) {
         Ok((site, fault))
     } else {
         Err(WhyBad::Elsewhere { site, fault })

@@ -1,6 +1,6 @@
 //! The smallest plan that still fails in the same way: every fault in it is needed.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     check::{Story, Violation},
@@ -8,79 +8,195 @@ use crate::{
     fault::Fault,
     plan::Plan,
     report::timeline,
+    site::Site,
     world::{Setup, World},
 };
 
 /// The most runs that shrinking may take.
 const REPLAYS_MAX: u64 = 500;
 
+/// How many runs for each fault are kept for the proof that it is needed.
+const RESERVE: u64 = 4;
+
 /// Shrinks a failing plan, keeping what is violated.
 pub(crate) fn shrink(setup: &Arc<Setup>, plan: Plan, violation: Violation) -> Failure {
     let healthy = World::run(setup, Plan::healthy());
     let comparable = healthy.violation().is_none() && !setup.races;
-    let healthy = comparable.then(|| Story::of(&healthy));
     let mut shrinker = Shrinker {
         setup,
-        healthy,
-        class: violation.invariant,
+        healthy: comparable.then(|| Story::of(&healthy)),
+        best: (plan, violation),
         replays: 0,
     };
-    let mut best = (plan, violation);
-    while let Some(smaller) = shrinker.smaller(&best.0) {
-        best = smaller;
-    }
+    shrinker.drop_what_is_idle();
+    shrinker.keep_one_saga();
+    shrinker.drop_in_parts();
+    let needed = shrinker.drop_and_simplify();
+    let (plan, violation) = shrinker.best;
     let traced = Arc::new(Setup {
         traces: true,
         ..Setup::clone(setup)
     });
-    let world = World::run(&traced, best.0.clone());
+    let world = World::run(&traced, plan.clone());
     Failure {
-        timeline: timeline(&world, Some(&best.1)),
-        plan: best.0,
-        violation: best.1,
+        timeline: timeline(&world, Some(&violation)),
+        plan,
+        violation,
         replays: shrinker.replays,
+        needed,
     }
 }
 
 struct Shrinker<'a> {
     setup: &'a Arc<Setup>,
     healthy: Option<Story>,
-    class: &'static str,
+    /// The smallest so far that fails in the same way.
+    best: (Plan, Violation),
     replays: u64,
 }
 
 impl Shrinker<'_> {
-    /// One fault less, or one simpler fault.
-    fn smaller(&mut self, plan: &Plan) -> Option<(Plan, Violation)> {
-        let sites: Vec<_> = plan
-            .iter()
-            .map(|(site, fault)| (site.clone(), fault))
+    /// Faults without a consequence go first, all at once.
+    fn drop_what_is_idle(&mut self) {
+        let world = World::run(self.setup, self.best.0.clone());
+        let bit = |site: &Site| world.bites().any(|(bitten, _)| bitten == site);
+        let smaller = keep(&self.best.0, |_, site| bit(site));
+        if smaller.len() < self.best.0.len() {
+            self.fails(smaller);
+        }
+    }
+
+    /// Delta debugging: halves, then quarters and so on, as long as something can go.
+    fn drop_in_parts(&mut self) {
+        let mut parts = 2;
+        while parts < self.best.0.len() {
+            let size = self.best.0.len().div_ceil(parts);
+            let without = |part: usize, plan: &Plan| keep(plan, |at, _| at / size != part);
+            let dropped = (0..parts).any(|part| {
+                let smaller = without(part, &self.best.0);
+                // The last part may be empty.
+                smaller.len() < self.best.0.len() && self.fails(smaller)
+            });
+            parts = if dropped { 2 } else { parts * 2 };
+        }
+    }
+
+    /// Of several sagas one, as the first.
+    fn keep_one_saga(&mut self) {
+        let sagas: BTreeSet<_> = self.best.0.iter().map(|(site, _)| site.saga).collect();
+        let others = sagas.into_iter().filter(|saga| *saga > 1);
+        let plans: Vec<_> = [1]
+            .into_iter()
+            .chain(others)
+            .map(|saga| alone(&self.best.0, saga))
             .collect();
-        for (site, _) in &sites {
-            if let Some(found) = self.fails(plan.without(site)) {
-                return Some(found);
+        for plan in plans {
+            if plan.len() < self.best.0.len() && self.fails(plan) {
+                return;
             }
         }
-        for (site, fault) in &sites {
-            let simpler = Fault::at(site.point)
-                .iter()
-                .take_while(|simpler| *simpler != fault);
-            for simpler in simpler {
-                if let Some(found) = self.fails(plan.with(site.clone(), *simpler)) {
-                    return Some(found);
+    }
+
+    /// One fault less, or one simpler fault, until neither is possible. True if it was shown that
+    /// every fault that is left is needed.
+    fn drop_and_simplify(&mut self) -> bool {
+        loop {
+            if !self.drop_each() {
+                return false;
+            }
+            if !self.simplify_each() {
+                return true;
+            }
+        }
+    }
+
+    /// Tries to do without each fault, until none can go. False if there was no time for that.
+    fn drop_each(&mut self) -> bool {
+        loop {
+            let faults = faults(&self.best.0);
+            let dropped = faults.iter().any(|(site, _)| {
+                let smaller = self.best.0.without(site);
+                self.fails(smaller)
+            });
+            if self.replays >= REPLAYS_MAX {
+                return false;
+            }
+            if !dropped {
+                return true;
+            }
+        }
+    }
+
+    /// Tries simpler alternatives for each fault. True if there was one, and time is left to look
+    /// whether another fault has become needless by it.
+    fn simplify_each(&mut self) -> bool {
+        let faults = faults(&self.best.0);
+        let before = self.best.clone();
+        let end = REPLAYS_MAX.saturating_sub(RESERVE * faults.len() as u64);
+        let mut simplified = false;
+        for (site, fault) in &faults {
+            for simpler in Fault::at_site(site).take_while(|simpler| simpler != fault) {
+                if self.replays >= end {
+                    // What was shown of the plan before is not shown of this one.
+                    self.best = before;
+                    return false;
+                }
+                let plan = self.best.0.with(site.clone(), simpler);
+                if self.fails(plan) {
+                    simplified = true;
+                    break;
                 }
             }
         }
-        None
+        simplified
     }
 
-    fn fails(&mut self, plan: Plan) -> Option<(Plan, Violation)> {
+    /// Whether a plan fails in the same way; then it is the best so far.
+    fn fails(&mut self, plan: Plan) -> bool {
         if self.replays >= REPLAYS_MAX {
-            return None;
+            return false;
         }
         self.replays += 1;
         let world = World::run(self.setup, plan.clone());
-        let violation = verdict(&world, self.healthy.as_ref())?;
-        (violation.invariant == self.class).then_some((plan, violation))
+        match verdict(&world, self.healthy.as_ref()) {
+            Some(violation) if is_alike(&violation, &self.best.1) => {
+                self.best = (plan, violation);
+                true
+            }
+            _ => false,
+        }
     }
+}
+
+/// The same invariant; of the author's own, the same one.
+fn is_alike(one: &Violation, other: &Violation) -> bool {
+    one.invariant == other.invariant && (one.invariant != "author" || one.what == other.what)
+}
+
+fn faults(plan: &Plan) -> Vec<(Site, Fault)> {
+    let faults = plan.iter().map(|(site, fault)| (site.clone(), fault));
+    faults.collect()
+}
+
+fn keep(plan: &Plan, keeps: impl Fn(usize, &Site) -> bool) -> Plan {
+    let faults = plan.iter().enumerate();
+    faults
+        .filter(|(at, (site, _))| keeps(*at, site))
+        .fold(Plan::healthy(), |kept, (_, (site, fault))| {
+            kept.with(site.clone(), fault)
+        })
+}
+
+/// What a plan does to one saga and to no other, done to the first.
+fn alone(plan: &Plan, saga: u32) -> Plan {
+    let of_it = plan.iter().filter(|(site, fault)| {
+        site.saga == saga || (site.is_of_the_world() && *fault != Fault::OneMoreSaga)
+    });
+    of_it.fold(Plan::healthy(), |alone, (site, fault)| {
+        let mut site = site.clone();
+        if !site.is_of_the_world() {
+            site.saga = 1;
+        }
+        alone.with(site, fault)
+    })
 }

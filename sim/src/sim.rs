@@ -1,14 +1,20 @@
 //! What the author of a saga writes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use sagalog_engine::{Query, Request, Rules, input::Wish, partition::Registry};
 use sagalog_model::{AnyDefinition, Json, Payload, SagaId, Signal, Step};
 
 use crate::{
-    explore::{Explore, Report, explore},
+    explore::{Explore, From, explore},
+    explored::Explored,
+    fault::Fault,
     plan::Plan,
-    report::timeline,
+    run::Run,
     site::Site,
     world::{ClientCall, Setup, World},
 };
@@ -39,7 +45,7 @@ use crate::{
 #[must_use = "explore it, or run a plan"]
 #[derive(Clone)]
 pub struct Sim {
-    setup: Setup,
+    pub(crate) setup: Setup,
 }
 
 impl Sim {
@@ -55,7 +61,8 @@ impl Sim {
             .expect("one definition differs from no other");
         let setup = Setup {
             definition,
-            registry,
+            registry: Arc::new(registry),
+            recorded: OnceLock::new(),
             rules: Rules::DEFAULT,
             gives: BTreeMap::new(),
             sagas: Vec::new(),
@@ -171,105 +178,67 @@ impl Sim {
         self
     }
 
+    /// The saga's definition.
+    pub fn definition(&self) -> &AnyDefinition {
+        &self.setup.definition
+    }
+
     /// Tries plans.
     pub fn explore(&self, budget: Explore) -> Explored {
-        let report = explore(&Arc::new(self.setup.clone()), budget);
-        Explored { report }
+        let setup = Arc::new(self.setup.clone());
+        let report = explore(&setup, From::default(), budget);
+        Explored::of(setup, report)
+    }
+
+    /// Tries what else can happen in the run of a plan once its log holds so many events of sagas:
+    /// every plan tried is this one with more faults after that moment.
+    pub fn explore_after(&self, plan: &Plan, events: u64, budget: Explore) -> Explored {
+        let setup = Arc::new(self.setup.clone());
+        let from = From {
+            plan: plan.clone(),
+            events,
+        };
+        let report = explore(&setup, from, budget);
+        Explored::of(setup, report)
+    }
+
+    /// Plays one plan as an exploration does: without a trace.
+    pub fn play(&self, plan: &Plan) -> World {
+        World::run(&Arc::new(self.setup.clone()), plan.clone())
     }
 
     /// Runs one plan.
     ///
     /// # Errors
-    /// [`NoSuchPlace`] if the plan names a place that the run did not go through: a misspelt node,
-    /// or a fault that cannot happen after the ones before it.
+    /// [`NoSuchPlace`] if a fault of the plan has no consequence: its node is misspelt, it cannot happen
+    /// after the ones before it, or it changes nothing there.
     pub fn run(&self, plan: &Plan) -> Result<Run, NoSuchPlace> {
-        let setup = Arc::new(Setup {
-            traces: true,
-            ..self.setup.clone()
-        });
-        let world = World::run(&setup, plan.clone());
-        for (site, _) in plan.iter() {
-            if !world.visited().contains(site) {
-                let visited: Vec<_> = world.visited().iter().map(ToString::to_string).collect();
-                return Err(NoSuchPlace {
-                    site: site.clone(),
-                    visited,
-                });
-            }
+        let run = Run::of(&self.setup, plan);
+        let world = run.world();
+        // A run that violates something stops there, before it comes to the rest of its plan.
+        let missed = world.idle().next();
+        match missed {
+            Some((site, fault)) if run.violation().is_none() => Err(NoSuchPlace {
+                site: site.clone(),
+                idle: world.visited().contains(site).then_some(fault),
+                visited: world.visited().iter().map(ToString::to_string).collect(),
+            }),
+            _ => Ok(run),
         }
-        Ok(Run { world })
     }
 }
 
-/// A plan names a place that its run does not go through.
+/// A fault of a plan has no consequence in its run: what the run shows is not about it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the run does not go through `{site}`; it goes through: {}", .visited.join(", "))]
+#[error("{}", .idle.map_or_else(
+    || format!("the run does not go through `{site}`; it goes through: {}", .visited.join(", ")),
+    |fault| format!("`{site}: {fault}` changes nothing in this run"),
+))]
 pub struct NoSuchPlace {
     /// The place.
     pub site: Site,
+    /// The fault, if the run goes there and is not changed by it.
+    pub idle: Option<Fault>,
     /// The places that it does go through.
     pub visited: Vec<String>,
-}
-
-/// One run of one plan.
-pub struct Run {
-    world: World,
-}
-
-impl Run {
-    /// The world as it ended.
-    pub fn world(&self) -> &World {
-        &self.world
-    }
-
-    /// What happened, as text for people and snapshots.
-    pub fn timeline(&self) -> String {
-        timeline(&self.world, self.world.violation())
-    }
-
-    /// Fails if anything was violated.
-    ///
-    /// # Panics
-    /// With the timeline.
-    #[track_caller]
-    pub fn check(&self) {
-        assert!(self.world.violation().is_none(), "\n{}", self.timeline());
-    }
-}
-
-/// What an exploration found.
-#[must_use = "check it"]
-pub struct Explored {
-    report: Report,
-}
-
-impl Explored {
-    /// The figures.
-    pub fn report(&self) -> &Report {
-        &self.report
-    }
-
-    /// Fails if a plan fails, or if the exploration shows nothing: no saga completed, or no fault had
-    /// a consequence.
-    ///
-    /// # Panics
-    /// With the shrunk plan and its timeline.
-    #[track_caller]
-    pub fn check(&self) {
-        if let Some(failure) = &self.report.failure {
-            panic!(
-                "\n{}\nfound in {} runs, shrunk in {}",
-                failure.timeline, self.report.runs, failure.replays
-            );
-        }
-        assert!(
-            self.report.completed > 0,
-            "no saga completed in {} runs: what was shown?",
-            self.report.runs
-        );
-        assert!(
-            self.report.runs == 1 || !self.report.bites.is_empty(),
-            "no fault had a consequence: what was shown?"
-        );
-    }
 }

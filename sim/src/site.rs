@@ -11,7 +11,7 @@ use sagalog_model::Direction;
 /// charge#1`, `commit s1 start`, `deliver s2 charge compensation#1 (2)`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Site {
-    /// The saga, by the order of starting, from 1.
+    /// The saga, by the order of starting, from 1; 0 is the world.
     pub saga: u32,
     /// What it is about.
     pub subject: Subject,
@@ -24,6 +24,10 @@ pub struct Site {
 /// What can go wrong in.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Point {
+    /// The whole run: of the world, or of a node of a saga.
+    Config,
+    /// A client's call on its way to the node.
+    Call,
     /// A command on its way to its participant.
     Deliver,
     /// What the participant does.
@@ -50,11 +54,40 @@ pub enum Subject {
     Other(Arc<str>),
 }
 
+impl Site {
+    /// The saga number of the world's own sites.
+    const WORLD: u32 = 0;
+
+    /// A condition of the whole world.
+    pub(crate) fn of_the_world(nth: u32) -> Self {
+        Self {
+            saga: Self::WORLD,
+            subject: Subject::Other("world".into()),
+            point: Point::Config,
+            nth,
+        }
+    }
+
+    /// Whether it is a condition of the whole world.
+    pub(crate) fn is_of_the_world(&self) -> bool {
+        self.point == Point::Config && self.saga == Self::WORLD
+    }
+}
+
 impl Point {
-    const ALL: [Self; 4] = [Self::Deliver, Self::Outcome, Self::Reply, Self::Commit];
+    const ALL: [Self; 6] = [
+        Self::Config,
+        Self::Call,
+        Self::Deliver,
+        Self::Outcome,
+        Self::Reply,
+        Self::Commit,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Config => "config",
+            Self::Call => "call",
             Self::Deliver => "deliver",
             Self::Outcome => "outcome",
             Self::Reply => "reply",
@@ -125,7 +158,8 @@ impl FromStr for Site {
         let point = words
             .next()
             .and_then(|word| Point::ALL.into_iter().find(|point| point.as_str() == word));
-        let point = point.ok_or_else(|| bad("it begins with deliver, outcome, reply or commit"))?;
+        let point = point
+            .ok_or_else(|| bad("it begins with config, call, deliver, outcome, reply or commit"))?;
         let saga = words
             .next()
             .and_then(|word| word.strip_prefix('s')?.parse().ok());
@@ -177,6 +211,9 @@ mod tests {
             "commit s2 start",
             "deliver s1 charge compensation#2 (3)",
             "outcome s12 a-b probe#1",
+            "config s0 world (2)",
+            "config s1 charge",
+            "call s1 start",
         ] {
             let site: Site = text.parse().expect("a good site");
             assert_eq!(site.to_string(), text);
@@ -188,7 +225,7 @@ mod tests {
         for (text, why) in [
             (
                 "rply s1 charge#1",
-                "it begins with deliver, outcome, reply or commit",
+                "it begins with config, call, deliver, outcome, reply or commit",
             ),
             ("reply charge#1", "the saga is s1, s2 or the like"),
             ("reply s1", "it does not say what it is about"),

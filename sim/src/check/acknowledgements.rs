@@ -1,7 +1,9 @@
-//! I8: an acknowledgement or an answer covers only what is durable.
+//! I8: an acknowledgement or an answer covers only what is durable; I9, I13: what was asked for is
+//! taken, and what comes after the end and contradicts it is recorded.
 
 use sagalog_engine::{Answer, Query};
-use sagalog_model::{Outcome, Reply};
+use sagalog_model::{Direction, Outcome, Reply};
+use sagalog_projections::{StepState, step::UndoEnd};
 
 use super::Violation;
 use crate::world::{ClientCall, World};
@@ -12,29 +14,63 @@ pub(super) fn covers_what_is_durable(
     reply: &Reply,
     answer: &Answer,
 ) -> Result<(), Violation> {
-    if matches!(answer, Answer::Refused(_)) {
-        return Ok(());
-    }
-    let Some(state) = world.shadow().of(&reply.saga) else {
-        let what = format!(
-            "the answer of {} was acknowledged, and the saga is not in the log",
-            reply.node
-        );
-        return Err(Violation::of("I8", world, &reply.saga, what));
+    let fails = |invariant, what: &str| {
+        let (node, direction, attempt) = (&reply.node, reply.direction, reply.attempt);
+        let what = format!("the answer to {node} {direction}#{attempt} {what}");
+        Err(Violation::of(invariant, world, &reply.saga, what))
     };
-    let open = state.graph().find(&reply.node).and_then(|index| {
-        let (_, step) = state.step(index)?;
-        Some(step.attempts(reply.direction).is_open(reply.attempt))
-    });
-    let settles = !matches!(reply.outcome, Outcome::NotDone) || !state.status().is_terminal();
-    if open == Some(true) && settles && !state.status().is_terminal() {
-        let what = format!(
-            "the answer to {} {}#{} was acknowledged, and the log does not hold it",
-            reply.node, reply.direction, reply.attempt
-        );
-        return Err(Violation::of("I8", world, &reply.saga, what));
+    let state = world.shadow().of(&reply.saga);
+    let step = state.and_then(|state| state.step(state.graph().find(&reply.node)?));
+    let asked = step.filter(|(_, step)| step.attempts(reply.direction).was_asked(reply.attempt));
+    match (answer, asked, state) {
+        (Answer::Refused(_), Some(_), _) if !matches!(reply.outcome, Outcome::NotDone) => {
+            fails("I13", "was refused, and it was asked for")
+        }
+        (Answer::Refused(_), ..) => Ok(()),
+        (_, None, _) | (_, _, None) => fails("I8", "was acknowledged, and the log asks nothing"),
+        (_, Some((_, step)), Some(state)) if state.status().is_terminal() => {
+            if is_contradiction(step, reply) && !is_on_record(world, reply) {
+                return fails("I9", "contradicts the end, and that is not recorded");
+            }
+            Ok(())
+        }
+        (_, Some((_, step)), _) => {
+            if says_more(step, reply) {
+                return fails("I8", "was acknowledged, and the log does not hold it");
+            }
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+/// Whether a reply says something that the state does not know.
+fn says_more(step: &StepState, reply: &Reply) -> bool {
+    let attempts = step.attempts(reply.direction);
+    let settled = match reply.direction {
+        Direction::Action | Direction::Probe => step.has_succeeded(),
+        Direction::Compensation | Direction::Alternative => step.undo != UndoEnd::Open,
+    };
+    match reply.outcome {
+        Outcome::Succeeded(_) => !settled,
+        Outcome::Failed { .. } => {
+            attempts.is_open(reply.attempt) || attempts.is_doubtful(reply.attempt)
+        }
+        Outcome::Unknown { .. } | Outcome::NotDone => attempts.is_open(reply.attempt),
+    }
+}
+
+/// Whether an ended saga knows nothing of what a participant says it did.
+fn is_contradiction(step: &StepState, reply: &Reply) -> bool {
+    reply.direction == Direction::Action
+        && matches!(reply.outcome, Outcome::Succeeded(_))
+        && !step.has_succeeded()
+}
+
+fn is_on_record(world: &World, reply: &Reply) -> bool {
+    let mut late = world.log().late().into_iter();
+    late.any(|late| {
+        late.saga == reply.saga && late.node == reply.node && late.attempt == reply.attempt
+    })
 }
 
 /// A client was told that something is recorded.

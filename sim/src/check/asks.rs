@@ -1,6 +1,7 @@
-//! I5, I10: nothing is published before the event that asks it is durable, no action after the turn.
+//! I5, I10: nothing is published before the event that asks it is durable, no action after the turn;
+//! I7, I9, I12, I19: and it is published as it was decided.
 
-use sagalog_model::{Command, Direction};
+use sagalog_model::{Command, Direction, IdempotencyKey, Payload};
 
 use super::Violation;
 use crate::world::World;
@@ -36,4 +37,57 @@ pub(super) fn no_action_after_the_turn(world: &World, command: &Command) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// Keys are those of the node and never of an attempt; contents are those that the log holds.
+pub(super) fn what_was_decided(world: &World, command: &Command) -> Result<(), Violation> {
+    let Some(state) = world.shadow().of(&command.saga) else {
+        return Ok(());
+    };
+    let Some(index) = state.graph().find(&command.node) else {
+        return Ok(());
+    };
+    let Some((_, step)) = state.step(index) else {
+        return Ok(());
+    };
+    let fails = |invariant, what: &str| {
+        let what = format!("the {} of {} {what}", command.direction, command.node);
+        Err(Violation::of(invariant, world, &command.saga, what))
+    };
+    let key = |direction| IdempotencyKey::of(&command.saga, &command.node, direction);
+    if command.key != key(command.direction) || command.action_key != key(Direction::Action) {
+        return fails("I7", "is published under another key than its own");
+    }
+    let open = step.attempts(command.direction).open;
+    if open.is_some_and(|open| open.number == command.attempt && open.deadline != command.deadline)
+    {
+        return fails(
+            "I12",
+            "is published with another deadline than its recorded one",
+        );
+    }
+    let input = match command.direction {
+        Direction::Alternative => return Ok(()),
+        Direction::Action | Direction::Probe | Direction::Compensation => &step.input,
+    };
+    if *input != command.input {
+        return fails(
+            "I19",
+            "is published with another input than its recorded one",
+        );
+    }
+    let known: Option<&Payload> = state.node(index).output.as_ref();
+    let known = known.filter(|_| step.has_succeeded());
+    // A late success may be on its way to the log: what it brought is known, and true.
+    let account = world.ledger().account(&command.action_key);
+    let given = account.and_then(|account| account.output.as_ref());
+    let is_true =
+        command.output.as_ref() == known || known.is_none() && command.output.as_ref() == given;
+    if command.direction == Direction::Compensation && !is_true {
+        return fails(
+            "I9",
+            "is published with another output than the one to undo",
+        );
+    }
+    Ok(())
 }

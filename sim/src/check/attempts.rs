@@ -1,14 +1,35 @@
-//! I11, I12: attempts within policy over restarts, and no timeout before its last recorded deadline.
+//! I11, I12: attempts and waits within policy over restarts, nothing given up too early, and no
+//! timeout before its last recorded deadline.
 
-use sagalog_model::{Direction, SagaEvent, StepSpec, graph::Otherwise, log::Time};
-use sagalog_projections::{Phase, SagaState, attempts::Retrying};
+use std::time::Duration;
+
+use sagalog_model::{
+    AttemptNumber, Direction, Retry, SagaEvent, StepSpec,
+    event::{AttemptAsked, ParkCause, RetryScheduled, TurnCause},
+    graph::Otherwise,
+    log::Time,
+};
+use sagalog_projections::{
+    Attempts, Phase, SagaState, StepState,
+    attempts::Retrying,
+    retry::{Jitter, wait_after},
+    step::failed_permanently,
+};
 
 type Broken = (&'static str, String);
 
 /// Looks at an event before it is folded.
 pub(super) fn within_policy(state: &SagaState, event: &SagaEvent, at: Time) -> Result<(), Broken> {
     match event {
-        SagaEvent::AttemptAsked(e) => asked(state, &e.node, e.direction),
+        SagaEvent::AttemptAsked(e) => asked(state, e),
+        SagaEvent::RetryScheduled(e) => planned(state, e, at),
+        SagaEvent::Turned(e) if e.cause == TurnCause::StepFailed => {
+            given_up(state, e.node.as_deref(), Direction::Action)
+        }
+        SagaEvent::Parked(e) if e.cause == ParkCause::Compensation => parked(state, &e.node),
+        SagaEvent::CompensationSkipped(e) => {
+            given_up(state, Some(&e.node), Direction::Compensation)
+        }
         SagaEvent::AttemptTimedOut(e) => {
             not_before(deadline(state, &e.node, e.direction), at, event)
         }
@@ -20,15 +41,21 @@ pub(super) fn within_policy(state: &SagaState, event: &SagaEvent, at: Time) -> R
     }
 }
 
-fn asked(state: &SagaState, node: &str, direction: Direction) -> Result<(), Broken> {
-    let Some(index) = state.graph().find(node) else {
-        return Ok(());
-    };
-    let Some((spec, step)) = state.step(index) else {
+fn asked(state: &SagaState, e: &AttemptAsked) -> Result<(), Broken> {
+    let (node, direction) = (&e.node, e.direction);
+    let step = state.graph().find(node).and_then(|index| state.step(index));
+    let until = step.map_or(e.until, |(_, step)| step.until);
+    if direction == Direction::Action && until.is_some_and(|until| e.deadline > until) {
+        return Err((
+            "I12",
+            format!("an attempt of {node} outlasts its step's deadline"),
+        ));
+    }
+    let Some((spec, step)) = step else {
         return Ok(());
     };
     let attempts = step.attempts(direction);
-    let max = most(spec, direction);
+    let max = policy(spec, direction).map_or(0, |policy| policy.attempts);
     if attempts.spent() >= max {
         let spent = attempts.spent();
         return Err((
@@ -38,19 +65,123 @@ fn asked(state: &SagaState, node: &str, direction: Direction) -> Result<(), Brok
             ),
         ));
     }
+    let in_flight = step.action.open.is_some() || step.probe.open.is_some();
+    if direction == Direction::Compensation && in_flight {
+        return Err((
+            "I10",
+            format!("{node} is undone while its action is under way"),
+        ));
+    }
+    // Whatever was planned was looked at when it was; what a person wants has no wait.
+    if direction == Direction::Probe || attempts.retry != Retrying::No || attempts.spent() == 0 {
+        return Ok(());
+    }
+    match wait(state, spec, attempts, node, direction)? {
+        wait if wait.is_zero() => may_be_asked_again(step, spec, node, direction),
+        _ => Err(("I11", format!("{node} is asked again without its wait"))),
+    }
+}
+
+fn planned(state: &SagaState, e: &RetryScheduled, at: Time) -> Result<(), Broken> {
+    let (node, direction) = (&e.node, e.direction);
+    let Some((spec, step)) = state.graph().find(node).and_then(|index| state.step(index)) else {
+        return Ok(());
+    };
+    may_be_asked_again(step, spec, node, direction)?;
+    let wait = wait(state, spec, step.attempts(direction), node, direction)?;
+    if e.due == at.after(wait) {
+        return Ok(());
+    }
+    let waits = e.due.since(at);
+    Err((
+        "I11",
+        format!("the {direction} of {node} waits {waits:?}, its policy says {wait:?}"),
+    ))
+}
+
+/// The wait that the policy gives; none if the budget is spent or the newest failure was for good.
+fn wait(
+    state: &SagaState,
+    spec: &StepSpec,
+    attempts: &Attempts,
+    node: &str,
+    direction: Direction,
+) -> Result<Duration, Broken> {
+    let jitter = Jitter {
+        saga: state.id(),
+        node,
+        direction,
+        attempt: AttemptNumber(attempts.asked),
+    };
+    let wait = policy(spec, direction)
+        .filter(|_| !failed_permanently(attempts))
+        .and_then(|policy| wait_after(&policy, attempts.spent(), jitter));
+    wait.ok_or_else(|| {
+        (
+            "I11",
+            format!("the {direction} of {node} is asked again after its last failure"),
+        )
+    })
+}
+
+/// I9: a participant that can say what became of an attempt is asked before it acts again.
+fn may_be_asked_again(
+    step: &StepState,
+    spec: &StepSpec,
+    node: &str,
+    direction: Direction,
+) -> Result<(), Broken> {
+    if direction == Direction::Action && step.can_probe(spec) {
+        return Err((
+            "I9",
+            format!("{node} is in doubt, and asked again without a probe"),
+        ));
+    }
     Ok(())
 }
 
-fn most(spec: &StepSpec, direction: Direction) -> u32 {
+/// A direction is given up only for good, or when its budget is spent.
+fn given_up(state: &SagaState, node: Option<&str>, direction: Direction) -> Result<(), Broken> {
+    let step = node.and_then(|node| state.step(state.graph().find(node)?));
+    let Some((spec, step)) = step else {
+        return Ok(());
+    };
+    let attempts = step.attempts(direction);
+    let max = policy(spec, direction).map_or(0, |policy| policy.attempts);
+    if failed_permanently(attempts) || attempts.spent() >= max {
+        return Ok(());
+    }
+    let (spent, node) = (attempts.spent(), node.unwrap_or_default());
+    Err((
+        "I11",
+        format!("the {direction} of {node} is given up after {spent} of {max} attempts"),
+    ))
+}
+
+/// A compensation waits for a person only after everything that its policy names.
+fn parked(state: &SagaState, node: &str) -> Result<(), Broken> {
+    let step = state.graph().find(node).and_then(|index| state.step(index));
+    let otherwise = step.and_then(|(spec, _)| Some(&spec.undo.as_ref()?.otherwise));
+    match otherwise {
+        Some(Otherwise::Skip { .. }) => Err((
+            "I9",
+            format!("{node} is parked, and its policy is to leave it"),
+        )),
+        Some(Otherwise::Alternative { .. }) => given_up(state, Some(node), Direction::Alternative),
+        Some(Otherwise::Park) | None => given_up(state, Some(node), Direction::Compensation),
+    }
+}
+
+fn policy(spec: &StepSpec, direction: Direction) -> Option<Retry> {
     match (direction, &spec.undo) {
         // One for each attempt that ends in doubt.
-        (Direction::Probe, _) => spec.retry.attempts,
-        (Direction::Compensation, Some(undo)) => undo.retry.attempts,
+        (Direction::Probe | Direction::Action, _) => Some(spec.retry),
+        (Direction::Compensation, undo) => undo.as_ref().map(|undo| undo.retry),
         (Direction::Alternative, Some(undo)) => match &undo.otherwise {
-            Otherwise::Alternative { retry, .. } => retry.attempts,
-            Otherwise::Park | Otherwise::Skip { .. } => 0,
+            Otherwise::Alternative { retry, .. } => Some(*retry),
+            Otherwise::Park | Otherwise::Skip { .. } => None,
         },
-        _ => spec.retry.attempts,
+        (Direction::Alternative, None) => None,
     }
 }
 

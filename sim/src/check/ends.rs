@@ -1,6 +1,6 @@
 //! I9, I20: what a saga says in the end is what took effect.
 
-use sagalog_model::{Direction, IdempotencyKey, Kind, event::TurnCause};
+use sagalog_model::{Direction, IdempotencyKey, Kind, SagaEvent};
 use sagalog_projections::{SagaState, Status, step::UndoEnd};
 
 use super::Violation;
@@ -19,10 +19,12 @@ pub(super) fn match_what_took_effect(world: &World) -> Result<(), Violation> {
 
 /// Completed: all steps of the path once, none undone; never after an accepted cancel.
 fn completed(world: &World, state: &SagaState) -> Result<(), Violation> {
-    if state
-        .turn()
-        .is_some_and(|turn| turn.cause == TurnCause::Cancelled)
-    {
+    let history = world.log().history(state.id());
+    let cancelled = history.is_some_and(|history| {
+        let mut events = history.events.iter();
+        events.any(|(_, event)| matches!(event, SagaEvent::CancelRequested(_)))
+    });
+    if cancelled {
         return Err(Violation::of(
             "I20",
             world,

@@ -5,17 +5,20 @@
 //! at how the engine came to it.
 
 mod acknowledgements;
+mod answers;
 mod asks;
 mod attempts;
+mod conclusions;
 mod effects;
 mod ends;
 mod liveness;
 mod order;
+mod publishing;
 mod shadow;
 mod transparency;
 
 use sagalog_engine::Answer;
-use sagalog_model::{Command, Reply, SagaId, log::Time};
+use sagalog_model::{Command, Reply, SagaEvent, SagaId, log::Time};
 
 pub(crate) use shadow::Shadow;
 pub(crate) use transparency::{Story, differs};
@@ -49,7 +52,14 @@ impl Violation {
 /// A command was published.
 pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
     asks::durable_before_published(world, command)?;
-    asks::no_action_after_the_turn(world, command)
+    asks::no_action_after_the_turn(world, command)?;
+    asks::what_was_decided(world, command)
+}
+
+/// An event has become durable, and is not folded yet.
+pub(crate) fn recorded(world: &World, saga: &SagaId, event: &SagaEvent) -> Result<(), Violation> {
+    answers::recorded_as_given(world, saga, event)?;
+    shadow::timed_out_only_what_was_published(world, saga, event)
 }
 
 /// A command is about to be served.
@@ -78,11 +88,12 @@ pub(crate) fn durable(world: &World) -> Result<(), Violation> {
 
 /// A node has taken over.
 pub(crate) fn taken_over(world: &World) -> Result<(), Violation> {
-    shadow::equals_live_state(world)
+    shadow::is_recovered_whole(world)
 }
 
-/// The author's own properties that must hold always.
+/// What must hold whenever the log has grown; the author's own properties too.
 pub(crate) fn properties(world: &World) -> Result<(), Violation> {
+    conclusions::are_drawn(world)?;
     for (name, holds) in &world.setup().always {
         if !holds(world) {
             return Err(author(world, name, "does not hold"));

@@ -1,17 +1,21 @@
 //! I2, I3: only legal transitions, and the fold of the log is the live state.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use sagalog_model::{SagaEvent, SagaId, log::Time};
+use sagalog_model::{Command, Direction, SagaEvent, SagaId, log::Time};
 use sagalog_projections::SagaState;
 
-use super::{Violation, attempts};
-use crate::world::{Setup, World};
+use super::{Violation, attempts, publishing::Publishing};
+use crate::{
+    fault::Fault,
+    world::{Setup, World},
+};
 
 /// What is durable, folded apart from the node's own state.
 #[derive(Clone, Default)]
 pub(crate) struct Shadow {
     states: BTreeMap<SagaId, SagaState>,
+    publishing: Publishing,
 }
 
 impl Shadow {
@@ -43,11 +47,44 @@ impl Shadow {
                 format!("{} before its start", event.kind()),
             ));
         };
+        if let SagaEvent::AttemptAsked(asked) = event {
+            self.publishing.asked(saga, asked);
+        }
         attempts::within_policy(state, event, at)
             .map_err(|(invariant, what)| violation(invariant, what))?;
         state
             .apply(event, at)
             .map_err(|illegal| violation("I2", illegal.to_string()))
+    }
+
+    /// A node has taken over.
+    pub(crate) fn owned_anew(&mut self, now: Time) {
+        self.publishing.owned_anew(now);
+    }
+
+    /// I7, I14: a command is published. What the live state has given up already, though not yet in
+    /// the log, is not published any more.
+    pub(crate) fn published(
+        &mut self,
+        command: &Command,
+        live: Option<&SagaState>,
+        at: Time,
+    ) -> Result<(), Violation> {
+        let is_open = |node: &str, direction: Direction, attempt: u32| {
+            let step = live.and_then(|live| live.step(live.graph().find(node)?));
+            step.is_some_and(|(_, step)| {
+                let open = step.attempts(direction).open;
+                open.is_some_and(|open| open.number.0 == attempt)
+            })
+        };
+        self.publishing
+            .published(command, is_open)
+            .map_err(|(invariant, what)| Violation {
+                invariant,
+                saga: Some(command.saga.clone()),
+                what,
+                at,
+            })
     }
 
     pub(crate) fn state(&self, saga: &str) -> Option<&SagaState> {
@@ -84,4 +121,68 @@ pub(super) fn equals_live_state(world: &World) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// I3: who has taken over holds exactly the sagas that are under way, each as the log adds it up.
+pub(super) fn is_recovered_whole(world: &World) -> Result<(), Violation> {
+    let Some(node) = world.node() else {
+        return Ok(());
+    };
+    let live: BTreeMap<_, _> = node
+        .machine()
+        .sagas()
+        .map(|(id, state, _)| (id, state))
+        .collect();
+    let under_way = |state: &&SagaState| !state.status().is_terminal();
+    for folded in world.shadow().states().filter(under_way) {
+        if live.get(folded.id()).is_none_or(|live| *live != folded) {
+            let what = "what was recovered is not what the log adds up to".into();
+            return Err(Violation::of("I3", world, folded.id(), what));
+        }
+    }
+    if let Some(ended) = live.values().find(|state| state.status().is_terminal()) {
+        let what = "it has ended, and is recovered".into();
+        return Err(Violation::of("I18", world, ended.id(), what));
+    }
+    Ok(())
+}
+
+/// What an append may take.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// I6: nobody could answer what was never published. Behind a full window, or when the clock jumps,
+/// a deadline may come first.
+pub(super) fn timed_out_only_what_was_published(
+    world: &World,
+    saga: &SagaId,
+    event: &SagaEvent,
+) -> Result<(), Violation> {
+    let SagaEvent::AttemptTimedOut(e) = event else {
+        return Ok(());
+    };
+    let may_come_first =
+        |fault| matches!(fault, Fault::Tight | Fault::ClockAhead | Fault::ClockBack);
+    let deadline = world.shadow().of(saga).and_then(|state| {
+        let (_, step) = state.step(state.graph().find(&e.node)?)?;
+        let open = step.attempts(e.direction).open?;
+        // One that may last no longer than an append takes is over before it can be published.
+        Some(open.deadline).filter(|deadline| deadline.since(open.asked_at) > SHORT)
+    });
+    let accounted = deadline.is_none_or(|deadline| {
+        world.shadow().publishing.is_accounted_for(
+            saga,
+            &e.node,
+            e.direction,
+            e.attempt.0,
+            deadline,
+        )
+    });
+    if accounted || world.plan().iter().any(|(_, fault)| may_come_first(fault)) {
+        return Ok(());
+    }
+    let what = format!(
+        "the {} of {} timed out and was never published",
+        e.direction, e.node
+    );
+    Err(Violation::of("I6", world, saga, what))
 }

@@ -46,6 +46,14 @@ impl Ledger {
         self.accounts.iter()
     }
 
+    /// Forgets what was made up for before it came.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn forget_tombstones(&mut self) {
+        for account in self.accounts.values_mut() {
+            account.tombstone = false;
+        }
+    }
+
     /// Serves a command as the contract says: outcomes are recorded and answered again. `nth` orders
     /// effects; `fails` is how the participant fails this time, unless it has an answer on record.
     pub(crate) fn serve(

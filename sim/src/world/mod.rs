@@ -2,6 +2,9 @@
 //! time. Everything that may go wrong asks the plan first, so a run is its plan.
 
 mod agenda;
+mod clients;
+mod conditions;
+mod dice;
 mod ledger;
 mod log;
 mod node;
@@ -10,20 +13,24 @@ mod setup;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
 
-use sagalog_engine::Query;
 use sagalog_model::{Command, Reply, SagaId, log::Time};
 use sagalog_projections::SagaState;
 
+pub(crate) use dice::{Dice, SplitMix};
 pub(crate) use ledger::Gives;
 pub use ledger::{Account, Ledger};
+#[cfg(feature = "mutants")]
+pub(crate) use log::Row;
 pub(crate) use setup::{ClientCall, Setup};
 
 use self::{
     agenda::Agenda,
+    conditions::Conditions,
     log::SimLog,
     node::{Node, Zombie},
 };
@@ -43,6 +50,9 @@ const DOWN: Duration = Duration::from_millis(50);
 /// Later than any end.
 const LONG_AFTER: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 
+/// How far a clock jumps.
+const JUMP: Duration = Duration::from_secs(60 * 60);
+
 /// More happenings than any run of a sane engine needs.
 const HAPPENINGS_MAX: u64 = 100_000;
 
@@ -54,7 +64,17 @@ pub(crate) const BEGINNING: Time = Time::from_micros(1_000_000_000_000);
 pub struct World {
     setup: Arc<Setup>,
     plan: Plan,
+    /// Adds faults to the plan as places come by, in a random run.
+    dice: Option<Dice>,
+    turns: u64,
     now: Time,
+    /// How far the node's clock is off, in microseconds.
+    skew: i64,
+    conditions: Conditions,
+    broker_down_until: Time,
+    database_down_until: Time,
+    /// The node dies once more before it owns the partition.
+    dies_again: bool,
     agenda: Agenda,
     log: SimLog,
     ledger: Ledger,
@@ -66,7 +86,7 @@ pub struct World {
     next_ticket: u64,
     effects: u64,
     overtaken: BTreeMap<String, Command>,
-    visits: BTreeMap<(u32, Subject, Point), u32>,
+    visits: BTreeMap<(u32, Point, Subject), u32>,
     visited: Vec<Site>,
     bites: BTreeSet<(Site, Fault)>,
     shadow: Shadow,
@@ -99,7 +119,8 @@ pub enum Lane {
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
 enum Happening {
-    Call(usize),
+    Begin,
+    Call(ClientCall),
     TakeOver,
     ZombieResumes(Zombie),
     Committed { epoch: u64 },
@@ -110,11 +131,38 @@ enum Happening {
 impl World {
     /// Runs a plan to its end: until nothing is left to do, or something is violated.
     pub(crate) fn run(setup: &Arc<Setup>, plan: Plan) -> Self {
-        let mut world = Self {
+        let mut world = Self::begin(setup, plan);
+        world.play();
+        world
+    }
+
+    /// Rolls dice for what goes wrong; what came of it is the run's plan.
+    pub(crate) fn roll(setup: &Arc<Setup>, dice: Dice) -> Self {
+        let mut world = Self::begin(setup, Plan::healthy());
+        world.dice = Some(dice);
+        world.play();
+        world
+    }
+
+    /// A world in which nothing has happened yet.
+    pub(crate) fn begin(setup: &Arc<Setup>, plan: Plan) -> Self {
+        let mut agenda = Agenda::default();
+        agenda.add(BEGINNING, Happening::Begin);
+        for call in &setup.calls {
+            agenda.add(BEGINNING.after(call.after), Happening::Call(call.clone()));
+        }
+        Self {
             setup: setup.clone(),
             plan,
+            dice: None,
+            turns: 0,
             now: BEGINNING,
-            agenda: Agenda::default(),
+            skew: 0,
+            conditions: Conditions::default(),
+            broker_down_until: BEGINNING,
+            database_down_until: BEGINNING,
+            dies_again: false,
+            agenda,
             log: SimLog::default(),
             ledger: Ledger::default(),
             node: None,
@@ -129,47 +177,73 @@ impl World {
             shadow: Shadow::default(),
             trace: Vec::new(),
             violation: None,
-        };
-        world.begin();
-        world.play();
+        }
+    }
+
+    /// The same world, in which one more thing is going to go wrong: at a place that it has not come
+    /// to yet.
+    pub(crate) fn fork(&self, site: Site, fault: Fault) -> Self {
+        let mut world = self.clone();
+        world.plan = self.plan.with(site, fault);
         world
     }
 
-    fn begin(&mut self) {
-        self.agenda.add(self.now, Happening::TakeOver);
-        for (index, call) in self.setup.calls.iter().enumerate() {
-            self.agenda
-                .add(BEGINNING.after(call.after), Happening::Call(index));
+    pub(crate) fn play(&mut self) {
+        while self.turn() {}
+    }
+
+    /// One moment: does what is asked for now, then goes to the next moment. False at the end. An
+    /// engine that panics has broken what it asserts of itself.
+    pub(crate) fn turn(&mut self) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.moment())) {
+            Ok(goes_on) => goes_on,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                self.violate("I2", format!("panic: {}", text.unwrap_or("no text")));
+                false
+            }
         }
     }
 
-    fn play(&mut self) {
-        for _ in 0..HAPPENINGS_MAX {
-            self.pump();
-            if self.violation.is_some() {
-                return;
-            }
-            let timer = self.node.as_ref().and_then(Node::next_timer);
-            let Some(next) = [self.agenda.next(), timer].into_iter().flatten().min() else {
-                return self.rest();
-            };
-            self.now = self.now.max(next);
-            while let Some(happening) = self.agenda.take(self.now) {
-                self.happen(happening);
-            }
+    fn moment(&mut self) -> bool {
+        self.turns += 1;
+        if self.turns > HAPPENINGS_MAX {
+            self.violate(
+                "I17",
+                format!("the world does not come to rest within {HAPPENINGS_MAX} happenings"),
+            );
         }
-        self.violate(
-            "I17",
-            format!("the world does not come to rest within {HAPPENINGS_MAX} happenings"),
-        );
+        self.pump();
+        if self.violation.is_some() {
+            return false;
+        }
+        let timer = self.node.as_ref().and_then(Node::next_timer);
+        let timer = timer.map(|timer| self.real(timer));
+        let Some(next) = [self.agenda.next(), timer].into_iter().flatten().min() else {
+            self.rest();
+            return false;
+        };
+        self.now = self.now.max(next);
+        while let Some(happening) = self.agenda.take(self.now) {
+            self.happen(happening);
+        }
+        true
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Call(index) => self.call(index),
+            Happening::Begin => {
+                self.world_begins();
+                self.take_over();
+            }
+            Happening::Call(call) => self.call(call),
             Happening::TakeOver => self.take_over(),
             Happening::ZombieResumes(zombie) => self.zombie_resumes(&zombie),
             Happening::Committed { epoch } => self.committed(epoch),
+            on_its_way if self.now < self.broker_down_until => {
+                self.agenda.add(self.broker_down_until, on_its_way);
+            }
             Happening::CommandArrives { command, in_time } => {
                 self.command_arrives(command, in_time)
             }
@@ -177,12 +251,14 @@ impl World {
         }
     }
 
-    fn call(&mut self, index: usize) {
-        let call = self.setup.calls[index].clone();
-        self.next_ticket += 1;
-        let ticket = self.next_ticket;
-        self.calls.insert(ticket, call);
-        self.feed_call(ticket);
+    /// What the node's clock shows.
+    fn node_time(&self) -> Time {
+        Time::from_micros(self.now.as_micros().saturating_add_signed(self.skew))
+    }
+
+    /// When the node's clock shows this.
+    fn real(&self, shown: Time) -> Time {
+        Time::from_micros(shown.as_micros().saturating_add_signed(-self.skew))
     }
 
     /// Nothing is left to do: what must hold in the end is looked at.
@@ -197,7 +273,7 @@ impl World {
         let saga = self.setup.ordinal(saga);
         let visits = self
             .visits
-            .entry((saga, subject.clone(), point))
+            .entry((saga, point, subject.clone()))
             .or_default();
         *visits += 1;
         let site = Site {
@@ -206,13 +282,31 @@ impl World {
             point,
             nth: *visits,
         };
+        self.visit_site(site)
+    }
+
+    fn visit_site(&mut self, site: Site) -> Option<Fault> {
+        if let Some(dice) = &mut self.dice
+            && let Some(fault) = dice.roll(&site)
+        {
+            self.plan = self.plan.with(site.clone(), fault);
+        }
         let fault = self.plan.at(&site);
         if let Some(fault) = fault {
-            self.bites.insert((site.clone(), fault));
+            // A condition bites when something meets it.
+            if site.point != Point::Config {
+                self.bites.insert((site.clone(), fault));
+            }
             self.say(Lane::World, || format!("** {site}: {fault}"));
         }
         self.visited.push(site);
         fault
+    }
+
+    /// The fault at the place that was just visited had no consequence.
+    fn spared(&mut self, fault: Fault) {
+        let site = self.visited.last().expect("a place was visited").clone();
+        self.bites.remove(&(site, fault));
     }
 
     fn violate(&mut self, invariant: &'static str, what: String) {
@@ -246,6 +340,12 @@ impl World {
 
 /// What can be asked of a world.
 impl World {
+    /// The same plan once more, from the beginning.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::run(&self.setup, self.plan.clone())
+    }
+
     /// The time in the world.
     pub fn now(&self) -> Time {
         self.now
@@ -286,14 +386,47 @@ impl World {
         self.bites.iter().map(|(site, fault)| (site, *fault))
     }
 
+    /// The faults of the plan that had no consequence, or no place to happen: a plan with one of them
+    /// shows nothing about it.
+    pub fn idle(&self) -> impl Iterator<Item = (&Site, Fault)> {
+        let bit = |site: &Site, fault| self.bites.contains(&(site.clone(), fault));
+        self.plan
+            .iter()
+            .filter(move |(site, fault)| !bit(site, *fault))
+    }
+
     /// The places that the run went through, in order.
     pub fn visited(&self) -> &[Site] {
         &self.visited
     }
 
+    /// A number that two runs share only if their logs hold the same bytes, the participants did the
+    /// same, and the same was traced.
+    pub fn digest(&self) -> u64 {
+        let mut digest = Fnv::default();
+        self.log
+            .rows()
+            .for_each(|batch| digest.add(&format!("{batch:?}")));
+        self.ledger
+            .accounts()
+            .for_each(|account| digest.add(&format!("{account:?}")));
+        self.visited
+            .iter()
+            .for_each(|site| digest.add(&site.to_string()));
+        self.trace
+            .iter()
+            .for_each(|line| digest.add(&format!("{line:?}")));
+        digest.0
+    }
+
     /// What happened, if the run was traced.
     pub fn trace(&self) -> &[TraceLine] {
         &self.trace
+    }
+
+    /// How many events of sagas are durable.
+    pub fn events(&self) -> u64 {
+        self.log.events()
     }
 
     /// The plan.
@@ -321,12 +454,30 @@ impl World {
         self.calls.len()
     }
 
+    /// The replies that are not acknowledged.
+    pub(crate) fn inbox(&self) -> impl Iterator<Item = &Reply> {
+        self.inbox.values()
+    }
+
     pub(crate) fn inbox_len(&self) -> usize {
         self.inbox.len()
     }
 }
 
-/// The query of a call, for the engine.
-pub(crate) fn query_of(call: &ClientCall) -> Query {
-    call.query.clone()
+/// FNV-1a: its value depends on nothing but what is added, in any process.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn add(&mut self, text: &str) {
+        // A byte that no text has separates what is added.
+        for byte in text.bytes().chain([0xff]) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use sagalog_engine::{
@@ -10,18 +11,17 @@ use sagalog_engine::{
     partition::{Found, SystemHeads, Taken},
 };
 use sagalog_model::{
-    AnyDefinition, Expression, Outputs, Payload, Reply, SagaEvent,
+    AnyDefinition, Expression, Outputs, Payload, Reply, SagaEvent, SagaId,
     event::SagaEvent as E,
-    log::{Batch, Epoch, PartitionId, Time},
-    system::SystemEvent,
+    log::{Epoch, PartitionId, Time},
 };
 
-use super::{DOWN, HOP, Happening, Lane, World, query_of};
+use super::{DOWN, HOP, Happening, JUMP, LONG_AFTER, Lane, World};
 use crate::{
     check,
     fault::Fault,
     site::{Point, Subject},
-    world::log::Refused,
+    world::log::{Refused, Row},
 };
 
 /// Tickets of deliveries begin here, those of calls at 1.
@@ -32,14 +32,14 @@ const DELIVERIES: u64 = 1 << 32;
 pub(crate) struct Node {
     machine: Partition<Guard>,
     epoch: u64,
-    appending: Option<Vec<Arc<Batch>>>,
+    appending: Option<Vec<Arc<Row>>>,
 }
 
 /// A node that was paused in the middle of an append, and does not know that it owns nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Zombie {
     epoch: u64,
-    appending: Vec<Arc<Batch>>,
+    appending: Vec<Arc<Row>>,
 }
 
 /// Runs the definition's functions; a panic stays theirs.
@@ -79,7 +79,7 @@ impl Node {
 impl World {
     /// Does what the machine asks for, as the shell's loop does.
     pub(super) fn pump(&mut self) {
-        let now = self.now;
+        let now = self.node_time();
         if let Some(node) = &mut self.node {
             node.machine.fire_timers(now);
         }
@@ -97,6 +97,10 @@ impl World {
             match effect {
                 Effect::Ask(command) => {
                     let checked = check::asked(self, &command);
+                    self.checked(checked);
+                    let node = self.node.as_ref();
+                    let live = node.and_then(|node| node.machine.peek(&command.saga));
+                    let checked = self.shadow.published(&command, live, self.now);
                     self.checked(checked);
                     self.send(command);
                 }
@@ -118,13 +122,12 @@ impl World {
     }
 
     fn look_up(&mut self) {
-        let now = self.now;
+        let now = self.node_time();
         let Some(node) = &mut self.node else { return };
         for saga in node.machine.poll_look_up() {
             let found = self
                 .log
                 .history(&saga)
-                .cloned()
                 .map_or(Found::Nothing, Found::History);
             node.machine.found(&saga, found, now);
         }
@@ -135,29 +138,70 @@ impl World {
         if node.appending.is_some() {
             return;
         }
-        let batches: Vec<_> = node
-            .machine
-            .poll_append()
-            .into_iter()
-            .map(Arc::new)
-            .collect();
+        let batches = node.machine.poll_append();
         if batches.is_empty() {
             return;
         }
         let epoch = node.epoch;
-        match self.fault_of_commit(&batches) {
-            None => {
-                self.node_mut().appending = Some(batches);
-                self.agenda
-                    .add(self.now.after(HOP), Happening::Committed { epoch });
+        let read = |batch| Row::read(batch).map(Arc::new);
+        let rows: Vec<_> = match batches.into_iter().map(read).collect() {
+            Ok(rows) => rows,
+            Err(why) => return self.violate("I3", why),
+        };
+        if std::mem::take(&mut self.dies_again) {
+            return self.die();
+        }
+        let visited = self.fault_of_commit(&rows);
+        let fault = visited.as_ref().map(|(_, fault)| *fault);
+        match fault {
+            None => self.commits(rows, epoch, HOP),
+            Some(Fault::Slow) => self.commits(rows, epoch, DOWN),
+            Some(Fault::Cancelled) => {
+                self.commits(rows, epoch, HOP);
+                self.cancel(visited.expect("there is a fault").0);
+            }
+            Some(Fault::ClockAhead) => {
+                self.skew += JUMP.as_micros() as i64;
+                self.commits(rows, epoch, HOP);
+            }
+            Some(Fault::ClockBack) => {
+                self.skew -= JUMP.as_micros() as i64;
+                self.commits(rows, epoch, HOP);
             }
             Some(Fault::CrashBeforeCommit) => self.die(),
-            Some(Fault::CrashAfterCommit) => {
-                self.store(epoch, &batches);
+            #[cfg(feature = "mutants")]
+            Some(Fault::CrashAfterCommit) if mutant!(self, TearsBatches) => {
+                self.store(epoch, &crate::mutants::torn(&rows));
                 self.die();
             }
+            Some(Fault::CrashAfterCommit) => {
+                self.store(epoch, &rows);
+                self.die();
+            }
+            Some(Fault::CrashTwice) => {
+                self.store(epoch, &rows);
+                self.die();
+                self.dies_again = true;
+            }
+            Some(Fault::DatabaseDown) => {
+                self.database_down_until = self.now.after(2 * DOWN);
+                self.take_over();
+            }
+            Some(Fault::DownLong) => {
+                self.die_for(LONG_AFTER);
+            }
+            Some(Fault::UnknownDone) if mutant!(self, AppendsAgain) => {
+                self.store(epoch, &rows);
+                self.commits(rows, epoch, HOP);
+            }
+            Some(Fault::UnknownNotDone) if mutant!(self, TakesUnknownForDone) => {
+                let last = rows.last().expect("there is something to append");
+                let through = last.batch().last_position();
+                self.node_mut().machine.committed(through);
+            }
+            Some(Fault::UnknownNotDone) if mutant!(self, KeepsTheMachine) => {}
             Some(Fault::UnknownDone) => {
-                self.store(epoch, &batches);
+                self.store(epoch, &rows);
                 self.take_over();
                 self.pump();
             }
@@ -165,30 +209,38 @@ impl World {
                 self.take_over();
                 self.pump();
             }
-            Some(_) => {
+            Some(Fault::LeaseLost) => {
                 let zombie = Zombie {
                     epoch,
-                    appending: batches,
+                    appending: rows,
                 };
                 self.node = None;
                 self.agenda.add(self.now.after(DOWN), Happening::TakeOver);
                 self.agenda
                     .add(self.now.after(3 * DOWN), Happening::ZombieResumes(zombie));
             }
+            Some(other) => unreachable!("{other} does not happen to an append"),
         }
     }
 
+    fn commits(&mut self, rows: Vec<Arc<Row>>, epoch: u64, takes: Duration) {
+        self.node_mut().appending = Some(rows);
+        self.agenda
+            .add(self.now.after(takes), Happening::Committed { epoch });
+    }
+
     /// A group commit is named after the first saga's batch in it.
-    fn fault_of_commit(&mut self, batches: &[Arc<Batch>]) -> Option<Fault> {
-        let of_saga = batches.iter().find_map(|batch| {
-            let saga = match &batch.name {
-                Some(name) => sagalog_model::SagaId::new(name.as_str()).ok(),
-                None => self.log.saga(batch.stream).cloned(),
+    fn fault_of_commit(&mut self, rows: &[Arc<Row>]) -> Option<(SagaId, Fault)> {
+        let (saga, subject) = rows.iter().find_map(|row| {
+            let first = row.events().first()?;
+            let saga = match &row.batch().name {
+                Some(name) => SagaId::new(name.as_str()).ok(),
+                None => self.log.saga(row.batch().stream).cloned(),
             };
-            Some((saga?, subject_of(batch)))
-        });
-        let (saga, subject) = of_saga?;
-        self.visit(&saga, subject, Point::Commit)
+            Some((saga?, subject_of(first)))
+        })?;
+        let fault = self.visit(&saga, subject, Point::Commit)?;
+        Some((saga, fault))
     }
 
     pub(super) fn committed(&mut self, epoch: u64) {
@@ -196,20 +248,20 @@ impl World {
         if node.epoch != epoch {
             return;
         }
-        let Some(batches) = node.appending.take() else {
+        let Some(rows) = node.appending.take() else {
             return;
         };
-        self.store(epoch, &batches);
-        if let (Some(node), Some(last)) = (&mut self.node, batches.last()) {
-            node.machine.committed(last.last_position());
+        self.store(epoch, &rows);
+        if let (Some(node), Some(last)) = (&mut self.node, rows.last()) {
+            node.machine.committed(last.batch().last_position());
         }
         let checked = check::durable(self);
         self.checked(checked);
     }
 
-    fn store(&mut self, epoch: u64, batches: &[Arc<Batch>]) {
-        match self.log.append(epoch, batches) {
-            Ok(()) => self.stored(batches),
+    fn store(&mut self, epoch: u64, rows: &[Arc<Row>]) {
+        match self.log.append(epoch, rows) {
+            Ok(()) => self.stored(rows),
             Err(Refused::Fenced) => {
                 self.violate(
                     "I16",
@@ -220,19 +272,19 @@ impl World {
         }
     }
 
-    fn stored(&mut self, batches: &[Arc<Batch>]) {
-        for batch in batches {
-            let Some(saga) = self.log.saga(batch.stream).cloned() else {
+    fn stored(&mut self, rows: &[Arc<Row>]) {
+        for row in rows {
+            let Some(saga) = self.log.saga(row.batch().stream).cloned() else {
                 continue;
             };
-            for event in &batch.events {
-                let event =
-                    SagaEvent::decode(&event.kind, event.schema, &event.control, &event.data)
-                        .expect("the log has read it");
+            for event in row.events() {
                 self.say(Lane::Log, || {
-                    format!("{saga}: {}", crate::report::event(&event))
+                    format!("{saga}: {}", crate::report::event(event))
                 });
-                let checked = self.shadow.apply(&self.setup, &saga, &event, batch.at);
+                let at = row.batch().at;
+                let checked = check::recorded(self, &saga, event);
+                self.checked(checked);
+                let checked = self.shadow.apply(&self.setup, &saga, event, at);
                 self.checked(checked);
             }
         }
@@ -240,16 +292,30 @@ impl World {
         self.checked(checked);
     }
 
-    fn die(&mut self) {
+    pub(super) fn die(&mut self) {
+        self.die_for(DOWN);
+    }
+
+    fn die_for(&mut self, down: Duration) {
         self.say(Lane::Node, || "dies".into());
         self.node = None;
-        self.agenda.add(self.now.after(DOWN), Happening::TakeOver);
+        if !mutant!(self, NobodyTakesOver) {
+            self.agenda.add(self.now.after(down), Happening::TakeOver);
+        }
     }
 
     /// Start, take-over and recovery, as in the production shell: raise the epoch, read, fold; then
     /// everything that was not answered comes again.
     pub(super) fn take_over(&mut self) {
-        let epoch = self.log.acquire();
+        if self.now < self.database_down_until {
+            return self.die();
+        }
+        let epoch = if mutant!(self, TakesOverWithoutAnEpoch) && self.log.epoch() > 0 {
+            self.log.epoch()
+        } else {
+            self.log.acquire()
+        };
+        self.shadow.owned_anew(self.node_time());
         self.say(Lane::Node, || format!("owns the partition, epoch {epoch}"));
         let taken = Taken {
             partition: PartitionId::new(0),
@@ -260,21 +326,13 @@ impl World {
             heads: self.log.heads(SystemHeads::none(PartitionId::new(0))),
             open: self.log.open(),
             late: self.log.late(),
-            now: self.now,
+            now: self.node_time(),
         };
-        let mut registry = self.setup.registry.clone();
-        for event in self.log.system() {
-            if let SystemEvent::DefinitionRecorded(recorded, graph) = event {
-                registry
-                    .record(recorded.fingerprint, graph)
-                    .expect("the definition does not change in a run");
-            }
-        }
-        let mut machine =
-            match Partition::take_over(taken, Arc::new(registry), Guard, self.setup.rules) {
-                Ok(machine) => machine,
-                Err(error) => return self.violate("I3", error.to_string()),
-            };
+        let registry = self.setup.registry_with(self.log.system());
+        let mut machine = match Partition::take_over(taken, registry, Guard, self.rules()) {
+            Ok(machine) => machine,
+            Err(error) => return self.violate("I3", error.to_string()),
+        };
         if self.inbox.is_empty() {
             machine.inbox_is_empty();
         }
@@ -288,6 +346,9 @@ impl World {
         for ticket in self.inbox.keys().copied().collect::<Vec<_>>() {
             self.feed_reply(ticket);
         }
+        if mutant!(self, ForgetsCallsInACrash) {
+            return;
+        }
         for ticket in self.calls.keys().copied().collect::<Vec<_>>() {
             self.feed_call(ticket);
         }
@@ -295,7 +356,12 @@ impl World {
 
     /// I4: a node that was paused beyond its lease goes on, and must not get anything into the log.
     pub(super) fn zombie_resumes(&mut self, zombie: &Zombie) {
-        match self.log.append(zombie.epoch, &zombie.appending) {
+        let epoch = if mutant!(self, LogTakesStaleEpochs) {
+            self.log.epoch()
+        } else {
+            zombie.epoch
+        };
+        match self.log.append(epoch, &zombie.appending) {
             Err(Refused::Fenced) => {
                 self.say(Lane::Node, || "the paused node is fenced, and stops".into())
             }
@@ -312,6 +378,9 @@ impl World {
         let ticket = self.next_ticket;
         self.inbox.insert(ticket, reply);
         self.feed_reply(ticket);
+        if mutant!(self, AcknowledgesOnReceipt) {
+            self.inbox.remove(&ticket);
+        }
     }
 
     fn feed_reply(&mut self, ticket: u64) {
@@ -324,18 +393,8 @@ impl World {
         });
     }
 
-    pub(super) fn feed_call(&mut self, ticket: u64) {
-        let call = &self.calls[&ticket];
-        let input = Input {
-            ticket: Ticket(ticket),
-            saga: call.saga.clone(),
-            what: query_of(call),
-        };
-        self.feed(input);
-    }
-
-    fn feed(&mut self, input: Input) {
-        let now = self.now;
+    pub(super) fn feed(&mut self, input: Input) {
+        let now = self.node_time();
         if let Some(node) = &mut self.node {
             node.machine.handle(input, now);
         }
@@ -349,33 +408,31 @@ impl World {
 }
 
 /// What a batch is about: its first event is the fact that came in.
-fn subject_of(batch: &Batch) -> Subject {
-    let first = &batch.events[0];
-    let event = SagaEvent::decode(&first.kind, first.schema, &first.control, &first.data);
+fn subject_of(first: &SagaEvent) -> Subject {
     let other = |what: &str| Subject::Other(what.into());
     let attempt = |node: &Arc<str>, direction, attempt: u32| Subject::Attempt {
         node: node.clone(),
         direction,
         attempt,
     };
-    match event {
-        Ok(E::Started(_)) => other("start"),
-        Ok(E::AttemptSucceeded(e)) => attempt(&e.node, e.direction, e.attempt.0),
-        Ok(E::AttemptFailed(e)) => attempt(&e.node, e.direction, e.attempt.0),
-        Ok(E::AttemptUnknown(e)) => attempt(&e.node, e.direction, e.attempt.0),
-        Ok(E::AttemptTimedOut(e)) => attempt(&e.node, e.direction, e.attempt.0),
-        Ok(E::AttemptRenewed(e)) => attempt(&e.node, e.direction, e.attempt.0),
-        Ok(E::ActionNotFound(e)) => attempt(&e.node, sagalog_model::Direction::Probe, e.attempt.0),
-        Ok(E::SignalReceived(e)) => Subject::Other(e.signal),
-        Ok(E::CancelRequested(_)) => other("cancel"),
-        Ok(E::DeadlinePassed(_)) => other("deadline"),
-        Ok(E::RetryDue(e)) => Subject::Other(e.node),
-        Ok(E::SleepEnded(e)) => Subject::Other(e.node),
-        Ok(E::WaitTimedOut(e)) => Subject::Other(e.node),
-        Ok(E::StepDeadlinePassed(e)) => Subject::Other(e.node),
-        Ok(E::RetryRequested(e)) => Subject::Other(e.node),
-        Ok(E::ResolvedByHand(e)) => Subject::Other(e.node),
-        Ok(E::SkippedByHand(e)) => Subject::Other(e.node),
+    match first {
+        E::Started(_) => other("start"),
+        E::AttemptSucceeded(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::AttemptFailed(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::AttemptUnknown(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::AttemptTimedOut(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::AttemptRenewed(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::ActionNotFound(e) => attempt(&e.node, sagalog_model::Direction::Probe, e.attempt.0),
+        E::SignalReceived(e) => Subject::Other(e.signal.clone()),
+        E::CancelRequested(_) => other("cancel"),
+        E::DeadlinePassed(_) => other("deadline"),
+        E::RetryDue(e) => Subject::Other(e.node.clone()),
+        E::SleepEnded(e) => Subject::Other(e.node.clone()),
+        E::WaitTimedOut(e) => Subject::Other(e.node.clone()),
+        E::StepDeadlinePassed(e) => Subject::Other(e.node.clone()),
+        E::RetryRequested(e) => Subject::Other(e.node.clone()),
+        E::ResolvedByHand(e) => Subject::Other(e.node.clone()),
+        E::SkippedByHand(e) => Subject::Other(e.node.clone()),
         _ => other("batch"),
     }
 }

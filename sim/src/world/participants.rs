@@ -1,6 +1,6 @@
 //! Commands on their way, what participants do, and answers on their way back.
 
-use sagalog_model::{Command, Direction, FailureClass, Outcome, Reply};
+use sagalog_model::{Command, Direction, FailureClass, Outcome, Reply, log::Time};
 
 use super::{DOWN, HOP, Happening, LONG_AFTER, Lane, World};
 use crate::{
@@ -9,51 +9,59 @@ use crate::{
 };
 
 impl World {
-    /// A command was published.
+    /// The node publishes a command.
     pub(super) fn send(&mut self, command: Command) {
         self.say(Lane::World, || format!("ask {}", subject(&command)));
+        let fault = self.visit(&command.saga, subject(&command), Point::Deliver);
+        if self.is_blackholed(&command) {
+            return;
+        }
         let at = self.now.after(HOP);
-        match self.visit(&command.saga, subject(&command), Point::Deliver) {
+        match fault {
+            None => self.arrives(at, command, true),
             Some(Fault::Lost) => {}
             Some(Fault::Duplicated) => {
-                let again = Happening::CommandArrives {
-                    command: command.clone(),
-                    in_time: false,
-                };
-                self.agenda.add(
-                    at,
-                    Happening::CommandArrives {
-                        command,
-                        in_time: true,
-                    },
-                );
-                self.agenda.add(at.after(DOWN), again);
+                self.arrives(at, command.clone(), true);
+                self.arrives(at.after(DOWN), command, false);
             }
-            Some(Fault::Late) => {
-                let late = command.deadline.after(HOP);
-                self.agenda.add(
-                    late,
-                    Happening::CommandArrives {
-                        command,
-                        in_time: true,
-                    },
-                );
+            Some(Fault::AgainAfterTheEnd) => {
+                self.arrives(at, command.clone(), true);
+                self.arrives(at.after(LONG_AFTER), command, false);
             }
+            Some(Fault::Late) => self.arrives(command.deadline.after(HOP), command, true),
             // Its participant's clock is behind, so that it takes what comes after the deadline.
             Some(Fault::Overtaken) => {
                 self.overtaken
                     .insert(command.action_key.as_str().to_owned(), command);
             }
-            _ => self.agenda.add(
-                at,
-                Happening::CommandArrives {
-                    command,
-                    in_time: true,
-                },
-            ),
+            // The node keeps it and publishes it again.
+            Some(Fault::Refused) => self.arrives(at.after(DOWN), command, true),
+            Some(Fault::BrokerDown) => {
+                self.broker_down_until = self.now.after(DOWN);
+                self.arrives(at, command, true);
+            }
+            Some(Fault::CrashBeforePublish) => self.die(),
+            Some(Fault::CrashAfterPublish) => {
+                self.arrives(at, command, true);
+                self.die();
+            }
+            // The node is paused with the command in its hand; when it goes on it publishes it,
+            // while another has owned the partition for long.
+            Some(Fault::LeaseLost) => {
+                self.node = None;
+                self.agenda.add(self.now.after(DOWN), Happening::TakeOver);
+                self.arrives(self.now.after(3 * DOWN), command, true);
+            }
+            Some(other) => unreachable!("{other} does not happen to a command"),
         }
     }
 
+    fn arrives(&mut self, at: Time, command: Command, in_time: bool) {
+        self.agenda
+            .add(at, Happening::CommandArrives { command, in_time });
+    }
+
+    /// A worker takes a command from its queue.
     pub(super) fn command_arrives(&mut self, command: Command, in_time: bool) {
         if in_time && self.now >= command.deadline {
             return self.say(Lane::World, || {
@@ -61,18 +69,22 @@ impl World {
             });
         }
         let fault = self.visit(&command.saga, subject(&command), Point::Outcome);
+        // What a dead worker has not acknowledged comes again.
+        if fault == Some(Fault::WorkerDiesBefore) {
+            return self.arrives(self.now.after(DOWN), command, in_time);
+        }
         let outcome = self.serve(&command, fault);
-        self.answer(&command, outcome);
+        if fault == Some(Fault::WorkerDiesAfter) {
+            self.arrives(self.now.after(DOWN), command.clone(), in_time);
+        } else {
+            self.answer(&command, outcome);
+        }
         if matches!(
             command.direction,
             Direction::Compensation | Direction::Alternative
         ) && let Some(overtaken) = self.overtaken.remove(command.action_key.as_str())
         {
-            let arrival = Happening::CommandArrives {
-                command: overtaken,
-                in_time: false,
-            };
-            self.agenda.add(self.now.after(HOP), arrival);
+            self.arrives(self.now.after(HOP), overtaken, false);
         }
     }
 
@@ -90,6 +102,8 @@ impl World {
             Some(Fault::InDoubtUndone) => Some(Outcome::Unknown { reason: reason() }),
             _ => None,
         };
+        let planned = fails.is_some();
+        let fails = fails.or_else(|| self.always_fails(command));
         self.effects += 1;
         let gives = self.setup.gives.get(&*command.step).cloned();
         if fails.is_none() {
@@ -98,7 +112,15 @@ impl World {
         }
         let outcome = self
             .ledger
-            .serve(command, gives.as_ref(), fails, self.effects);
+            .serve(command, gives.as_ref(), fails.clone(), self.effects);
+        #[cfg(feature = "mutants")]
+        if mutant!(self, KeepsNoTombstones) {
+            self.ledger.forget_tombstones();
+        }
+        // It had answered before, and answers the same again.
+        if planned && fails.as_ref() != Some(&outcome) {
+            self.spared(fault.expect("a planned failure is a fault"));
+        }
         self.say(Lane::World, || {
             format!(
                 "{} at its participant: {}",

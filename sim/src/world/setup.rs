@@ -1,11 +1,15 @@
 //! What a world is made of: the same for all runs of an exploration.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use sagalog_engine::{Query, Rules, partition::Registry};
-use sagalog_model::{AnyDefinition, SagaId};
+use sagalog_model::{AnyDefinition, SagaId, log::NewEvent, system::SystemEvent};
 
-use super::{Gives, World};
+use super::{Gives, World, log::system_event};
 
 /// What a client does, and when.
 #[derive(Clone, Debug)]
@@ -22,7 +26,10 @@ pub(crate) type Property = Arc<dyn Fn(&World) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) definition: AnyDefinition,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
+    /// The registry with what the first take-over records: the same bytes in every run, so they are
+    /// read once.
+    pub(crate) recorded: OnceLock<(NewEvent, Arc<Registry>)>,
     pub(crate) rules: Rules,
     pub(crate) gives: BTreeMap<String, Gives>,
     pub(crate) sagas: Vec<SagaId>,
@@ -36,11 +43,53 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// The number of a saga in plans and reports: by the order of starting, from 1; 0 for none.
+    /// The number of a saga in plans and reports: by the order of starting, from 1.
     pub(crate) fn ordinal(&self, saga: &SagaId) -> u32 {
-        self.sagas
-            .iter()
-            .position(|known| known == saga)
-            .map_or(0, |at| at as u32 + 1)
+        let known = self.sagas.iter().position(|known| known == saga);
+        let at = known.map(|at| at as u32 + 1);
+        at.or_else(|| saga.as_str().strip_prefix('s')?.parse().ok())
+            .expect("sagas are numbered")
+    }
+
+    /// What clients do with the `nth` saga that a plan adds: what they do with the first.
+    pub(crate) fn calls_of_one_more(&self, nth: u32) -> impl Iterator<Item = ClientCall> {
+        let number = self.sagas.len() as u32 + nth;
+        let more = SagaId::new(format!("s{number}")).expect("a good id");
+        let first = self.sagas[0].clone();
+        let calls = self.calls.iter().filter(move |call| call.saga == first);
+        calls.map(move |call| ClientCall {
+            saga: more.clone(),
+            ..call.clone()
+        })
+    }
+
+    /// The program's definitions with those that the log holds.
+    pub(crate) fn registry_with<'a>(
+        &self,
+        system: impl Iterator<Item = &'a NewEvent>,
+    ) -> Arc<Registry> {
+        let mut recorded = system.filter(|event| event.kind == "DefinitionRecorded");
+        let Some(first) = recorded.next() else {
+            return self.registry.clone();
+        };
+        assert!(recorded.next().is_none(), "a world has one definition");
+        let read = || (first.clone(), self.record(first));
+        let (known, registry) = self.recorded.get_or_init(read);
+        if known == first {
+            registry.clone()
+        } else {
+            self.record(first)
+        }
+    }
+
+    fn record(&self, event: &NewEvent) -> Arc<Registry> {
+        let mut registry = Registry::clone(&self.registry);
+        let Some(SystemEvent::DefinitionRecorded(recorded, graph)) = system_event(event) else {
+            panic!("a recorded definition reads back");
+        };
+        registry
+            .record(recorded.fingerprint, graph)
+            .expect("the definition does not change in a run");
+        Arc::new(registry)
     }
 }

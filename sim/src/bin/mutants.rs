@@ -1,0 +1,130 @@
+//! Looks for every planted bug and says how each was found: `mutants [--budget ci|nightly] [--json]`.
+
+use std::process::ExitCode;
+
+use sagalog_sim::mutants::{Budget, Hunt, Mutant, hunt};
+use serde::Serialize;
+
+const USAGE: &str = "usage: mutants [--budget ci|nightly] [--json] [NAME...]";
+
+#[derive(Serialize)]
+struct Line {
+    mutant: &'static str,
+    pattern: u8,
+    faults: u8,
+    found: bool,
+    mode: Option<&'static str>,
+    saga: Option<&'static str>,
+    runs: u64,
+    ms: u128,
+    plan_size: Option<usize>,
+    plan: Option<String>,
+    invariant: Option<&'static str>,
+}
+
+struct Arguments {
+    budget: Budget,
+    json: bool,
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            eprintln!("{why}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    // A planted bug may well end in a panic; it is caught and reported as a violation.
+    std::panic::set_hook(Box::new(|_| {}));
+    let lines: Vec<_> = Mutant::ALL
+        .iter()
+        .filter(|mutant| {
+            arguments.names.is_empty() || arguments.names.iter().any(|name| name == mutant.name())
+        })
+        .map(|mutant| {
+            let hunt = hunt(Some(*mutant), arguments.budget);
+            let line = line(*mutant, &hunt);
+            if !arguments.json {
+                print(&line);
+                if let Some(catch) = hunt.catch.filter(|_| !arguments.names.is_empty()) {
+                    println!("{}", catch.timeline);
+                }
+            }
+            line
+        })
+        .collect();
+    let found = lines.iter().filter(|line| line.found).count();
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&lines).expect("lines are written as JSON");
+        println!("{text}");
+    } else {
+        let (all, rate) = (
+            lines.len(),
+            100.0 * found as f64 / lines.len().max(1) as f64,
+        );
+        println!("{found} of {all} found ({rate:.1} %)");
+    }
+    if found == lines.len() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut arguments = Arguments {
+        budget: Budget::Ci,
+        json: false,
+        names: Vec::new(),
+    };
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            "--json" => arguments.json = true,
+            "--budget" => {
+                arguments.budget = match given.next().as_deref() {
+                    Some("ci") => Budget::Ci,
+                    Some("nightly") => Budget::Nightly,
+                    _ => return Err("a budget is `ci` or `nightly`".into()),
+                }
+            }
+            name if Mutant::ALL.iter().any(|mutant| mutant.name() == name) => {
+                arguments.names.push(argument);
+            }
+            other => return Err(format!("`{other}` is no option and no planted bug")),
+        }
+    }
+    Ok(arguments)
+}
+
+fn line(mutant: Mutant, hunt: &Hunt) -> Line {
+    let catch = hunt.catch.as_ref();
+    Line {
+        mutant: mutant.name(),
+        pattern: mutant.pattern(),
+        faults: mutant.faults(),
+        found: catch.is_some(),
+        mode: catch.map(|catch| catch.mode),
+        saga: catch.map(|catch| catch.saga),
+        runs: hunt.runs,
+        ms: hunt.millis,
+        plan_size: catch.map(|catch| catch.faults),
+        plan: catch.map(|catch| catch.plan.to_string()),
+        invariant: catch.map(|catch| catch.invariant),
+    }
+}
+
+fn print(line: &Line) {
+    let (mutant, runs, ms) = (line.mutant, line.runs, line.ms);
+    match (line.mode, line.saga, line.plan_size, line.invariant) {
+        (Some(mode), Some(saga), Some(size), Some(invariant)) => println!(
+            "found  {mutant:<36} #{:<3} {invariant:<4} {size}/{} faults  {mode:<12} {saga:<11} {runs:>7} runs {ms:>6} ms",
+            line.pattern, line.faults
+        ),
+        _ => println!(
+            "ALIVE  {mutant:<36} #{:<3} {runs} runs, {ms} ms",
+            line.pattern
+        ),
+    }
+}

@@ -1,0 +1,46 @@
+//! I13: what the log says of an attempt is what its participant answered about that attempt.
+
+use sagalog_model::{Direction, Outcome, Reply, SagaEvent, SagaId};
+
+use super::Violation;
+use crate::world::World;
+
+/// An answer is in the inbox until its event is durable, so whatever is recorded stands there.
+pub(super) fn recorded_as_given(
+    world: &World,
+    saga: &SagaId,
+    event: &SagaEvent,
+) -> Result<(), Violation> {
+    let (node, direction, attempt) = match event {
+        SagaEvent::AttemptSucceeded(e) => (&e.node, e.direction, e.attempt),
+        SagaEvent::AttemptFailed(e) => (&e.node, e.direction, e.attempt),
+        SagaEvent::AttemptUnknown(e) => (&e.node, e.direction, e.attempt),
+        SagaEvent::ActionNotFound(e) => (&e.node, Direction::Probe, e.attempt),
+        _ => return Ok(()),
+    };
+    let about_it = |reply: &&Reply| {
+        reply.saga == *saga
+            && reply.node == *node
+            && reply.direction == direction
+            && reply.attempt == attempt
+    };
+    let mut answers = world.inbox().filter(about_it);
+    if answers.any(|reply| says(&reply.outcome, event)) {
+        return Ok(());
+    }
+    let what = format!("{direction} {node}#{attempt} is recorded otherwise than it was answered");
+    Err(Violation::of("I13", world, saga, what))
+}
+
+fn says(outcome: &Outcome, event: &SagaEvent) -> bool {
+    match (outcome, event) {
+        (Outcome::Succeeded(output), SagaEvent::AttemptSucceeded(e)) => {
+            e.output.as_ref().is_none_or(|recorded| recorded == output)
+        }
+        (Outcome::Failed { class, .. }, SagaEvent::AttemptFailed(e)) => *class == e.class,
+        // An output that is too large is in doubt.
+        (Outcome::Unknown { .. } | Outcome::Succeeded(_), SagaEvent::AttemptUnknown(_)) => true,
+        (Outcome::NotDone, SagaEvent::ActionNotFound(_)) => true,
+        _ => false,
+    }
+}

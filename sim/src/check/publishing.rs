@@ -1,0 +1,100 @@
+//! I6, I7, I14: what is asked is published, once for each ownership, in the order of the log.
+
+use std::sync::Arc;
+
+use sagalog_model::{Command, Direction, SagaId, event::AttemptAsked, log::Time};
+
+/// What the first append of an owner may take.
+const FIRST_APPEND: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// What was asked and what was published under the ownership of now.
+#[derive(Clone, Default)]
+pub(super) struct Publishing {
+    owned_since: Time,
+    asked: Vec<Place>,
+    published: Vec<(Place, Time)>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Place {
+    saga: SagaId,
+    node: Arc<str>,
+    direction: Direction,
+    attempt: u32,
+}
+
+impl Publishing {
+    /// After a take-over whatever is unanswered is published again, in an order of its own.
+    pub(super) fn owned_anew(&mut self, now: Time) {
+        self.owned_since = now;
+        self.asked.clear();
+        self.published.clear();
+    }
+
+    /// An attempt was asked in the log.
+    pub(super) fn asked(&mut self, saga: &SagaId, event: &AttemptAsked) {
+        self.asked.push(Place {
+            saga: saga.clone(),
+            node: event.node.clone(),
+            direction: event.direction,
+            attempt: event.attempt.0,
+        });
+    }
+
+    /// A command is published. `is_open` says whether an earlier one still waits for its answer.
+    pub(super) fn published(
+        &mut self,
+        command: &Command,
+        is_open: impl Fn(&str, Direction, u32) -> bool,
+    ) -> Result<(), (&'static str, String)> {
+        let place = Place {
+            saga: command.saga.clone(),
+            node: command.node.clone(),
+            direction: command.direction,
+            attempt: command.attempt.0,
+        };
+        let of = format!("the {} of {}", command.direction, command.node);
+        // A renewed attempt has another deadline.
+        let published = (place, command.deadline);
+        if self.published.contains(&published) {
+            return Err(("I7", format!("{of} was published twice by one owner")));
+        }
+        let place = &published.0;
+        if let Some(at) = self.asked.iter().position(|asked| asked == place) {
+            let overtakes = |earlier: &&Place| {
+                earlier.saga == place.saga
+                    && is_open(&earlier.node, earlier.direction, earlier.attempt)
+            };
+            if let Some(earlier) = self.asked[..at].iter().find(overtakes) {
+                let earlier = &earlier.node;
+                return Err((
+                    "I14",
+                    format!("{of} was published before {earlier}, which was asked earlier"),
+                ));
+            }
+            self.asked.remove(at);
+        }
+        self.published.push(published);
+        Ok(())
+    }
+
+    /// Whether an attempt with this deadline was published, or was over when this owner came.
+    pub(super) fn is_accounted_for(
+        &self,
+        saga: &SagaId,
+        node: &str,
+        direction: Direction,
+        attempt: u32,
+        deadline: Time,
+    ) -> bool {
+        let this = |place: &Place| {
+            place.saga == *saga
+                && *place.node == *node
+                && place.direction == direction
+                && place.attempt == attempt
+        };
+        // An owner asks nothing again before its first append is durable.
+        deadline <= self.owned_since.after(FIRST_APPEND)
+            || self.published.iter().any(|(place, _)| this(place))
+    }
+}

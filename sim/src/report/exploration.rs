@@ -1,0 +1,321 @@
+//! An exploration: how far it came, and what it found.
+
+use std::fmt::{self, Write as _};
+
+use sagalog_model::Graph;
+use serde::Serialize;
+
+use super::{
+    counted, grouped,
+    run::{PlannedFault, RunDocument, Violated},
+};
+use crate::{
+    explore::{Failure, Report},
+    fault::Fault,
+    run::Run,
+};
+
+/// The columns of a text.
+const COLUMNS: usize = 120;
+
+/// What an exploration found, with stable field names. Its text is for people.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ExplorationDocument {
+    /// The definition's name.
+    pub definition: String,
+    /// The definition's version.
+    pub version: u32,
+    /// Whether every plan that was tried holds and something was shown.
+    pub holds: bool,
+    /// What holds, in words: how far the exploration came.
+    pub bound: String,
+    /// Runs in all, without those of the shrinker.
+    pub runs: u64,
+    /// The plans of each number of faults.
+    pub tried: Vec<Tried>,
+    /// Random plans, of any kinds.
+    pub random: u64,
+    /// The fewest and the most faults of a random plan.
+    pub random_faults: Option<(u64, u64)>,
+    /// In how many runs a saga completed.
+    pub completed: u64,
+    /// In how many runs a saga went back.
+    pub went_back: u64,
+    /// How often each kind of fault had a consequence, simplest kind first; 0 for those that never had.
+    pub bites: Vec<Bite>,
+    /// Why nothing is shown although nothing failed: no saga completed, or no fault had a consequence.
+    pub shows_nothing: Option<&'static str>,
+    /// The first failure, shrunk.
+    pub failure: Option<FailureDocument>,
+}
+
+/// The plans of one number of faults.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Tried {
+    /// How many faults each has.
+    pub faults: u64,
+    /// How many plans were run.
+    pub plans: u64,
+    /// Whether that is all of them.
+    pub all: bool,
+    /// Which kinds of faults: `all`, or `core` from two faults on (see
+    /// [`Fault::is_core`]).
+    pub kinds: &'static str,
+}
+
+impl Tried {
+    /// What an exploration does with so many faults.
+    pub fn of(faults: u64, plans: u64, all: bool) -> Self {
+        let kinds = if faults > 1 { "core" } else { "all" };
+        Self {
+            faults,
+            plans,
+            all,
+            kinds,
+        }
+    }
+}
+
+/// How often a kind of fault had a consequence.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Bite {
+    /// The kind.
+    pub fault: String,
+    /// In how many runs.
+    pub runs: u64,
+}
+
+/// The smallest plan that fails.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct FailureDocument {
+    /// The plan, which may be run again as it is.
+    pub plan: Vec<PlannedFault>,
+    /// Whether the shrinker has shown that without any one of the faults it does not fail this way.
+    pub all_necessary: bool,
+    /// How many runs the shrinker needed.
+    pub replays: u64,
+    /// What is violated.
+    pub violation: Violated,
+    /// What happened.
+    pub run: RunDocument,
+    #[serde(skip)]
+    timeline: String,
+}
+
+impl ExplorationDocument {
+    /// `failure` is that of the report, and its run.
+    pub(crate) fn of(graph: &Graph, report: &Report, failure: Option<(&Failure, Run)>) -> Self {
+        let tried = report.exhausted.iter().zip(0..);
+        let tried: Vec<_> = tried
+            .map(|(&(plans, all), faults)| Tried::of(faults, plans, all))
+            .collect();
+        let bites = Fault::ALL.map(|fault| Bite {
+            fault: fault.to_string(),
+            runs: report.bites.get(&fault).copied().unwrap_or_default(),
+        });
+        let shows_nothing = shows_nothing(report);
+        let mut faults = report.swarm_faults.keys().map(|faults| *faults as u64);
+        let fewest = faults.next();
+        let random_faults = fewest.map(|fewest| (fewest, faults.next_back().unwrap_or(fewest)));
+        Self {
+            definition: graph.saga.clone(),
+            version: graph.version.0,
+            holds: report.failure.is_none() && shows_nothing.is_none(),
+            bound: bound(&tried, report.swarm, random_faults),
+            runs: report.runs,
+            tried,
+            random: report.swarm,
+            random_faults,
+            completed: report.completed,
+            went_back: report.went_back,
+            bites: bites.into(),
+            shows_nothing,
+            failure: failure.map(|(failure, run)| FailureDocument::of(failure, &run)),
+        }
+    }
+}
+
+impl FailureDocument {
+    fn of(failure: &Failure, run: &Run) -> Self {
+        let document = run.document();
+        Self {
+            plan: document.plan.clone(),
+            all_necessary: failure.needed,
+            replays: failure.replays,
+            violation: Violated::of(&failure.violation),
+            run: document,
+            timeline: run.timeline(),
+        }
+    }
+
+    fn headline(&self) -> String {
+        let faults = match (self.plan.len() as u64, self.all_necessary) {
+            (0, _) => "no fault".to_owned(),
+            (1, true) => "1 fault, which is necessary,".to_owned(),
+            (n, true) => format!("{}, all necessary,", counted(n, "fault")),
+            (n, false) => format!("{}, perhaps not all necessary,", counted(n, "fault")),
+        };
+        let violated = match (&*self.violation.invariant, &self.violation.saga) {
+            ("author", _) => "the author's property".to_owned(),
+            (invariant, Some(saga)) => format!("{invariant} of {saga}"),
+            (invariant, None) => invariant.to_owned(),
+        };
+        format!("with {faults} it violates {violated}")
+    }
+}
+
+/// Why a run that found no failure shows nothing.
+pub(crate) fn shows_nothing(report: &Report) -> Option<&'static str> {
+    if report.failure.is_some() {
+        None
+    } else if report.completed == 0 {
+        Some("no saga completed in any run")
+    } else if report.runs > 1 && report.bites.is_empty() {
+        Some("no fault had a consequence")
+    } else {
+        None
+    }
+}
+
+/// The statement that may be made: a complete level counts only if all below it are complete.
+fn bound(tried: &[Tried], random: u64, random_faults: Option<(u64, u64)>) -> String {
+    let complete: Vec<_> = tried.iter().take_while(|tried| tried.all).collect();
+    let plans: u64 = complete.iter().map(|tried| tried.plans).sum();
+    let mut text = match complete.last() {
+        None => "no number of faults was tried in full".to_owned(),
+        Some(Tried { faults: 0, .. }) => "the healthy run holds".to_owned(),
+        Some(last) => format!(
+            "all {} plans with at most {} hold{}",
+            grouped(plans),
+            counted(last.faults, "fault"),
+            if last.kinds == "core" {
+                " (two or more: of the core kinds)"
+            } else {
+                ""
+            }
+        ),
+    };
+    if let Some(cut) = tried.get(complete.len()).filter(|cut| cut.plans > 0) {
+        let (plans, faults) = (grouped(cut.plans), counted(cut.faults, "fault"));
+        write!(text, ", and {plans} of the plans with {faults}")
+            .expect("a string takes everything");
+    }
+    if random > 0 {
+        let random = random_plans(random, random_faults);
+        write!(text, ", and {random}").expect("a string takes everything");
+    }
+    text
+}
+
+fn random_plans(plans: u64, faults: Option<(u64, u64)>) -> String {
+    let plans = counted(plans, "random plan");
+    match faults {
+        Some((fewest, most)) if fewest < most => format!("{plans} of {fewest} to {most} faults"),
+        Some((faults, _)) => format!("{plans} of {}", counted(faults, "fault")),
+        None => plans,
+    }
+}
+
+impl fmt::Display for ExplorationDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headline = match (&self.failure, self.shows_nothing) {
+            (Some(failure), _) => failure.headline(),
+            (None, Some(why)) => format!("nothing is shown, because {why}"),
+            (None, None) => self.bound.clone(),
+        };
+        writeln!(
+            f,
+            "saga {}, version {}: {headline}",
+            self.definition, self.version
+        )?;
+        if let Some(failure) = &self.failure {
+            let (runs, replays) = (counted(self.runs, "run"), counted(failure.replays, "run"));
+            writeln!(f, "found in {runs}, shrunk in {replays}\n")?;
+            return f.write_str(&failure.timeline);
+        }
+        for (number, tried) in self.tried.iter().enumerate() {
+            let head = if number == 0 { "tried" } else { "" };
+            let (faults, plans) = (counted(tried.faults, "fault"), counted(tried.plans, "plan"));
+            let all = match (tried.all, tried.kinds) {
+                (false, _) => "not all",
+                (true, "core") => "all of the core kinds",
+                (true, _) => "all",
+            };
+            writeln!(f, "{head:<8}{faults:<10}{plans}, {all}")?;
+        }
+        if self.random > 0 {
+            writeln!(
+                f,
+                "{:<8}{}",
+                "",
+                random_plans(self.random, self.random_faults)
+            )?;
+        }
+        let (completed, back) = (grouped(self.completed), grouped(self.went_back));
+        let runs = counted(self.runs, "run");
+        writeln!(
+            f,
+            "ended   of {runs}, a saga completed in {completed} and went back in {back}"
+        )?;
+        let had = |bite: &&Bite| bite.runs > 0;
+        let bites = self.bites.iter().filter(had);
+        let bites = bites.map(|bite| format!("{} {}", bite.fault, grouped(bite.runs)));
+        listed(f, "bites", bites)?;
+        let never = self.bites.iter().filter(|bite| !had(bite));
+        listed(f, "never", never.map(|bite| bite.fault.clone()))
+    }
+}
+
+/// A list in as many lines as it needs.
+fn listed(
+    f: &mut fmt::Formatter<'_>,
+    head: &str,
+    items: impl Iterator<Item = String>,
+) -> fmt::Result {
+    let mut line = format!("{head:<8}");
+    let indent = line.len();
+    for item in items {
+        if line.len() > indent && line.len() + 3 + item.len() > COLUMNS {
+            writeln!(f, "{line}")?;
+            line = " ".repeat(indent);
+        }
+        if line.len() > indent {
+            line.push_str(" · ");
+        }
+        line.push_str(&item);
+    }
+    if line.len() > indent {
+        writeln!(f, "{line}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(levels: &[(u64, bool)]) -> Vec<Tried> {
+        let levels = levels.iter().zip(0..);
+        let level = |(&(plans, all), faults)| Tried::of(faults, plans, all);
+        levels.map(level).collect()
+    }
+
+    #[test]
+    fn only_what_was_tried_in_full_is_called_all() {
+        let full = tried(&[(1, true), (62, true), (2_172, true)]);
+        assert_eq!(
+            bound(&full, 0, None),
+            "all 2,235 plans with at most 2 faults hold (two or more: of the core kinds)"
+        );
+        let cut = tried(&[(1, true), (62, true), (437, false)]);
+        assert_eq!(
+            bound(&cut, 0, None),
+            "all 63 plans with at most 1 fault hold, and 437 of the plans with 2 faults"
+        );
+        let healthy = tried(&[(1, true)]);
+        assert_eq!(
+            bound(&healthy, 30, Some((1, 12))),
+            "the healthy run holds, and 30 random plans of 1 to 12 faults"
+        );
+    }
+}

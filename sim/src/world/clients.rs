@@ -1,0 +1,83 @@
+//! Clients: what they call, what becomes of a call on its way, and that they call again.
+
+use std::sync::Arc;
+
+use sagalog_engine::{Input, Query, Request, Ticket, input::Wish};
+use sagalog_model::SagaId;
+
+use super::{ClientCall, DOWN, Happening, World};
+use crate::{
+    fault::Fault,
+    site::{Point, Subject},
+};
+
+impl World {
+    /// A client calls. Calls carry ids, so that a client that hears nothing calls again.
+    pub(super) fn call(&mut self, call: ClientCall) {
+        let again = Happening::Call(call.clone());
+        match self.visit(&call.saga, subject(&call.query), Point::Call) {
+            Some(Fault::Lost) => self.agenda.add(self.now.after(DOWN), again),
+            Some(Fault::Duplicated) => {
+                self.agenda.add(self.now.after(DOWN), again);
+                self.call_arrives(call);
+            }
+            _ => self.call_arrives(call),
+        }
+    }
+
+    fn call_arrives(&mut self, call: ClientCall) {
+        if matches!(call.query, Query::Start { .. }) {
+            self.saga_begins(&call.saga);
+        }
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        self.calls.insert(ticket, call);
+        self.feed_call(ticket);
+    }
+
+    /// Somebody cancels a saga, at whatever moment this is.
+    pub(super) fn cancel(&mut self, saga: SagaId) {
+        let wish = Wish::Cancel {
+            reason: "cancelled by a fault of the plan".into(),
+        };
+        let id = format!("cancel-by-plan-{}", self.next_ticket).into();
+        let request = Request {
+            id,
+            by: "simulation".into(),
+            wish,
+        };
+        self.call_arrives(ClientCall {
+            after: std::time::Duration::ZERO,
+            saga,
+            query: Query::Request(request),
+        });
+    }
+
+    pub(super) fn feed_call(&mut self, ticket: u64) {
+        let call = &self.calls[&ticket];
+        let input = Input {
+            ticket: Ticket(ticket),
+            saga: call.saga.clone(),
+            what: call.query.clone(),
+        };
+        self.feed(input);
+    }
+}
+
+/// What a call is about, in one word.
+fn subject(query: &Query) -> Subject {
+    let word: Arc<str> = match query {
+        Query::Start { .. } => "start".into(),
+        Query::Signal { signal, .. } => signal.clone(),
+        Query::Reply(_) => "reply".into(),
+        Query::State => "state".into(),
+        Query::End => "end".into(),
+        Query::Request(request) => match request.wish {
+            Wish::Cancel { .. } => "cancel".into(),
+            Wish::Retry { .. } => "retry".into(),
+            Wish::Resolve { .. } => "resolve".into(),
+            Wish::Skip { .. } => "skip".into(),
+        },
+    };
+    Subject::Other(word)
+}

@@ -1,0 +1,145 @@
+//! What is tried, in which order, how far, and what a finding is reduced to.
+
+use std::{collections::BTreeSet, sync::Arc, sync::Mutex, time::Duration};
+
+use sagalog_model::{AnyDefinition, Retry, Saga, Step};
+use sagalog_sim::{Explore, Fault, Plan, Sim, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DO: Step<u32, u32> = Step::new("x.do")
+    .compensatable()
+    .timeout(SECOND)
+    .retry(Retry::fixed(SECOND).attempts(3));
+
+fn definition() -> AnyDefinition {
+    const SAGA: Saga<u32, u32> = Saga::new("row");
+    let (mut saga, n) = SAGA.define(1);
+    let a = saga.step("a", DO, n);
+    let b = saga.step("b", DO, a);
+    saga.returns(b).expect("a good definition").into()
+}
+
+fn sim() -> Sim {
+    Sim::of(definition(), &1).gives(DO, |n| n + 1)
+}
+
+/// The plans that an exploration tries, in order; as many as it counts runs.
+fn tried(budget: Explore) -> Vec<Plan> {
+    let plans = Arc::new(Mutex::new(Vec::new()));
+    let notes = plans.clone();
+    let sim = sim().eventually("it is noted", move |world| {
+        // A run that others begin with is played again, which counts as nothing new.
+        let mut plans = notes.lock().expect("nobody panics");
+        if !plans.contains(world.plan()) {
+            plans.push(world.plan().clone());
+        }
+        true
+    });
+    let explored = sim.explore(budget);
+    explored.check();
+    let plans = plans.lock().expect("nobody panics").clone();
+    if explored.report().swarm == 0 {
+        assert_eq!(explored.report().runs as usize, plans.len());
+    }
+    plans
+}
+
+/// How often anything of the kind was asked.
+fn asked(world: &World, node: &str) -> u32 {
+    let saga = world.saga("s1");
+    saga.map_or(0, |saga| {
+        let mut steps = saga.steps();
+        let step = steps.find(|(index, _, _)| &*saga.graph().node(*index).id == node);
+        step.map_or(0, |(_, _, step)| step.action.asked)
+    })
+}
+
+#[test]
+fn no_plan_is_tried_twice_and_fewer_faults_come_first() {
+    let plans = tried(Explore::exhaustive(2));
+    assert!(plans.is_sorted_by_key(Plan::len));
+    assert_eq!(plans.first(), Some(&Plan::healthy()));
+}
+
+#[test]
+fn faults_of_the_core_are_tried_together_and_the_others_alone() {
+    let plans = tried(Explore::exhaustive(2));
+    let is_core = |plan: &Plan| plan.iter().all(|(site, fault)| fault.is_core(site.point));
+    assert!(plans.iter().filter(|plan| plan.len() == 2).all(is_core));
+    assert!(plans.iter().any(|plan| plan.len() == 1 && !is_core(plan)));
+}
+
+#[test]
+fn every_pair_of_core_faults_at_places_of_the_run_is_tried() {
+    let plans: BTreeSet<_> = tried(Explore::exhaustive(2)).into_iter().collect();
+    let singles: Vec<_> = plans.iter().filter(|plan| plan.len() == 1).collect();
+    for single in singles {
+        let (first, fault) = single.iter().next().expect("it has one");
+        if !fault.is_core(first.point) {
+            continue;
+        }
+        let world = sim().play(single);
+        let place = world.visited().iter().position(|site| site == first);
+        for site in &world.visited()[place.expect("it was visited") + 1..] {
+            for fault in Fault::at_site(site).filter(|fault| fault.is_core(site.point)) {
+                let plan = single.with(site.clone(), fault);
+                assert!(plans.contains(&plan), "{plan}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_budget_of_runs_is_kept_and_the_bound_that_was_reached_is_told() {
+    let all = sim().explore(Explore::exhaustive(2));
+    let pairs = all.report().exhausted[2];
+    assert!(pairs.1);
+    let runs = all.report().runs - 10;
+    let cut = sim().explore(Explore::exhaustive(2).at_most(runs));
+    assert_eq!(cut.report().runs, runs);
+    assert_eq!(cut.report().exhausted[2], (pairs.0 - 10, false));
+}
+
+#[test]
+fn random_plans_have_many_faults_of_many_kinds_and_are_the_same_every_time() {
+    let budget = Explore::exhaustive(0).and_swarm(300);
+    let plans = tried(budget);
+    assert_eq!(plans, tried(budget));
+    let kinds: BTreeSet<_> = plans
+        .iter()
+        .flat_map(|plan| plan.iter().map(|(_, fault)| fault))
+        .collect();
+    assert!(kinds.len() > 25, "only {kinds:?}");
+    assert!(plans.len() > 200, "many are the same: {}", plans.len());
+    assert!(plans.iter().any(|plan| plan.len() > 5));
+    let sagas = |plan: &Plan| plan.iter().any(|(_, fault)| fault == Fault::OneMoreSaga);
+    assert!(plans.iter().any(sagas), "some have more than one saga");
+}
+
+#[test]
+fn a_random_plan_that_fails_comes_back_with_what_is_needed_alone() {
+    let explored = sim()
+        .always("nobody tries three times", |world| asked(world, "b") < 3)
+        .explore(Explore::exhaustive(0).and_swarm(2_000));
+    let failure = explored.report().failure.as_ref().expect("somebody does");
+    assert!(failure.needed);
+    assert!(failure.plan.len() <= 2, "{}", failure.plan);
+    assert!(failure.replays <= 500);
+    for (site, _) in failure.plan.iter() {
+        let world = sim().play(&failure.plan.without(site));
+        assert!(asked(&world, "b") < 3, "{site} is needed");
+    }
+}
+
+#[test]
+fn what_else_can_happen_is_tried_from_the_middle_of_a_run() {
+    let plan: Plan = "reply s1 a#1: lost".parse().expect("a good plan");
+    let all = sim().explore_after(&plan, 0, Explore::exhaustive(1));
+    let late = sim().explore_after(&plan, 6, Explore::exhaustive(1));
+    all.check();
+    late.check();
+    assert!(late.report().runs > 1);
+    assert!(late.report().runs < all.report().runs);
+    let healthy = sim().play(&plan);
+    assert!(healthy.events() > 6);
+}

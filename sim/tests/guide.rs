@@ -1,0 +1,230 @@
+//! The Rust of `docs/simulation.md`: every block of it stands here or in the program's tests, word
+//! for word, is compiled and run. Its tables and texts are compared with the real ones.
+
+use std::time::Duration;
+
+use sagalog_model::{BadDefinition, Definition, Retry, Saga, Signal, Step};
+use sagalog_sim::{Explore, Fault, Plan, Point, Sim, World};
+use serde_json::Value;
+
+const GUIDE: &str = include_str!("../../docs/simulation.md");
+
+/// Where the code of the guide stands.
+const SOURCES: &[&str] = &[
+    include_str!("guide.rs"),
+    include_str!("../../saga/app/tests/cli_sim.rs"),
+];
+
+const BOOKING: Saga<u32, String> = Saga::new("booking");
+const ROOM: Step<u32, String> = Step::new("hotel.room").compensatable();
+const CHARGE: Step<u32, String> = Step::new("money.charge")
+    .compensatable()
+    .retry(Retry::fixed(Duration::from_secs(1)).attempts(2));
+
+fn booking() -> Result<Definition<u32, String>, BadDefinition> {
+    let (mut saga, cents) = BOOKING.define(1);
+    let room = saga.step("room", ROOM, cents);
+    let paid = saga.step("charge", CHARGE, cents);
+    saga.returns(room.and(paid).map(|room, paid| format!("{room}, {paid}")))
+}
+
+fn sim() -> Sim {
+    Sim::of(booking().expect("it is sound"), &4_200)
+        .gives(ROOM, |_| "room 12".to_owned())
+        .gives(CHARGE, |cents| format!("paid {cents}"))
+}
+
+#[test]
+fn a_booking_keeps_its_promises() {
+    sim()
+        .always("no money without a room", |world| {
+            world.net("charge") <= world.net("room")
+        })
+        .explore(Explore::ci())
+        .check();
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again() {
+    let plan: Plan = "
+        # the answer of the first attempt gets lost, then the node dies
+        reply s1 charge#1: lost
+        commit s1 charge#2: crash after
+    "
+    .parse()
+    .expect("a good plan");
+    let run = sim().run(&plan).expect("the run comes there");
+    run.check();
+    assert_eq!(run.world().net("charge"), 1, "{}", run.timeline());
+}
+
+#[test]
+fn a_participant_that_refuses_makes_it_go_back() {
+    let plan = Plan::healthy();
+    let declined = sim().answers(CHARGE, |_| Err("the card was declined".to_owned()));
+    let run = declined.run(&plan).expect("the run comes there");
+    run.check();
+    assert_eq!(run.world().net("room"), 0);
+}
+
+#[test]
+fn the_budgets() {
+    let budget = Explore::exhaustive(1) // all plans with at most one fault
+        .and_swarm(20) // and random ones
+        .at_most(5_000); // runs in all
+    sim().explore(budget).check();
+}
+
+#[test]
+fn a_property_looks_at_sagas_and_effects() {
+    sim()
+        .always("a charge is for a booking that began", |world| {
+            world.net("charge") == 0 || world.saga("s1").is_some()
+        })
+        .eventually("all or nothing", |world| {
+            is_parked(world) || world.net("room") == world.net("charge")
+        })
+        .explore(Explore::exhaustive(1))
+        .check();
+}
+
+/// Whether a saga waits for a person, who is not simulated.
+fn is_parked(world: &World) -> bool {
+    world.sagas().any(|saga| saga.parked().next().is_some())
+}
+
+const APPROVAL: Signal<bool> = Signal::new("approval");
+
+#[test]
+fn clients_start_signal_and_cancel() {
+    let plan = Plan::healthy();
+    let run = sim()
+        .and_saga(&900)
+        .signal(Duration::from_millis(3), APPROVAL, &true)
+        .cancel(Duration::from_millis(5))
+        .run(&plan)
+        .expect("the run comes there");
+    run.check();
+    assert_eq!(run.world().sagas().count(), 2);
+}
+
+#[test]
+fn a_report_for_people_and_one_for_programs() {
+    let explored = sim().explore(Explore::exhaustive(1));
+    println!("{}", explored.document());
+    let json = serde_json::to_string(&explored.document());
+    let page = explored.html();
+    assert!(json.is_ok() && page.starts_with("<!doctype html>"));
+}
+
+#[test]
+fn every_block_of_the_guide_is_compiled_and_run() {
+    let blocks = blocks("rust");
+    assert!(blocks.len() > 7, "only {} blocks", blocks.len());
+    for block in blocks {
+        let stands = SOURCES.iter().any(|source| stands_in(&block, source));
+        assert!(
+            stands,
+            "no test runs this block of the guide:\n{}",
+            block.join("\n")
+        );
+    }
+}
+
+#[test]
+fn every_fault_has_its_row() {
+    for (name, point) in [
+        ("config", Point::Config),
+        ("call", Point::Call),
+        ("deliver", Point::Deliver),
+        ("outcome", Point::Outcome),
+        ("reply", Point::Reply),
+        ("commit", Point::Commit),
+    ] {
+        for fault in Fault::at(point) {
+            let promise = if fault.is_masked(point) {
+                "masked"
+            } else {
+                "visible"
+            };
+            let core = if fault.is_core(point) { "core" } else { "–" };
+            let row = format!("| {name} | {fault} | {promise} | {core} |");
+            assert!(GUIDE.contains(&row), "the guide has no row {row}");
+        }
+    }
+}
+
+/// The guide names each field of the JSON, down to the deepest.
+#[test]
+fn every_field_of_the_json_is_named() {
+    let fails = sim().always("a room is never given back", |world| {
+        let undone = |account: &sagalog_sim::Account| account.undone.is_some();
+        !world
+            .ledger()
+            .accounts()
+            .any(|(_, account)| undone(account))
+    });
+    let document = fails.explore(Explore::exhaustive(1)).document();
+    assert!(document.failure.is_some());
+    named(&serde_json::to_value(document).expect("JSON"));
+}
+
+fn named(value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                assert!(
+                    GUIDE.contains(&format!("`{name}`")),
+                    "the guide does not name `{name}`"
+                );
+                // Below `changed` the nodes of the saga are the names.
+                if !(name == "nodes" && value.is_object()) {
+                    named(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(named),
+        _ => {}
+    }
+}
+
+/// The report that the guide shows is what a test prints.
+#[test]
+fn the_report_of_the_guide_is_the_real_one() {
+    let fails = sim().always("a room is never given back", |world| {
+        let undone = |account: &sagalog_sim::Account| account.undone.is_some();
+        !world
+            .ledger()
+            .accounts()
+            .any(|(_, account)| undone(account))
+    });
+    let plan: Plan = "outcome s1 charge#1: fails".parse().expect("a good plan");
+    let timeline = fails.run(&plan).expect("the run comes there").timeline();
+    assert!(GUIDE.contains(&timeline), "{timeline}");
+}
+
+/// The lines of each block of this language.
+fn blocks(language: &str) -> Vec<Vec<&'static str>> {
+    let fence = format!("```{language}");
+    let mut blocks = Vec::new();
+    let mut lines = GUIDE.lines();
+    while lines.any(|line| line == fence) {
+        blocks.push(lines.by_ref().take_while(|line| *line != "```").collect());
+    }
+    blocks
+}
+
+/// Whether a source has these lines one after the other, at whatever indentation.
+fn stands_in(block: &[&str], source: &str) -> bool {
+    let lines: Vec<_> = source.lines().collect();
+    lines.windows(block.len()).any(|window| {
+        let indentation = window[0].len() - window[0].trim_start().len();
+        window.iter().zip(block).all(|(line, wanted)| {
+            if wanted.is_empty() {
+                line.is_empty()
+            } else {
+                line.get(indentation..) == Some(*wanted) && line[..indentation].trim().is_empty()
+            }
+        })
+    })
+}
