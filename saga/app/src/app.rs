@@ -11,6 +11,7 @@ use std::{
 use clap::Parser;
 use sagalog::{AnyDefinition, Runtime, RuntimeBuilder, Worker};
 use sagalog_eventlog::EventLog;
+use sagalog_sim::Sim;
 
 use crate::{
     args::Cli,
@@ -24,10 +25,14 @@ use crate::{
 pub struct App {
     definitions: Vec<AnyDefinition>,
     workers: Vec<Hosting>,
+    simulations: Vec<Simulating>,
 }
 
 /// Adds a worker to a runtime whose log lives in a folder.
 type Hosting = Box<dyn Fn(&Path, RuntimeBuilder) -> Result<RuntimeBuilder, CliError> + Send + Sync>;
+
+/// Makes a simulated world.
+type Simulating = Box<dyn Fn() -> Sim + Send + Sync>;
 
 impl App {
     /// Without sagas: it inspects logs, and reaches whoever drives them.
@@ -80,9 +85,20 @@ impl App {
         self
     }
 
+    /// Adds a simulation of one of the sagas, for `sagalog sim`. It is made only when it is asked for.
+    #[must_use]
+    pub fn simulated(mut self, simulation: impl Fn() -> Sim + Send + Sync + 'static) -> Self {
+        self.simulations.push(Box::new(simulation));
+        self
+    }
+
     /// The definitions.
     pub fn definitions(&self) -> &[AnyDefinition] {
         &self.definitions
+    }
+
+    pub(crate) fn simulations(&self) -> impl Iterator<Item = Sim> {
+        self.simulations.iter().map(|simulation| simulation())
     }
 
     /// A runtime of these sagas and workers on a log that lives in `home`; not started yet.

@@ -9,7 +9,7 @@ use crate::{
     error::CliError,
     graph, history,
     output::{Format, Output},
-    saga, serve,
+    saga, serve, sim,
 };
 
 /// Runs sagas on an event log, and shows what it holds.
@@ -45,6 +45,8 @@ enum Command {
     Graph(graph::Args),
     /// Takes the log and drives its sagas until told to stop
     Serve(serve::Args),
+    /// Tries a saga under every plan of few faults, in a simulated world
+    Sim(sim::Args),
     /// Shows what this program is about, with a saga that goes wrong
     Demo(demo::Args),
     /// Measures how many sagas a second this machine runs
@@ -62,6 +64,7 @@ impl Cli {
             Command::Log(command) => command.run(output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Serve(args) => serve::run(args, app, output).await,
+            Command::Sim(args) => sim::run(&args, app, output),
             Command::Demo(args) => demo::run(args, app, output).await,
             Command::Bench(args) => bench::run(args, app, output).await,
         }

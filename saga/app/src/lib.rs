@@ -36,6 +36,7 @@ mod graph;
 mod history;
 mod saga;
 mod serve;
+mod sim;
 
 pub use app::{App, main, main_with};
 pub use error::{CliError, Exit};

@@ -38,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sagalog-eventlog",
             "sagalog-model",
             "sagalog-projections",
+            "sagalog-sim",
             "sagalog-transport",
         ],
     ),

@@ -105,7 +105,10 @@ pub async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliE
 /// The app of the program itself.
 pub fn app() -> App {
     let order = order().expect("a test shows that the graph is sound");
-    App::new().saga(order).worker_in(participants::worker)
+    App::new()
+        .saga(order)
+        .worker_in(participants::worker)
+        .simulated(crate::sim::order)
 }
 
 const FIELDS: &str = "\
