@@ -240,6 +240,9 @@ impl SagaState {
                         step.probed_for = sagalog_model::AttemptNumber(step.action.asked);
                     }
                     step.attempts_mut(direction).ask(e.attempt, at, e.deadline);
+                    if matches!(direction, Direction::Compensation | Direction::Alternative) {
+                        self.keep_what_is_undone(&e.node)?;
+                    }
                 }
             },
             E::AttemptSucceeded(e) => {
@@ -554,6 +557,16 @@ impl SagaState {
         } else {
             Err(format!("`{node}` is {phase:?}"))
         }
+    }
+
+    /// I5: a command says nothing that a later event will say, so its output is the one known now.
+    fn keep_what_is_undone(&mut self, node: &str) -> Result<(), String> {
+        let node = self.node_mut(node)?;
+        let output = node.output.clone();
+        if let Some(step) = &mut node.step {
+            step.undone_with = output.filter(|_| step.has_succeeded());
+        }
+        Ok(())
     }
 
     fn complete(&mut self, index: NodeIndex, output: Option<Payload>, at: Time) {

@@ -23,6 +23,8 @@ pub struct StepState {
     pub probed_for: AttemptNumber,
     /// Undoing it.
     pub compensation: Attempts,
+    /// What undoing is asked with: the output, if it was known when the newest attempt was asked.
+    pub undone_with: Option<Payload>,
     /// Making up for a compensation that failed for good.
     pub alternative: Attempts,
     /// How undoing ended.
@@ -54,6 +56,7 @@ impl StepState {
             probe: Attempts::default(),
             probed_for: AttemptNumber(0),
             compensation: Attempts::default(),
+            undone_with: None,
             alternative: Attempts::default(),
             undo: UndoEnd::Open,
         }

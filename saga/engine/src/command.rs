@@ -25,18 +25,11 @@ pub fn command(
         (Direction::Alternative, Some(Otherwise::Alternative { name, .. })) => name.clone(),
         _ => spec.name.clone(),
     };
-    let known_output = || {
-        state
-            .node(index)
-            .output
-            .clone()
-            .filter(|_| step.has_succeeded())
-    };
     let (input, output) = match direction {
         Direction::Action | Direction::Probe => (step.input.clone(), None),
-        Direction::Compensation => (step.input.clone(), known_output()),
+        Direction::Compensation => (step.input.clone(), step.undone_with.clone()),
         Direction::Alternative => {
-            let output = known_output().unwrap_or_else(Payload::null);
+            let output = step.undone_with.clone().unwrap_or_else(Payload::null);
             let undo = format!(r#"{{"input":{},"output":{}}}"#, step.input, output);
             (Payload::from_json_text(undo), None)
         }

@@ -267,6 +267,28 @@ fn an_answer_in_the_inbox_is_taken_before_overdue_timers_fire() {
 }
 
 #[test]
+fn timers_that_come_due_after_a_take_over_do_not_wait_with_the_overdue_ones() {
+    let mut world = World::new(sagas::approval()).gives("book", "1");
+    world.start("approval", "overdue", "0");
+    world.run_for(Duration::from_secs(3));
+    world.now = world.now.after(Duration::from_secs(60));
+    world.start("approval", "fresh", "0");
+    world.settle();
+    let naps_until = world.now.after(Duration::from_secs(2));
+    world.now = world.now.after(Duration::from_secs(1));
+    world.epoch += 1;
+    world.die_with_a_full_inbox();
+    assert!(world.machine.awaits_empty_inbox());
+    assert_eq!(world.machine.next_timer(), Some(naps_until));
+    world.now = naps_until;
+    world.machine.fire_timers(world.now);
+    assert!(
+        world.machine.awaits_empty_inbox(),
+        "the overdue one still waits"
+    );
+}
+
+#[test]
 fn asks_beyond_the_window_stay_in_state_and_follow_in_order() {
     let rules = Rules {
         window: 2,

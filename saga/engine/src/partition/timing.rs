@@ -50,9 +50,26 @@ impl Timing {
         }
     }
 
-    fn next(&self) -> Option<Time> {
-        let (due, _) = self.due.first()?;
-        Some(self.held_until.map_or(*due, |held| held.max(*due)))
+    /// When the next timer may fire, and whose it is. What was overdue at the take-over waits, what
+    /// has come due since does not.
+    fn next(&self) -> Option<(Time, &SagaId)> {
+        let Some(held_until) = self.held_until else {
+            return self.due.first().map(|(due, saga)| (*due, saga));
+        };
+        let held = self.due.first().filter(|(due, _)| *due <= self.owned_since);
+        let free = self.due.iter().find(|(due, _)| *due > self.owned_since);
+        let held = held.map(|(_, saga)| (held_until, saga));
+        let free = free.map(|(due, saga)| (*due, saga));
+        [held, free].into_iter().flatten().min()
+    }
+
+    fn next_due(&self) -> Option<Time> {
+        self.next().map(|(due, _)| due)
+    }
+
+    /// Whether overdue timers wait for what may lie in the inbox.
+    fn is_holding(&self) -> bool {
+        self.held_until.is_some()
     }
 
     fn is_missed(&self, due: Time, timer: Timer) -> bool {
@@ -67,9 +84,14 @@ impl<E: Evaluate> Partition<E> {
         if mutant!(self.rules, FiresTooEarly) {
             let early = crate::mutants::AHEAD.as_micros() as u64;
             let early = |due: Time| Time::from_micros(due.as_micros() - early);
-            return self.timing.next().map(early);
+            return self.timing.next_due().map(early);
         }
-        self.timing.next()
+        self.timing.next_due()
+    }
+
+    /// Whether it wants to be told that the inbox was found empty.
+    pub fn awaits_empty_inbox(&self) -> bool {
+        self.timing.is_holding()
     }
 
     /// The inbox was found empty after taking over: no answer lies there that overdue timers would
@@ -84,13 +106,11 @@ impl<E: Evaluate> Partition<E> {
             && let Some(due) = self.next_timer()
             && due <= now
         {
-            self.timing.held_until = None;
-            let (_, saga) = self
-                .timing
-                .due
-                .first()
-                .cloned()
-                .expect("the next timer is filed");
+            let next = self.timing.next().map(|(_, saga)| saga.clone());
+            let saga = next.expect("the next timer is filed");
+            if self.timing.held_until.is_some_and(|held| held <= now) {
+                self.timing.held_until = None;
+            }
             let live = self
                 .sagas
                 .get_mut(&saga)

@@ -123,6 +123,9 @@ impl Driver {
                 }
             }
         }
+        if self.machine.awaits_empty_inbox() {
+            self.look_at_the_inbox().await?;
+        }
         Ok(())
     }
 }

@@ -112,7 +112,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn look_at_the_inbox(&mut self) -> Result<(), DriveError> {
+    pub(super) async fn look_at_the_inbox(&mut self) -> Result<(), DriveError> {
         if self.inbox.is_empty().await? {
             self.machine.inbox_is_empty();
         }
