@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::site::{Point, Site};
 
-/// One thing that goes wrong at a [`Site`](crate::Site).
+/// One thing that goes wrong at a [`Site`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Fault {
     /// The node dies when the append is durable, before it learns so.
