@@ -794,9 +794,14 @@ impl SagaState {
         true
     }
 
-    /// Whether an open action attempt still matters: after the turn those of read-only steps do not.
-    pub fn awaits_action(&self, spec: &StepSpec) -> bool {
-        self.turn.is_none() || spec.class != RecoveryClass::ReadOnly
+    /// Whether what is asked of a step in a direction still matters: after the turn the actions of
+    /// read-only steps do not, and nothing is undone twice.
+    pub fn awaits(&self, spec: &StepSpec, step: &StepState, direction: Direction) -> bool {
+        if direction.is_forward() {
+            self.turn.is_none() || spec.class != RecoveryClass::ReadOnly
+        } else {
+            step.undo == UndoEnd::Open
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use sagalog_model::{AttemptNumber, Direction, NodeIndex, StepSpec, log::Time};
 use crate::{
     attempts::Retrying,
     saga::{Phase, SagaState},
-    step::{StepState, UndoEnd},
+    step::StepState,
 };
 
 /// What a deadline is for. Ordered: of several that are due together, the first here comes first, so
@@ -106,18 +106,9 @@ fn each_of_step(
     if let (Some(until), true, false, false) = (step.until, asking, step.until_passed, turned) {
         found(until, Timer::StepDeadline { node });
     }
-    for direction in [
-        Direction::Action,
-        Direction::Probe,
-        Direction::Compensation,
-        Direction::Alternative,
-    ] {
+    for direction in Direction::ALL {
         let attempts = step.attempts(direction);
-        let matters = match direction {
-            Direction::Action | Direction::Probe => state.awaits_action(spec),
-            Direction::Compensation | Direction::Alternative => step.undo == UndoEnd::Open,
-        };
-        if !matters {
+        if !state.awaits(spec, step, direction) {
             continue;
         }
         if let Some(open) = attempts.open {

@@ -6,7 +6,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use sagalog_model::{
     Direction, Kind, NodeIndex, StepSpec,
     event::{NodeId, ParkCause, TurnCause},
-    graph::{Otherwise, participant},
+    graph::participant,
     log::Time,
 };
 use serde::Serialize;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::{
     attempts::{Attempts, Retrying},
     saga::{Phase, SagaState, Status},
-    step::{StepState, UndoEnd},
+    step::StepState,
     undoing::{self, Undoing},
 };
 
@@ -207,23 +207,15 @@ fn waits_of_step(
     waiting: &mut Vec<Waiting>,
 ) {
     let id = &state.graph().node(index).id;
-    for direction in [
-        Direction::Action,
-        Direction::Probe,
-        Direction::Compensation,
-        Direction::Alternative,
-    ] {
-        let forward = matches!(direction, Direction::Action | Direction::Probe);
-        let over = if forward {
-            !state.awaits_action(spec)
-        } else {
-            step.undo != UndoEnd::Open
-        };
-        if over {
+    for direction in Direction::ALL {
+        let Some(terms) = spec
+            .terms(direction)
+            .filter(|_| state.awaits(spec, step, direction))
+        else {
             continue;
-        }
+        };
         let attempts = step.attempts(direction);
-        let contract = contract(spec, direction);
+        let contract = terms.name;
         if let Some(open) = attempts.open {
             waiting.push(Waiting {
                 node: id.clone(),
@@ -234,8 +226,8 @@ fn waits_of_step(
                 },
                 since: open.asked_at,
                 until: Some(open.deadline),
-                who: format!("participant {}", participant(&contract)),
-                next: if forward && state.turn().is_some() {
+                who: format!("participant {}", participant(contract)),
+                next: if direction.is_forward() && state.turn().is_some() {
                     String::from("it is undone once this is settled")
                 } else {
                     format!(
@@ -256,32 +248,17 @@ fn waits_of_step(
                 },
                 since: trouble.map_or_else(|| state.changed_at(), |trouble| trouble.at),
                 until: Some(due),
-                who: format!(
-                    "nobody: {} is asked again by itself",
-                    participant(&contract)
-                ),
+                who: format!("nobody: {} is asked again by itself", participant(contract)),
                 next: left_of_budget(spec, direction, attempts),
             });
         }
     }
 }
 
-fn contract(spec: &StepSpec, direction: Direction) -> Arc<str> {
-    match (direction, spec.undo.as_ref().map(|undo| &undo.otherwise)) {
-        (Direction::Alternative, Some(Otherwise::Alternative { name, .. })) => name.clone(),
-        _ => spec.name.clone(),
-    }
-}
-
 fn left_of_budget(spec: &StepSpec, direction: Direction, attempts: &Attempts) -> String {
-    let budget = match (direction, &spec.undo) {
-        (Direction::Action | Direction::Probe, _) | (_, None) => spec.retry.attempts,
-        (Direction::Compensation, Some(undo)) => undo.retry.attempts,
-        (Direction::Alternative, Some(undo)) => match &undo.otherwise {
-            Otherwise::Alternative { retry, .. } => retry.attempts,
-            Otherwise::Park | Otherwise::Skip { .. } => 0,
-        },
-    };
+    let budget = spec
+        .terms(direction)
+        .map_or(0, |terms| terms.retry.attempts);
     if direction == Direction::Probe {
         return String::from("then the action is asked again, if its budget allows");
     }

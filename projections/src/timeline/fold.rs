@@ -393,7 +393,7 @@ fn forward_end(
         return Some(End::Done);
     }
     let idle = step.action.is_idle() && step.probe.is_idle();
-    if state.turn().is_none() || (!idle && state.awaits_action(spec)) {
+    if state.turn().is_none() || (!idle && state.awaits(spec, step, Direction::Action)) {
         return None;
     }
     let doubt = step.action.may_have_taken_effect();

@@ -3,9 +3,7 @@
 
 use alloc::format;
 
-use sagalog_model::{
-    AttemptNumber, Command, Direction, IdempotencyKey, NodeIndex, Payload, graph::Otherwise,
-};
+use sagalog_model::{AttemptNumber, Command, Direction, IdempotencyKey, NodeIndex, Payload};
 use sagalog_projections::SagaState;
 
 /// The command of an attempt; none if that attempt is not the open one (any more).
@@ -21,10 +19,6 @@ pub fn command(
         .open
         .filter(|open| open.number == attempt)?;
     let node = &state.graph().node(index).id;
-    let contract = match (direction, spec.undo.as_ref().map(|undo| &undo.otherwise)) {
-        (Direction::Alternative, Some(Otherwise::Alternative { name, .. })) => name.clone(),
-        _ => spec.name.clone(),
-    };
     let (input, output) = match direction {
         Direction::Action | Direction::Probe => (step.input.clone(), None),
         Direction::Compensation => (step.input.clone(), step.undone_with.clone()),
@@ -37,7 +31,7 @@ pub fn command(
     Some(Command {
         saga: state.id().clone(),
         node: node.clone(),
-        step: contract,
+        step: spec.terms(direction)?.name.clone(),
         direction,
         attempt,
         deadline: open.deadline,

@@ -8,7 +8,7 @@ use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{contract::RecoveryClass, payload::Payload, policy::Retry};
+use crate::{contract::RecoveryClass, message::Direction, payload::Payload, policy::Retry};
 
 /// Number of a node in its graph.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -297,6 +297,41 @@ impl StepSpec {
     pub fn participant(&self) -> &str {
         participant(&self.name)
     }
+
+    /// By which terms it is asked in a direction; none where its policy has nothing to ask.
+    pub fn terms(&self, direction: Direction) -> Option<Terms<'_>> {
+        let (name, timeout, retry) = match direction {
+            Direction::Action | Direction::Probe => (&self.name, self.timeout, self.retry),
+            Direction::Compensation => {
+                let undo = self.undo.as_ref()?;
+                (&self.name, undo.timeout, undo.retry)
+            }
+            Direction::Alternative => match &self.undo.as_ref()?.otherwise {
+                Otherwise::Alternative {
+                    name,
+                    timeout,
+                    retry,
+                } => (name, *timeout, *retry),
+                Otherwise::Park | Otherwise::Skip { .. } => return None,
+            },
+        };
+        Some(Terms {
+            name,
+            timeout,
+            retry,
+        })
+    }
+}
+
+/// The terms of one direction of a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Terms<'a> {
+    /// The contract that is asked: the step's, or its alternative's.
+    pub name: &'a Arc<str>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// When it is asked again.
+    pub retry: Retry,
 }
 
 /// The participant that performs the step of this name: the part before the last dot, or all of it.

@@ -76,6 +76,19 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Action,
+        Self::Probe,
+        Self::Compensation,
+        Self::Alternative,
+    ];
+
+    /// Whether it belongs to the way forward: the action, and asking about it.
+    pub const fn is_forward(self) -> bool {
+        matches!(self, Self::Action | Self::Probe)
+    }
+
     /// Its word in the log and in idempotency keys.
     pub const fn as_str(self) -> &'static str {
         match self {

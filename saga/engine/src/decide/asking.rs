@@ -210,15 +210,8 @@ impl Decider<'_> {
 
 /// How long one attempt in a direction may take.
 pub(super) fn timeout(spec: &StepSpec, direction: Direction) -> core::time::Duration {
-    use sagalog_model::graph::Otherwise;
-    match (direction, &spec.undo) {
-        (Direction::Compensation, Some(undo)) => undo.timeout,
-        (Direction::Alternative, Some(undo)) => match &undo.otherwise {
-            Otherwise::Alternative { timeout, .. } => *timeout,
-            Otherwise::Park | Otherwise::Skip { .. } => undo.timeout,
-        },
-        _ => spec.timeout,
-    }
+    let terms = spec.terms(direction);
+    terms.expect("only what the policy names is asked").timeout
 }
 
 pub(super) fn earlier(one: Time, other: Option<Time>) -> Time {

@@ -60,16 +60,10 @@ impl Asks {
     /// its timer, which renews it or gives it up.
     pub(super) fn again(&mut self, live: &Live, gate: Position, now: Time) {
         for (node, spec, step) in live.state.steps() {
-            for direction in [
-                Direction::Action,
-                Direction::Probe,
-                Direction::Compensation,
-                Direction::Alternative,
-            ] {
-                let forward = matches!(direction, Direction::Action | Direction::Probe);
+            for direction in Direction::ALL {
                 if let Some(open) = step.attempts(direction).open
                     && open.deadline > now
-                    && (!forward || live.state.awaits_action(spec))
+                    && live.state.awaits(spec, step, direction)
                 {
                     let saga = live.state.id().clone();
                     self.queue.push_back(Ask {
