@@ -4,9 +4,10 @@
 //! [`Position`]s. A stream lives in one partition and its events have gapless [`Version`]s.
 
 use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
-use core::{fmt, time::Duration};
+use core::{fmt, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -63,6 +64,36 @@ number! {
     /// Number of a partition, from 0.
     PartitionId(u32)
 }
+
+impl PartitionId {
+    /// The partition in which a stream of this name lives, in a log of so many partitions: the first
+    /// eight bytes of the SHA-256 of the name, as a big-endian number, modulo the count. The system's
+    /// own streams carry their partition in their name instead.
+    ///
+    /// Part of the log's format: it is the same in every release and for every program.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    ///
+    /// use sagalog_model::log::PartitionId;
+    ///
+    /// let sixteen = NonZeroU32::new(16).unwrap();
+    /// assert_eq!(PartitionId::of("order-1", sixteen), PartitionId::new(12));
+    /// assert_eq!(PartitionId::of("order-1", NonZeroU32::MIN), PartitionId::new(0));
+    /// ```
+    pub fn of(name: &str, partitions: NonZeroU32) -> Self {
+        if partitions == NonZeroU32::MIN {
+            return Self(0);
+        }
+        let hash: [u8; 32] = Sha256::digest(name.as_bytes()).into();
+        let (head, _) = hash
+            .split_first_chunk()
+            .expect("a SHA-256 has more than eight bytes");
+        let number = u64::from_be_bytes(*head) % u64::from(partitions.get());
+        Self(u32::try_from(number).expect("a remainder is smaller than its divisor"))
+    }
+}
+
 number! {
     /// A stream's short name inside its partition: the position of its first event.
     StreamKey(u64)
