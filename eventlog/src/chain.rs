@@ -5,6 +5,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{leaf::Leaves, row::Row};
 
+/// Gives rows their chain values: they are what follows `last` in the partition, 32 zero bytes
+/// before its first row.
+pub fn seal(partition: PartitionId, last: Digest, rows: &mut [Row]) {
+    let mut chain = Chain::after(partition, last);
+    for row in rows {
+        row.chain = chain.next(row);
+    }
+}
+
 /// Computes chain values row after row.
 #[derive(Debug)]
 pub(crate) struct Chain {

@@ -9,8 +9,7 @@ use sagalog_model::log::{
 };
 
 use crate::{
-    body,
-    chain::Chain,
+    body, chain,
     contract::{Appended, MAX_APPEND_BYTES, MAX_BATCHES, Ownership},
     error::{AppendError, Conflict, Refusal},
     row::Row,
@@ -158,10 +157,7 @@ impl Ledger {
 
     /// Gives the rows their chain values.
     pub(crate) fn seal(&self, rows: &mut [Row]) {
-        let mut chain = Chain::after(self.partition, self.end.chain);
-        for row in rows {
-            row.chain = chain.next(row);
-        }
+        chain::seal(self.partition, self.end.chain, rows);
     }
 
     /// Takes note of sealed rows that are stored.

@@ -25,6 +25,7 @@ mod verify;
 
 pub mod conformance;
 
+pub use chain::seal;
 pub use checkpoint::{CheckpointError, CheckpointStore};
 pub use contract::{
     Appended, EventLog, Head, MAX_APPEND_BYTES, MAX_BATCHES, Ownership, PAGE_BYTES, StreamHead,

@@ -37,8 +37,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row that stores `batch`; its chain value is not known yet.
-    pub(crate) fn new(batch: Batch, epoch: Epoch) -> Self {
+    /// The row that stores `batch`; [`seal`](crate::seal) gives it its chain value.
+    pub fn new(batch: Batch, epoch: Epoch) -> Self {
         let Batch {
             stream,
             name,

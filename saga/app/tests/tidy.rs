@@ -18,7 +18,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sagalog-transport", &["sagalog-model"]),
     (
         "sagalog-sim",
-        &["sagalog-engine", "sagalog-model", "sagalog-projections"],
+        &[
+            "sagalog-engine",
+            "sagalog-eventlog",
+            "sagalog-model",
+            "sagalog-projections",
+            "sagalog-transport",
+        ],
     ),
     (
         "sagalog",

@@ -67,7 +67,7 @@ fn is_contradiction(step: &StepState, reply: &Reply) -> bool {
 }
 
 fn is_on_record(world: &World, reply: &Reply) -> bool {
-    let mut late = world.log().late().into_iter();
+    let mut late = world.log().late();
     late.any(|late| {
         late.saga == reply.saga && late.node == reply.node && late.attempt == reply.attempt
     })

@@ -18,7 +18,10 @@ use std::{
     time::Duration,
 };
 
-use sagalog_model::{Command, Reply, SagaId, log::Time};
+use sagalog_model::{
+    Command, Reply, SagaId,
+    log::{Epoch, Time},
+};
 use sagalog_projections::SagaState;
 
 pub(crate) use dice::{Dice, SplitMix};
@@ -123,7 +126,7 @@ enum Happening {
     Call(ClientCall),
     TakeOver,
     ZombieResumes(Zombie),
-    Committed { epoch: u64 },
+    Committed { epoch: Epoch },
     CommandArrives { command: Command, in_time: bool },
     ReplyArrives(Reply),
 }
@@ -163,7 +166,7 @@ impl World {
             database_down_until: BEGINNING,
             dies_again: false,
             agenda,
-            log: SimLog::default(),
+            log: SimLog::with_partitions(1),
             ledger: Ledger::default(),
             node: None,
             inbox: BTreeMap::new(),
@@ -406,7 +409,7 @@ impl World {
         let mut digest = Fnv::default();
         self.log
             .rows()
-            .for_each(|batch| digest.add(&format!("{batch:?}")));
+            .for_each(|stored| digest.add(&format!("{} {:?}", stored.epoch, stored.row)));
         self.ledger
             .accounts()
             .for_each(|account| digest.add(&format!("{account:?}")));

@@ -8,8 +8,9 @@ use std::{
 
 use sagalog_engine::{
     Answer, Effect, Evaluate, Input, Partition, Query, Ticket,
-    partition::{Found, SystemHeads, Taken},
+    partition::{Found, Taken},
 };
+use sagalog_eventlog::AppendError;
 use sagalog_model::{
     AnyDefinition, Expression, Outputs, Payload, Reply, SagaEvent, SagaId,
     event::SagaEvent as E,
@@ -21,24 +22,30 @@ use crate::{
     check,
     fault::Fault,
     site::{Point, Subject},
-    world::log::{Refused, Row},
+    world::log::Row,
 };
 
 /// Tickets of deliveries begin here, those of calls at 1.
 const DELIVERIES: u64 = 1 << 32;
 
+/// The only partition.
+const PARTITION: PartitionId = PartitionId::new(0);
+
+/// The number of the only node: it comes back as itself.
+const NODE: u32 = 1;
+
 /// A node that owns the partition.
 #[derive(Clone)]
 pub(crate) struct Node {
     machine: Partition<Guard>,
-    epoch: u64,
+    epoch: Epoch,
     appending: Option<Vec<Arc<Row>>>,
 }
 
 /// A node that was paused in the middle of an append, and does not know that it owns nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Zombie {
-    epoch: u64,
+    epoch: Epoch,
     appending: Vec<Arc<Row>>,
 }
 
@@ -127,6 +134,7 @@ impl World {
         for saga in node.machine.poll_look_up() {
             let found = self
                 .log
+                .partition(PARTITION)
                 .history(&saga)
                 .map_or(Found::Nothing, Found::History);
             node.machine.found(&saga, found, now);
@@ -143,11 +151,10 @@ impl World {
             return;
         }
         let epoch = node.epoch;
-        let read = |batch| Row::read(batch).map(Arc::new);
-        let rows: Vec<_> = match batches.into_iter().map(read).collect() {
-            Ok(rows) => rows,
-            Err(why) => return self.violate("I3", why),
-        };
+        let rows: Vec<_> = batches.into_iter().map(Row::new).map(Arc::new).collect();
+        if let Some(why) = rows.iter().find_map(|row| row.unreadable()) {
+            return self.violate("I3", why.to_owned());
+        }
         if std::mem::take(&mut self.dies_again) {
             return self.die();
         }
@@ -223,7 +230,7 @@ impl World {
         }
     }
 
-    fn commits(&mut self, rows: Vec<Arc<Row>>, epoch: u64, takes: Duration) {
+    fn commits(&mut self, rows: Vec<Arc<Row>>, epoch: Epoch, takes: Duration) {
         self.node_mut().appending = Some(rows);
         self.agenda
             .add(self.now.after(takes), Happening::Committed { epoch });
@@ -235,7 +242,7 @@ impl World {
             let first = row.events().first()?;
             let saga = match &row.batch().name {
                 Some(name) => SagaId::new(name.as_str()).ok(),
-                None => self.log.saga(row.batch().stream).cloned(),
+                None => self.saga_of(row),
             };
             Some((saga?, subject_of(first)))
         })?;
@@ -243,7 +250,7 @@ impl World {
         Some((saga, fault))
     }
 
-    pub(super) fn committed(&mut self, epoch: u64) {
+    pub(super) fn committed(&mut self, epoch: Epoch) {
         let Some(node) = &mut self.node else { return };
         if node.epoch != epoch {
             return;
@@ -259,24 +266,32 @@ impl World {
         self.checked(checked);
     }
 
-    fn store(&mut self, epoch: u64, rows: &[Arc<Row>]) {
-        match self.log.append(epoch, rows) {
-            Ok(()) => self.stored(rows),
-            Err(Refused::Fenced) => {
-                self.violate(
-                    "I16",
-                    format!("epoch {epoch} appends while {} owns", self.log.epoch()),
-                );
+    fn store(&mut self, epoch: Epoch, rows: &[Arc<Row>]) {
+        let partition = self.log.partition_mut(PARTITION);
+        match partition.append(NODE, epoch, rows) {
+            Ok(appended) if appended.already => {
+                let what = "an append is done again, and it was stored already";
+                self.violate("I1", what.into());
             }
-            Err(Refused::OutOfPlace(what)) => self.violate("I1", what),
+            Ok(_) => self.stored(rows),
+            Err(fenced @ AppendError::Fenced { .. }) => self.violate("I16", fenced.to_string()),
+            Err(refused) => self.violate("I1", refused.to_string()),
         }
+    }
+
+    fn saga_of(&self, row: &Row) -> Option<SagaId> {
+        let partition = self.log.partition(PARTITION);
+        partition.saga(row.batch().stream).cloned()
     }
 
     fn stored(&mut self, rows: &[Arc<Row>]) {
         for row in rows {
-            let Some(saga) = self.log.saga(row.batch().stream).cloned() else {
-                continue;
-            };
+            let saga = self.saga_of(row);
+            if saga.is_some() != row.is_of_a_saga() {
+                let stream = row.batch().stream;
+                self.violate("I1", format!("events of another kind in stream {stream}"));
+            }
+            let Some(saga) = saga else { continue };
             for event in row.events() {
                 self.say(Lane::Log, || {
                     format!("{saga}: {}", crate::report::event(event))
@@ -310,25 +325,31 @@ impl World {
         if self.now < self.database_down_until {
             return self.die();
         }
-        let epoch = if mutant!(self, TakesOverWithoutAnEpoch) && self.log.epoch() > 0 {
-            self.log.epoch()
+        let keeps_epoch = mutant!(self, TakesOverWithoutAnEpoch);
+        let partition = self.log.partition_mut(PARTITION);
+        let owned = if keeps_epoch && partition.epoch().get() > 0 {
+            partition.ownership()
         } else {
-            self.log.acquire()
+            // Whoever had it is gone, or its lease has run out.
+            partition.release(NODE);
+            partition.acquire(NODE).expect("it is the only node")
         };
+        let epoch = owned.epoch;
         self.shadow.owned_anew(self.node_time());
         self.say(Lane::Node, || format!("owns the partition, epoch {epoch}"));
+        let partition = self.log.partition(PARTITION);
         let taken = Taken {
-            partition: PartitionId::new(0),
-            epoch: Epoch::new(epoch),
+            partition: PARTITION,
+            epoch,
             node: "node".into(),
-            tail: self.log.tail(),
-            last_at: self.log.last_at(),
-            heads: self.log.heads(SystemHeads::none(PartitionId::new(0))),
-            open: self.log.open(),
-            late: self.log.late(),
+            tail: owned.tail,
+            last_at: owned.last_at,
+            heads: partition.heads(),
+            open: partition.histories(&owned.open),
+            late: partition.late().collect(),
             now: self.node_time(),
         };
-        let registry = self.setup.registry_with(self.log.system());
+        let registry = self.setup.registry_with(partition.system());
         let mut machine = match Partition::take_over(taken, registry, Guard, self.rules()) {
             Ok(machine) => machine,
             Err(error) => return self.violate("I3", error.to_string()),
@@ -356,20 +377,22 @@ impl World {
 
     /// I4: a node that was paused beyond its lease goes on, and must not get anything into the log.
     pub(super) fn zombie_resumes(&mut self, zombie: &Zombie) {
-        let epoch = if mutant!(self, LogTakesStaleEpochs) {
-            self.log.epoch()
+        let takes_stale_epochs = mutant!(self, LogTakesStaleEpochs);
+        let partition = self.log.partition_mut(PARTITION);
+        let epoch = if takes_stale_epochs {
+            partition.epoch()
         } else {
             zombie.epoch
         };
-        match self.log.append(epoch, &zombie.appending) {
-            Err(Refused::Fenced) => {
+        match partition.append(NODE, epoch, &zombie.appending) {
+            Err(AppendError::Fenced { .. }) => {
                 self.say(Lane::Node, || "the paused node is fenced, and stops".into())
             }
-            Ok(()) => self.violate(
+            Ok(_) => self.violate(
                 "I4",
                 format!("epoch {} appended after it was fenced", zombie.epoch),
             ),
-            Err(Refused::OutOfPlace(what)) => self.violate("I4", what),
+            Err(refused) => self.violate("I4", refused.to_string()),
         }
     }
 

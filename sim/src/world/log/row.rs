@@ -1,0 +1,70 @@
+//! A batch as it is appended, and its events as they are read back: once, for all who look.
+
+use sagalog_model::{
+    SagaEvent,
+    log::{Batch, NewEvent},
+};
+
+/// One batch.
+#[derive(Debug)]
+pub(crate) struct Row {
+    batch: Batch,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Saga(Vec<SagaEvent>),
+    System,
+    /// What the engine could not read back, and why.
+    Unreadable(String),
+}
+
+impl Row {
+    /// Reads a batch back from its bytes, as a real log's reader would.
+    pub(crate) fn new(batch: Batch) -> Self {
+        let read = |event: &NewEvent| {
+            SagaEvent::decode(&event.kind, event.schema, &event.control, &event.data)
+        };
+        let content = match batch.events.iter().map(read).collect() {
+            Ok(events) => Content::Saga(events),
+            Err(_) if batch.events.iter().all(is_of_the_system) => Content::System,
+            Err(why) => Content::Unreadable(why.to_string()),
+        };
+        Self { batch, content }
+    }
+
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// The events of a saga; none of the system's.
+    pub(crate) fn events(&self) -> &[SagaEvent] {
+        match &self.content {
+            Content::Saga(events) => events,
+            Content::System | Content::Unreadable(_) => &[],
+        }
+    }
+
+    /// Whether it is what happened to a saga.
+    pub(crate) fn is_of_a_saga(&self) -> bool {
+        matches!(self.content, Content::Saga(_))
+    }
+
+    /// Whether it is the system's.
+    pub(crate) fn is_of_the_system(&self) -> bool {
+        matches!(self.content, Content::System)
+    }
+
+    /// Why the engine could not read it back, if so.
+    pub(crate) fn unreadable(&self) -> Option<&str> {
+        match &self.content {
+            Content::Unreadable(why) => Some(why),
+            Content::Saga(_) | Content::System => None,
+        }
+    }
+}
+
+fn is_of_the_system(event: &NewEvent) -> bool {
+    ["PartitionOwned", "DefinitionRecorded", "LateSuccess"].contains(&&*event.kind)
+}
