@@ -5,16 +5,19 @@ use std::sync::Arc;
 use sagalog_engine::{Query, Refusal, Request, input::Wish};
 use sagalog_model::{Json, Payload, Saga, SagaId, Signal, event::NodeId, log::BadName};
 use sagalog_projections::{SagaState, Status, Why, why::why};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::driver::{Call, CallAnswer};
+use crate::{
+    driver::{Call, CallAnswer},
+    router::Router,
+};
 
 /// Talks to a runtime. Cheap to clone; usable from any task.
 ///
 /// Everything it answers is durable: what it says has happened survives a crash.
 #[derive(Clone)]
 pub struct Client {
-    calls: mpsc::Sender<Call>,
+    router: Arc<Router>,
     who: Arc<str>,
 }
 
@@ -85,9 +88,9 @@ pub enum CallError {
 }
 
 impl Client {
-    pub(crate) fn new(calls: mpsc::Sender<Call>) -> Self {
+    pub(crate) fn new(router: Router) -> Self {
         Self {
-            calls,
+            router: Arc::new(router),
             who: "client".into(),
         }
     }
@@ -96,7 +99,7 @@ impl Client {
     #[must_use]
     pub fn acting_as(&self, who: impl Into<Arc<str>>) -> Self {
         Self {
-            calls: self.calls.clone(),
+            router: self.router.clone(),
             who: who.into(),
         }
     }
@@ -320,10 +323,7 @@ impl Client {
             query,
             answer,
         };
-        self.calls
-            .send(call)
-            .await
-            .map_err(|_| CallError::Stopped { why: None })?;
+        self.router.send(call).await?;
         answered
             .await
             .unwrap_or(Err(CallError::Stopped { why: None }))

@@ -45,7 +45,9 @@ pub mod runtime;
 pub mod worker;
 
 mod driver;
+mod drivers;
 mod guard;
+mod router;
 
 pub use client::{CallError, Client, Ended};
 pub use clock::{Clock, SystemClock};

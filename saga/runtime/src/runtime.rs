@@ -7,9 +7,9 @@ use sagalog_engine::{
     partition::{DefinitionChanged, Registry},
 };
 use sagalog_eventlog::EventLog;
-use sagalog_model::{AnyDefinition, log::PartitionId};
-use sagalog_transport::{ConsumeError, DeclareError, InProcess, Queue, Transport};
-use tokio::{sync::mpsc, task::JoinHandle};
+use sagalog_model::AnyDefinition;
+use sagalog_transport::{ConsumeError, DeclareError, InProcess, Transport};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(unix)]
@@ -18,25 +18,16 @@ pub use crate::driver::DriveError;
 use crate::{
     client::Client,
     clock::{Clock, SystemClock},
-    driver::{Driver, Parts},
+    drivers::{Drivers, Shared},
     worker::{HandlerFault, HostError, Worker, WorkerHost},
 };
-
-/// Calls that wait to be taken; further callers wait.
-const CALLS: usize = 1_024;
-
-/// Replies that wait in the inbox.
-const INBOX: usize = 65_536;
-
-/// Replies taken and not yet durable.
-const PREFETCH: usize = 4_096;
 
 /// A process that drives sagas. Dropped, it stops without waiting for anything: nothing is lost, and
 /// what is unfinished goes on at the next start.
 pub struct Runtime {
     client: Client,
     stop: Stop,
-    driver: JoinHandle<Result<(), DriveError>>,
+    drivers: JoinHandle<Result<(), DriveError>>,
     host: JoinHandle<Result<(), HostError>>,
     #[cfg(unix)]
     control: Option<JoinHandle<Place>>,
@@ -140,7 +131,7 @@ impl Runtime {
     /// # Errors
     /// [`StopError`] says why.
     pub async fn failed(&mut self) -> Result<(), StopError> {
-        joined((&mut self.driver).await)?;
+        joined((&mut self.drivers).await)?;
         Ok(())
     }
 
@@ -160,7 +151,7 @@ impl Runtime {
         self.stop.host.cancel();
         let hosted = self.host.await.map_err(|_| StopError::Panicked)?;
         self.stop.intake.cancel();
-        joined(self.driver.await)?;
+        joined(self.drivers.await)?;
         hosted.map_err(StopError::from)
     }
 }
@@ -230,10 +221,6 @@ impl RuntimeBuilder {
         }
         let host = WorkerHost::new(self.worker, self.transport.clone(), self.clock.clone())?;
         host.declare().await?;
-        let partition = PartitionId::new(0);
-        let inbox = Queue::inbox(partition.get());
-        self.transport.declare(&inbox, INBOX).await?;
-        let (calls, taken) = mpsc::channel(CALLS);
         let stop = Stop {
             intake: CancellationToken::new(),
             host: CancellationToken::new(),
@@ -241,29 +228,24 @@ impl RuntimeBuilder {
         };
         #[cfg(unix)]
         let node = self.node.clone();
-        let driver = Driver::take_over(Parts {
+        let (drivers, router) = Drivers::take_over(Shared {
             log: self.log,
-            inbox: self.transport.consume(&inbox, PREFETCH).await?,
             transport: self.transport,
             clock: self.clock,
-            partition,
             registry,
             rules: self.rules,
             node: self.node,
-            calls: taken,
             stop: stop.intake.clone(),
         })
         .await?;
-        let client = Client::new(calls);
+        let client = Client::new(router);
         #[cfg(unix)]
         let control = match self.socket {
             Some(path) => {
                 match Server::bind(&path, client.clone(), &node, self.rules.payload_max) {
                     Ok(server) => Some(tokio::spawn(server.run(stop.control.clone()))),
                     Err(error) => {
-                        // Told to stop before it begins, all it does is give the log up.
-                        stop.intake.cancel();
-                        driver.run().await?;
+                        drivers.give_back().await?;
                         return Err(error.into());
                     }
                 }
@@ -274,7 +256,7 @@ impl RuntimeBuilder {
             client,
             #[cfg(unix)]
             control,
-            driver: tokio::spawn(driver.run()),
+            drivers: tokio::spawn(drivers.run()),
             host: tokio::spawn(host.run(stop.host.clone())),
             stop,
         })
