@@ -8,12 +8,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use sagalog_projections::{SagaState, Status};
 
 use crate::{
-    check::{Story, Violation, differs},
+    check::{Story, Violation, differs, redecided},
     fault::Fault,
     plan::Plan,
     shrink::shrink,
     world::{Setup, World},
 };
+
+/// One run of several faults in so many is decided again.
+const DECIDED_AGAIN: u64 = 64;
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -152,8 +155,18 @@ impl Search<'_> {
         self.report.went_back += any(|saga| saga.turn().is_some());
     }
 
+    /// Every run of at most one fault, and a share of those of more: it takes a seventh of a run.
+    fn is_decided_again(&self, world: &World) -> bool {
+        world.plan().len() <= 1 || self.report.runs.is_multiple_of(DECIDED_AGAIN)
+    }
+
     fn verdict(&mut self, world: &World) -> Option<Violation> {
-        let violation = verdict(world, self.healthy.as_ref());
+        let healthy = self.healthy.as_ref();
+        let violation = if self.is_decided_again(world) {
+            verdict(world, healthy)
+        } else {
+            seen(world, healthy)
+        };
         if world.plan().is_empty() && violation.is_none() && !self.setup.races {
             self.healthy = Some(Story::of(world));
         }
@@ -161,8 +174,13 @@ impl Search<'_> {
     }
 }
 
-/// What is wrong with a run: its own violation, or a masked fault that shows (I21).
+/// What is wrong with a run: what is [`seen`], or decisions that do not come out again (I19).
 pub(crate) fn verdict(world: &World, healthy: Option<&Story>) -> Option<Violation> {
+    seen(world, healthy).or_else(|| redecided(world).err())
+}
+
+/// What is wrong with a run at first sight: its own violation, or a masked fault that shows (I21).
+fn seen(world: &World, healthy: Option<&Story>) -> Option<Violation> {
     if let Some(violation) = world.violation() {
         return Some(violation.clone());
     }

@@ -21,6 +21,7 @@ const CANARIES: &[Mutant] = &[
     Mutant::HidesFailedUndo,
     Mutant::KeepsWhatHasEnded,
     Mutant::InputIsComputedAgain,
+    Mutant::DrawsANumber,
     Mutant::CancelIsOnlyRecorded,
     Mutant::KeepsNoTombstones,
 ];

@@ -15,10 +15,12 @@ pub mod input;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod partition;
+pub mod redecide;
 pub mod rules;
 
 pub use decide::{Refusal, decide, start};
 pub use evaluate::Evaluate;
 pub use input::{Request, SagaInput};
 pub use partition::{Answer, Effect, Input, Partition, Query, Ticket};
+pub use redecide::{CannotRedecide, redecide};
 pub use rules::Rules;

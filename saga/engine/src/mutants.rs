@@ -145,6 +145,10 @@ planted! {
     RetriesWithoutWaiting = (48, 1),
     /// `decide::asking`: the wait depends on the clock. A step fails for now.
     WaitDependsOnTheClock = (69, 1),
+    /// `decide::turn`: the reason ends with a number that is drawn. A step fails.
+    DrawsANumber = (69, 1),
+    /// `partition::tell`: the clock is decided with, and another time recorded. A clock goes back.
+    DecidesWithTheClock = (69, 1),
     /// `decide::asking`: a doubt is asked again and not probed. An outcome is in doubt.
     AsksWithoutProbing = (53, 1),
     /// `decide::back`: a compensation has the action's budget. A refund fails twice.
@@ -447,6 +451,13 @@ pub(crate) fn stream_state(rules: &Rules, state: &SagaState, healthy: StreamStat
         Some(Mutant::ClosesAtTheTurn) if state.turn().is_some() => StreamState::Closed,
         _ => healthy,
     }
+}
+
+/// A reason with what a generator of random numbers would give: another number each time.
+pub(crate) fn numbered(reason: &str) -> String {
+    use core::sync::atomic::{AtomicU64, Ordering};
+    static DRAWN: AtomicU64 = AtomicU64::new(1);
+    format!("{reason} ({})", DRAWN.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A clock that is ahead by this much fires timers early.

@@ -14,12 +14,14 @@ mod ends;
 mod liveness;
 mod order;
 mod publishing;
+mod redecide;
 mod shadow;
 mod transparency;
 
 use sagalog_engine::Answer;
 use sagalog_model::{Command, Reply, SagaEvent, SagaId, log::Time};
 
+pub(crate) use redecide::redecided;
 pub(crate) use shadow::Shadow;
 pub(crate) use transparency::{Story, differs};
 

@@ -108,7 +108,7 @@ impl World {
     }
 
     /// The bounds that the node keeps.
-    pub(super) fn rules(&self) -> sagalog_engine::Rules {
+    pub(crate) fn rules(&self) -> sagalog_engine::Rules {
         let mut rules = self.setup.rules;
         if self.conditions.tight {
             rules.commit_inputs_max = 1;

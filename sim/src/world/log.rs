@@ -52,6 +52,11 @@ impl SimLog {
         partitions.flat_map(|partition| partition.read(Position::default()))
     }
 
+    /// What happened to sagas, partition after partition, in order.
+    pub(crate) fn of_sagas(&self) -> impl Iterator<Item = (&SagaId, &Row)> {
+        self.partitions.iter().flat_map(LogPartition::of_sagas)
+    }
+
     /// How many events of sagas there are.
     pub(crate) fn events(&self) -> u64 {
         self.partitions.iter().map(LogPartition::events).sum()

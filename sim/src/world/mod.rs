@@ -27,8 +27,8 @@ use sagalog_projections::SagaState;
 pub(crate) use dice::{Dice, SplitMix};
 pub(crate) use ledger::Gives;
 pub use ledger::{Account, Ledger};
-#[cfg(feature = "mutants")]
 pub(crate) use log::Row;
+pub(crate) use node::Guard;
 pub(crate) use setup::{ClientCall, Setup};
 
 use self::{

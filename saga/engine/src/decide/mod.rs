@@ -125,6 +125,12 @@ impl Decider<'_> {
     }
 
     fn turn(&mut self, cause: TurnCause, node: Option<NodeId>, reason: String) {
+        #[cfg(feature = "mutants")]
+        let reason = if mutant!(self.context.rules, DrawsANumber) {
+            crate::mutants::numbered(&reason)
+        } else {
+            reason
+        };
         self.emit(Turned {
             cause,
             node,

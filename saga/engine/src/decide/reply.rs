@@ -111,7 +111,9 @@ impl Decider<'_> {
             Outcome::Succeeded(output) if gives && output.as_str().len() > rules.payload_max => {
                 let (bytes, max) = (output.as_str().len(), rules.payload_max);
                 let reason = format!("the output has {bytes} bytes, a payload has at most {max}");
-                Outcome::Unknown { reason }
+                Outcome::Unknown {
+                    reason: cut(&reason, rules.reason_max),
+                }
             }
             Outcome::Failed { class, reason } => Outcome::Failed {
                 class: *class,
@@ -125,9 +127,12 @@ impl Decider<'_> {
     }
 }
 
+/// What was cut once is within the bound, so that it stays as it is when it is decided again.
 fn cut(reason: &str, max: usize) -> String {
+    const ELLIPSIS: &str = "…";
     if reason.len() <= max {
         return reason.into();
     }
-    format!("{}…", &reason[..reason.floor_char_boundary(max)])
+    let end = reason.floor_char_boundary(max.saturating_sub(ELLIPSIS.len()));
+    format!("{}{ELLIPSIS}", &reason[..end])
 }

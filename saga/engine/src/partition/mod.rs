@@ -209,7 +209,8 @@ impl<E: Evaluate> Partition<E> {
 
     /// Decides an input of a saga that is here, and takes the batch.
     fn tell(&mut self, saga: &SagaId, told: &SagaInput, now: Time) -> Result<(), Refusal> {
-        let now = self.appending.monotone(now);
+        let clock = now;
+        let now = self.appending.monotone(clock);
         if let SagaInput::Reply(reply) = told
             && !mutant!(self.rules, ForgetsContradictions)
         {
@@ -230,7 +231,11 @@ impl<E: Evaluate> Partition<E> {
             definition: &definition,
             evaluate: &self.evaluate,
             rules: &self.rules,
-            now,
+            now: if mutant!(self.rules, DecidesWithTheClock) {
+                clock
+            } else {
+                now
+            },
         };
         let events = decide(&mut live.state, told, context)?;
         if !events.is_empty() {

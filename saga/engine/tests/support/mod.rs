@@ -15,13 +15,15 @@ use std::{
 
 use sagalog_engine::{
     Answer, Effect, Evaluate, Input, Partition, Query, Request, Rules, Ticket,
+    decide::Context,
     input::Wish,
     partition::{Found, History, Registry, SystemHeads, Taken},
+    redecide,
 };
 use sagalog_model::{
-    AnyDefinition, AttemptNumber, Command, Direction, Expression, FailureClass, Outcome, Outputs,
-    Payload, Reply, SagaEvent, SagaId,
-    log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamState, Time},
+    AnyDefinition, AttemptNumber, Command, Direction, Expression, FailureClass, Graph, Outcome,
+    Outputs, Payload, Reply, SagaEvent, SagaId,
+    log::{Batch, Epoch, NewEvent, PartitionId, Position, StreamKey, StreamState, Time},
     system::{LateSuccess, SystemEvent},
 };
 use sagalog_projections::{SagaState, Status};
@@ -337,8 +339,43 @@ impl World {
                 self.rows.last().is_none_or(|row| row.at <= batch.at),
                 "event time never goes back"
             );
+            self.i19_it_is_decided_again(&batch);
             self.rows.push(batch);
         }
+    }
+
+    /// I19: what is durable before a batch, its first event and its time give the same batch again.
+    fn i19_it_is_decided_again(&self, batch: &Batch) {
+        let mut rows = self.rows.iter().chain([batch]);
+        let first = rows.find(|row| row.stream == batch.stream);
+        let name = first.and_then(|row| row.name.as_ref());
+        let Ok(id) = SagaId::new(name.expect("a first row has a name").as_str()) else {
+            return;
+        };
+        let before = self.fold(id.as_str());
+        let events: Vec<_> = batch.events.iter().map(decoded).collect();
+        let graph = |graph: &Graph| match (&before, &events[0]) {
+            (Some(state), _) => **state.graph() == *graph,
+            (None, SagaEvent::Started(e)) => {
+                *e.definition == graph.saga && e.version == graph.version
+            }
+            (None, other) => panic!("a history starts, not with {}", other.kind()),
+        };
+        let mut definitions = self.definitions.iter();
+        let definition = definitions.find(|definition| graph(definition.graph()));
+        let Some(definition) = definition else {
+            return;
+        };
+        let context = Context {
+            definition,
+            evaluate: &Guard,
+            rules: &self.rules,
+            now: batch.at,
+        };
+        let again = redecide(&id, before.clone(), &events[0], context);
+        let (_, again) = again.expect("what was decided is decided again");
+        let again: Vec<_> = again.iter().map(SagaEvent::encode).collect();
+        assert_eq!(again, batch.events);
     }
 
     /// The process dies: inputs from its own callers are lost, deliveries come again, timers and
@@ -667,11 +704,15 @@ fn history(rows: &[Batch], id: &SagaId) -> Option<History> {
     let mut events = Vec::new();
     for row in rows.iter().filter(|row| row.stream == key) {
         for event in &row.events {
-            let event = SagaEvent::decode(&event.kind, event.schema, &event.control, &event.data);
-            events.push((row.at, event.expect("the machine's events can be read")));
+            events.push((row.at, decoded(event)));
         }
     }
     Some(History { key, events })
+}
+
+fn decoded(event: &NewEvent) -> SagaEvent {
+    let event = SagaEvent::decode(&event.kind, event.schema, &event.control, &event.data);
+    event.expect("the machine's events can be read")
 }
 
 /// One event in words.

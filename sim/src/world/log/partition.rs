@@ -326,6 +326,12 @@ impl LogPartition {
         self.streams.get(&stream)?.saga.as_ref()
     }
 
+    /// What happened to sagas, in order.
+    pub(super) fn of_sagas(&self) -> impl Iterator<Item = (&SagaId, &Row)> {
+        let rows = self.rows.iter().map(|stored| &*stored.row);
+        rows.filter_map(|row| Some((self.saga(row.batch().stream)?, row)))
+    }
+
     pub(crate) fn history(&self, saga: &SagaId) -> Option<History> {
         let key = *self.keys.get(saga.stream())?;
         Some(history(key, self.read_stream(key, Version::new(1))))

@@ -1,0 +1,162 @@
+//! Deciding again what is on record (I19): a batch states the input that led to it as its first
+//! event, and the time that was decided with, so nothing else is needed.
+
+use alloc::{string::String, vec::Vec};
+
+use sagalog_model::{
+    Direction, Graph, NodeIndex, Outcome, Payload, Reply, SagaEvent, SagaId, event::SagaEvent as E,
+};
+use sagalog_projections::{SagaState, Timer};
+
+use crate::{
+    decide::{Context, Refusal, decide, start},
+    input::{Request, SagaInput, Wish},
+};
+
+/// Decides a recorded batch again. `before` is the fold of what the saga's stream holds before it,
+/// none if it begins with the batch; `fact` is the batch's first event, and the context's time the
+/// batch's own. Gives the state after it, and all events of the batch as they are decided now.
+///
+/// # Errors
+/// [`CannotRedecide`]: such a batch does not come of this definition under these rules.
+pub fn redecide(
+    saga: &SagaId,
+    before: Option<SagaState>,
+    fact: &SagaEvent,
+    context: Context<'_>,
+) -> Result<(SagaState, Vec<SagaEvent>), CannotRedecide> {
+    match (fact, before) {
+        (E::Started(started), None) => Ok(start(saga.clone(), started.input.clone(), context)),
+        (E::Started(_), Some(_)) => Err(CannotRedecide::BeginsTwice),
+        (_, None) => Err(CannotRedecide::NoBeginning),
+        (fact, Some(mut state)) => {
+            let input = SagaInput::recorded(saga, fact, state.graph())
+                .ok_or_else(|| CannotRedecide::NoFact { kind: fact.kind() })?;
+            let events = decide(&mut state, &input, context)?;
+            Ok((state, events))
+        }
+    }
+}
+
+/// Why a recorded batch cannot be decided again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CannotRedecide {
+    /// A batch behind the first one begins with the start.
+    #[error("a later batch starts the saga again")]
+    BeginsTwice,
+    /// The first batch does not begin with the start.
+    #[error("the first batch does not begin with the start")]
+    NoBeginning,
+    /// A batch does not begin with something that came in.
+    #[error("the batch begins with {kind}, which no input is recorded as")]
+    NoFact {
+        /// What it begins with.
+        kind: &'static str,
+    },
+    /// The input is refused now.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl SagaInput {
+    /// The input that is recorded as this event, as far as decisions depend on it: what an undone
+    /// step's participant gave, and what was cut off for its length, is not on record.
+    fn recorded(saga: &SagaId, fact: &SagaEvent, graph: &Graph) -> Option<Self> {
+        let reply = |node: &_, direction, attempt, outcome| {
+            Self::Reply(Reply {
+                saga: saga.clone(),
+                node: Clone::clone(node),
+                direction,
+                attempt,
+                outcome,
+            })
+        };
+        let fired = |timer| Self::TimerFired {
+            timer,
+            missed: false,
+        };
+        let timer =
+            |node: &str, timer: fn(NodeIndex) -> Timer| Some(fired(timer(graph.find(node)?)));
+        let wish = |id: &_, by: &_, wish| {
+            Self::Request(Request {
+                id: Clone::clone(id),
+                by: Clone::clone(by),
+                wish,
+            })
+        };
+        Some(match fact {
+            E::AttemptSucceeded(e) => {
+                let output = e.output.clone().unwrap_or_else(Payload::null);
+                reply(&e.node, e.direction, e.attempt, Outcome::Succeeded(output))
+            }
+            E::AttemptFailed(e) => {
+                let (class, reason) = (e.class, e.reason.clone());
+                let outcome = Outcome::Failed { class, reason };
+                reply(&e.node, e.direction, e.attempt, outcome)
+            }
+            E::AttemptUnknown(e) => {
+                let reason: String = e.reason.clone();
+                reply(&e.node, e.direction, e.attempt, Outcome::Unknown { reason })
+            }
+            E::ActionNotFound(e) => reply(&e.node, Direction::Probe, e.attempt, Outcome::NotDone),
+            E::AttemptTimedOut(e) => fired(Timer::Attempt {
+                node: graph.find(&e.node)?,
+                direction: e.direction,
+                attempt: e.attempt,
+            }),
+            E::AttemptRenewed(e) => Self::TimerFired {
+                timer: Timer::Attempt {
+                    node: graph.find(&e.node)?,
+                    direction: e.direction,
+                    attempt: e.attempt,
+                },
+                missed: true,
+            },
+            E::RetryDue(e) => fired(Timer::Retry {
+                node: graph.find(&e.node)?,
+                direction: e.direction,
+            }),
+            E::SleepEnded(e) => timer(&e.node, |node| Timer::Sleep { node })?,
+            E::WaitTimedOut(e) => timer(&e.node, |node| Timer::Wait { node })?,
+            E::StepDeadlinePassed(e) => timer(&e.node, |node| Timer::StepDeadline { node })?,
+            E::DeadlinePassed(_) => fired(Timer::SagaDeadline),
+            E::SignalReceived(e) => Self::Signal {
+                signal: e.signal.clone(),
+                id: e.id.clone(),
+                payload: e.payload.clone(),
+            },
+            E::CancelRequested(e) => wish(
+                &e.id,
+                &e.by,
+                Wish::Cancel {
+                    reason: e.reason.as_str().into(),
+                },
+            ),
+            E::RetryRequested(e) => wish(
+                &e.id,
+                &e.by,
+                Wish::Retry {
+                    node: e.node.clone(),
+                },
+            ),
+            E::ResolvedByHand(e) => wish(
+                &e.id,
+                &e.by,
+                Wish::Resolve {
+                    node: e.node.clone(),
+                    output: e.output.clone(),
+                },
+            ),
+            E::SkippedByHand(e) => wish(
+                &e.id,
+                &e.by,
+                Wish::Skip {
+                    node: e.node.clone(),
+                    reason: e.reason.as_str().into(),
+                },
+            ),
+            _ => return None,
+        })
+    }
+}
