@@ -8,6 +8,7 @@
 #[macro_use]
 mod hook;
 
+mod author;
 mod check;
 mod explore;
 mod explored;
@@ -32,6 +33,6 @@ pub use report::{
     RunDocument, SagaEnd, Tried, Violated,
 };
 pub use run::Run;
-pub use sim::{NoSuchPlace, Sim};
+pub use sim::{CannotRun, NoSuchPlace, Sim, Unserved, Unsound};
 pub use site::{BadSite, Point, Site, Subject};
-pub use world::{Account, Lane, Ledger, TraceLine, World};
+pub use world::{Account, Fails, Lane, Ledger, TraceLine, World};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sagalog_engine::{Query, Request, Rules, input::Wish, partition::Registry};
-use sagalog_model::{AnyDefinition, Json, Payload, SagaId, Signal, Step};
+use sagalog_model::{AnyDefinition, Json, NoSample, Payload, SagaId, Signal, Step};
 
 use crate::{
     explore::{Explore, From, explore},
@@ -16,7 +16,7 @@ use crate::{
     plan::Plan,
     run::Run,
     site::Site,
-    world::{ClientCall, Setup, World},
+    world::{ClientCall, Fails, Models, Needed, Participant, Setup, World, read, write},
 };
 
 /// A saga in a simulated world, with what its participants give and what must hold.
@@ -64,7 +64,8 @@ impl Sim {
             registry: Arc::new(registry),
             recorded: OnceLock::new(),
             rules: Rules::DEFAULT,
-            gives: BTreeMap::new(),
+            participants: BTreeMap::new(),
+            models: Models::default(),
             sagas: Vec::new(),
             calls: Vec::new(),
             always: Vec::new(),
@@ -73,6 +74,22 @@ impl Sim {
             traces: false,
         };
         Self { setup }.and_saga(input)
+    }
+
+    /// One saga of this definition, started with the least value of its input's type as `s1`: zeros,
+    /// empty texts, no options.
+    ///
+    /// # Panics
+    /// If there is no such value; then say the input: [`Sim::of`].
+    #[track_caller]
+    pub fn auto(definition: impl Into<AnyDefinition>) -> Self {
+        let definition = definition.into();
+        let input = definition.sample_input();
+        let input = input.unwrap_or_else(|why| {
+            let saga = &definition.graph().saga;
+            panic!("{why}; say what {saga} begins with: `Sim::of(definition, &input)`")
+        });
+        Self::of(definition, &input)
     }
 
     /// One more saga beside it: `s2`, `s3` and so on.
@@ -92,7 +109,8 @@ impl Sim {
         self
     }
 
-    /// What a step's participant gives for an input. Without it a step gives `null`.
+    /// What a step's participant gives for an input. Without it a step gives the least value of its
+    /// type: zeros, empty texts, no options.
     pub fn gives<I: Json, O: Json>(
         self,
         step: Step<I, O>,
@@ -107,17 +125,118 @@ impl Sim {
         step: Step<I, O>,
         answers: impl Fn(I) -> Result<O, String> + Send + Sync + 'static,
     ) -> Self {
-        let answer = move |input: &Payload| {
-            let input = input
-                .read()
-                .map_err(|why| format!("the input does not read: {why}"))?;
-            let output = answers(input)?;
-            Payload::of(&output).map_err(|why| format!("the output does not write: {why}"))
-        };
-        self.setup
-            .gives
-            .insert(step.name().to_owned(), Arc::new(answer));
+        self.participant(step).action = Some(Arc::new(move |_, input, _| {
+            let output = answers(read(input, "input")?).map_err(Fails::permanent)?;
+            write(&output)
+        }));
         self
+    }
+
+    /// A model of the outside world, as every run begins. It goes with a world wherever that forks;
+    /// functions change it, and properties read it with [`World::model`]. There is one of each type.
+    pub fn model<S: Clone + Send + Sync + 'static>(mut self, model: S) -> Self {
+        self.setup.models.put(model);
+        self
+    }
+
+    /// How a step's participant serves it: a function of a model and the input, which runs once for
+    /// each action key. If it fails, its model is left as it was.
+    ///
+    /// ```
+    /// # use sagalog_model::{Saga, Step};
+    /// # use sagalog_sim::{Explore, Fails, Sim};
+    /// # const TRIP: Saga<u32, u32> = Saga::new("trip");
+    /// const ROOM: Step<u32, u32> = Step::new("hotel.room").compensatable();
+    ///
+    /// #[derive(Clone)]
+    /// struct Hotel { free: Vec<u32> }
+    ///
+    /// # let (mut saga, guest) = TRIP.define(1);
+    /// # let room = saga.step("room", ROOM, guest);
+    /// # let trip = saga.returns(room)?;
+    /// Sim::of(trip, &1)
+    ///     .model(Hotel { free: vec![7] })
+    ///     .handles(ROOM, |hotel: &mut Hotel, _guest| {
+    ///         hotel.free.pop().ok_or_else(|| Fails::permanent("no room is free"))
+    ///     })
+    ///     .undoes(ROOM, |hotel: &mut Hotel, _guest, room| {
+    ///         hotel.free.push(room);
+    ///         Ok(())
+    ///     })
+    ///     .eventually("a room is taken or free", |world| {
+    ///         world.net("room") + world.model::<Hotel>().free.len() as i64 == 1
+    ///     })
+    ///     .explore(Explore::exhaustive(1))
+    ///     .check();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn handles<S, I, O>(
+        mut self,
+        step: Step<I, O>,
+        handles: impl Fn(&mut S, I) -> Result<O, Fails> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        I: Json,
+        O: Json,
+    {
+        let participant = self.participant(step);
+        participant.models.push(Needed::of::<S>());
+        participant.action = Some(Arc::new(move |models, input, _| {
+            let model = models.get_mut().expect(MODEL);
+            write(&handles(model, read(input, "input")?)?)
+        }));
+        self
+    }
+
+    /// How a step's participant undoes it: a function of a model, what the action was given and what
+    /// it gave. It runs once, and only if the action took effect.
+    pub fn undoes<S, I, O>(
+        mut self,
+        step: Step<I, O>,
+        undoes: impl Fn(&mut S, I, O) -> Result<(), Fails> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        I: Json,
+        O: Json,
+    {
+        let participant = self.participant(step);
+        participant.models.push(Needed::of::<S>());
+        participant.undo = Some(Arc::new(move |models, input, output| {
+            let output = output.expect("what is undone has given something");
+            let (input, output) = (read(input, "input")?, read(output, "output")?);
+            undoes(models.get_mut().expect(MODEL), input, output)?;
+            Ok(Payload::null())
+        }));
+        self
+    }
+
+    /// How a step's participant finds out whether its action took effect: what it gave, or `None`
+    /// if it did not. Without it the ledger says so.
+    pub fn probes<S, I, O>(
+        mut self,
+        step: Step<I, O>,
+        probes: impl Fn(&S, I) -> Result<Option<O>, Fails> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        I: Json,
+        O: Json,
+    {
+        let participant = self.participant(step);
+        participant.models.push(Needed::of::<S>());
+        participant.probe = Some(Arc::new(move |models, input| {
+            let model = models.get().expect(MODEL);
+            let found = probes(model, read(input, "input")?)?;
+            found.map(|output| write(&output)).transpose()
+        }));
+        self
+    }
+
+    fn participant<I, O>(&mut self, step: Step<I, O>) -> &mut Participant {
+        let name = step.name().to_owned();
+        self.setup.participants.entry(name).or_default()
     }
 
     /// A signal that somebody sends to every saga, so long after the start.
@@ -183,17 +302,33 @@ impl Sim {
         &self.setup.definition
     }
 
+    /// Whether every step is served: it has a function or a value to give, and its model.
+    ///
+    /// # Errors
+    /// [`Unsound`] names each step that is not, and what to add.
+    pub fn sound(&self) -> Result<(), Unsound> {
+        self.ready().map(drop)
+    }
+
     /// Tries plans.
+    ///
+    /// # Panics
+    /// If it is not [sound](Self::sound).
+    #[track_caller]
     pub fn explore(&self, budget: Explore) -> Explored {
-        let setup = Arc::new(self.setup.clone());
+        let setup = self.must_be_ready();
         let report = explore(&setup, From::default(), budget);
         Explored::of(setup, report)
     }
 
     /// Tries what else can happen in the run of a plan once its log holds so many events of sagas:
     /// every plan tried is this one with more faults after that moment.
+    ///
+    /// # Panics
+    /// If it is not [sound](Self::sound).
+    #[track_caller]
     pub fn explore_after(&self, plan: &Plan, events: u64, budget: Explore) -> Explored {
-        let setup = Arc::new(self.setup.clone());
+        let setup = self.must_be_ready();
         let from = From {
             plan: plan.clone(),
             events,
@@ -203,17 +338,21 @@ impl Sim {
     }
 
     /// Plays one plan as an exploration does: without a trace.
+    ///
+    /// # Panics
+    /// If it is not [sound](Self::sound).
+    #[track_caller]
     pub fn play(&self, plan: &Plan) -> World {
-        World::run(&Arc::new(self.setup.clone()), plan.clone())
+        World::run(&self.must_be_ready(), plan.clone())
     }
 
     /// Runs one plan.
     ///
     /// # Errors
     /// [`NoSuchPlace`] if a fault of the plan has no consequence: its node is misspelt, it cannot happen
-    /// after the ones before it, or it changes nothing there.
-    pub fn run(&self, plan: &Plan) -> Result<Run, NoSuchPlace> {
-        let run = Run::of(&self.setup, plan);
+    /// after the ones before it, or it changes nothing there. [`Unsound`] if a step is not served.
+    pub fn run(&self, plan: &Plan) -> Result<Run, CannotRun> {
+        let run = Run::of(&*self.ready()?, plan);
         let world = run.world();
         // A run that violates something stops there, before it comes to the rest of its plan.
         let missed = world.idle().next();
@@ -222,10 +361,98 @@ impl Sim {
                 site: site.clone(),
                 idle: world.visited().contains(site).then_some(fault),
                 visited: world.visited().iter().map(ToString::to_string).collect(),
-            }),
+            }
+            .into()),
             _ => Ok(run),
         }
     }
+
+    #[track_caller]
+    fn must_be_ready(&self) -> Arc<Setup> {
+        self.ready().unwrap_or_else(|unsound| panic!("{unsound}"))
+    }
+
+    /// What runs are made of: every step served.
+    fn ready(&self) -> Result<Arc<Setup>, Unsound> {
+        let mut setup = self.setup.clone();
+        let mut unserved = Vec::new();
+        for step in setup.definition.steps() {
+            let name = step.name.to_string();
+            let participant = setup.participants.entry(name.clone()).or_default();
+            if participant.action.is_none() {
+                let sample = setup.definition.sample_output(&name);
+                match sample.expect("a step of the definition has a type") {
+                    Ok(output) => {
+                        participant.action = Some(Arc::new(move |_, _, _| Ok(output.clone())));
+                    }
+                    Err(why) => unserved.push(Unserved::NothingToGive {
+                        step: name.clone(),
+                        why,
+                    }),
+                }
+            }
+            let missing = participant.models.iter();
+            let missing = missing.filter(|needed| !(needed.is_in)(&setup.models));
+            unserved.extend(missing.map(|needed| Unserved::NoModel {
+                step: name.clone(),
+                model: needed.name,
+            }));
+        }
+        if unserved.is_empty() {
+            Ok(Arc::new(setup))
+        } else {
+            Err(Unsound { unserved })
+        }
+    }
+}
+
+/// What a function that finds no model has overlooked.
+const MODEL: &str = "it was looked that every model is there";
+
+/// Why a plan was not run.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CannotRun {
+    /// The simulation must be completed first.
+    #[error(transparent)]
+    Unsound(#[from] Unsound),
+    /// The plan must be mended: it shows nothing as it is.
+    #[error(transparent)]
+    NoSuchPlace(#[from] NoSuchPlace),
+}
+
+/// Steps that nobody serves: no run would come past them.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the simulation is not complete:{}", .unserved.iter().map(|it| format!("\n  {it}")).collect::<String>())]
+pub struct Unsound {
+    /// Each of them, and what is missing.
+    pub unserved: Vec<Unserved>,
+}
+
+/// A step that nobody serves.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unserved {
+    /// Nobody says what it gives, and its type has no least value.
+    #[error(
+        "nobody says what `{step}` gives, and {why}; add `.gives(STEP, |input| ..)` with its constant"
+    )]
+    NothingToGive {
+        /// The step, by its contract's name.
+        step: String,
+        /// Why nothing can be made up.
+        why: NoSample,
+    },
+    /// Its functions work on a model that is not there.
+    #[error(
+        "the functions of `{step}` work on a `{model}`, which is not there; add `.model(..)` with one"
+    )]
+    NoModel {
+        /// The step, by its contract's name.
+        step: String,
+        /// The type of the model.
+        model: &'static str,
+    },
 }
 
 /// A fault of a plan has no consequence in its run: what the run shows is not about it.

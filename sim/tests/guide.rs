@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sagalog_model::{BadDefinition, Definition, Retry, Saga, Signal, Step};
-use sagalog_sim::{Explore, Fault, Plan, Point, Sim, World};
+use sagalog_sim::{Explore, Fails, Fault, Plan, Point, Sim, World};
 use serde_json::Value;
 
 const GUIDE: &str = include_str!("../../docs/simulation.md");
@@ -65,6 +65,41 @@ fn a_participant_that_refuses_makes_it_go_back() {
     let run = declined.run(&plan).expect("the run comes there");
     run.check();
     assert_eq!(run.world().net("room"), 0);
+}
+
+#[test]
+fn a_definition_alone_is_simulated() {
+    Sim::auto(booking().expect("it is sound"))
+        .explore(Explore::exhaustive(1))
+        .check();
+}
+
+#[derive(Clone)]
+struct Hotel {
+    free: Vec<u32>,
+}
+
+fn with_a_hotel() -> Sim {
+    sim()
+        .model(Hotel { free: vec![11, 12] })
+        .handles(ROOM, |hotel: &mut Hotel, _cents| {
+            let room = hotel.free.pop();
+            let room = room.ok_or_else(|| Fails::permanent("no room is free"))?;
+            Ok(format!("room {room}"))
+        })
+        .undoes(ROOM, |hotel: &mut Hotel, _cents, room| {
+            let number = room.trim_start_matches("room ").parse();
+            hotel.free.push(number.expect("it was given here"));
+            Ok(())
+        })
+        .eventually("every room is free or booked", |world| {
+            world.net("room") + world.model::<Hotel>().free.len() as i64 == 2
+        })
+}
+
+#[test]
+fn a_model_of_the_world_follows_every_run() {
+    with_a_hotel().explore(Explore::ci()).check();
 }
 
 #[test]

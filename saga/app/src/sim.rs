@@ -3,7 +3,7 @@
 mod order;
 mod plan;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{error::Error, fs, path::PathBuf, process::ExitCode};
 
 use sagalog_sim::{Explore, Sim};
 
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args, app: &App, output: Output) -> Result<ExitCode, Cl
             run.violation().is_none()
         }
         None => {
+            sim.sound().map_err(|error| unsound(&error))?;
             let explored = sim.explore(args.budget());
             write(args, || explored.html())?;
             let document = explored.document();
@@ -67,6 +68,11 @@ impl Args {
         let budget = Explore::exhaustive(self.faults).and_swarm(self.swarm);
         self.at_most.map_or(budget, |runs| budget.at_most(runs))
     }
+}
+
+/// A simulation that its author has to complete.
+fn unsound(error: &dyn Error) -> CliError {
+    CliError::new("unsound_simulation", Exit::Usage, error.to_string())
 }
 
 fn write(args: &Args, page: impl FnOnce() -> String) -> Result<(), CliError> {

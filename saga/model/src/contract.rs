@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     graph::{Otherwise, StepSpec, UndoPolicy},
     policy::Retry,
+    sample::{Sample, sample},
 };
 
 /// What can be kept in the log and sent: serde both ways, and owned.
@@ -41,6 +42,7 @@ pub enum RecoveryClass {
 /// ```
 pub struct Saga<I, O> {
     name: &'static str,
+    input: Sample,
     types: PhantomData<fn(I) -> O>,
 }
 
@@ -49,6 +51,7 @@ impl<I: Json, O: Json> Saga<I, O> {
     pub const fn new(name: &'static str) -> Self {
         Self {
             name,
+            input: sample::<I>,
             types: PhantomData,
         }
     }
@@ -58,6 +61,10 @@ impl<I, O> Saga<I, O> {
     /// The name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    pub(crate) const fn input(&self) -> Sample {
+        self.input
     }
 }
 
@@ -100,6 +107,7 @@ impl<T> Signal<T> {
 /// ```
 pub struct Step<I, O> {
     terms: Terms,
+    output: Sample,
     types: PhantomData<fn(I) -> O>,
 }
 
@@ -116,6 +124,7 @@ pub struct Undo<I, O> {
 #[must_use = "say how the step recovers: .read_only(), .compensatable() or .retryable()"]
 pub struct NeedsRecoveryClass<I, O> {
     name: &'static str,
+    output: Sample,
     types: PhantomData<fn(I) -> O>,
 }
 
@@ -128,6 +137,7 @@ impl<I: Json, O: Json> Step<I, O> {
     pub const fn new(name: &'static str) -> NeedsRecoveryClass<I, O> {
         NeedsRecoveryClass {
             name,
+            output: sample::<O>,
             types: PhantomData,
         }
     }
@@ -163,6 +173,7 @@ impl<I, O> NeedsRecoveryClass<I, O> {
         };
         Step {
             terms,
+            output: self.output,
             types: PhantomData,
         }
     }
@@ -234,6 +245,10 @@ impl<I, O> Step<I, O> {
     /// The name.
     pub const fn name(&self) -> &'static str {
         self.terms.name
+    }
+
+    pub(crate) const fn output(&self) -> Sample {
+        self.output
     }
 
     /// What it agrees to, as data for a graph.

@@ -15,6 +15,7 @@ use crate::{
     flow::{Aside, Flow},
     graph::{BlockIndex, Graph, Kind, NodeIndex, Otherwise, Source, StepSpec},
     payload::Payload,
+    sample::{NoSample, Sample},
 };
 
 /// A definition of a saga that starts with an `I` and ends with an `O`. It derefs to
@@ -33,6 +34,7 @@ struct Parts {
     fingerprint: Fingerprint,
     nodes: Vec<Option<Code>>,
     blocks: Vec<Option<Code>>,
+    samples: Vec<Option<Sample>>,
 }
 
 /// Which expression of a definition.
@@ -98,6 +100,31 @@ impl AnyDefinition {
         names.collect::<BTreeSet<_>>().into_iter()
     }
 
+    /// The least value of the type of the saga's input: zeros, empty texts, no options.
+    ///
+    /// # Errors
+    /// The type refuses it.
+    pub fn sample_input(&self) -> Result<Payload, NoSample> {
+        let sample = self.0.samples[Graph::START.0 as usize];
+        sample.expect("a definition begins with its contract")()
+    }
+
+    /// The least value of the type that a step gives, by its contract's name; none if no node asks
+    /// for it. An alternative to a compensation gives `null`.
+    ///
+    /// # Errors
+    /// The type refuses it.
+    pub fn sample_output(&self, step: &str) -> Option<Result<Payload, NoSample>> {
+        let is_it = |kind: &Kind| matches!(kind, Kind::Step { spec, .. } if *spec.name == *step);
+        let mut nodes = self.0.graph.iter();
+        if let Some((node, _)) = nodes.find(|(_, node)| is_it(&node.kind)) {
+            return Some(self.0.samples[node.0 as usize]?());
+        }
+        let mut alternatives = self.specs().filter_map(alternative);
+        let known = alternatives.any(|alternative| *alternative.name == *step);
+        known.then(|| Ok(Payload::null()))
+    }
+
     fn specs(&self) -> impl Iterator<Item = &StepSpec> {
         self.0
             .graph
@@ -159,6 +186,7 @@ impl<I, O> Definition<I, O> {
     pub(crate) fn new(flow: Flow) -> Self {
         let code = |asides: Vec<Aside>| asides.into_iter().map(|aside| aside.code).collect();
         let parts = Parts {
+            samples: flow.nodes.iter().map(|aside| aside.sample).collect(),
             fingerprint: Fingerprint::of(&flow.graph),
             graph: Arc::new(flow.graph),
             nodes: code(flow.nodes),

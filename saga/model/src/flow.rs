@@ -24,6 +24,7 @@ use crate::{
     expr::{Code, Gives, Making, Out, Recipe, Slot, just, write},
     graph::{Block, BlockIndex, DefinitionVersion, Graph, Kind, Node, NodeIndex, Source},
     payload::Payload,
+    sample::Sample,
 };
 
 /// A sequence under construction: the main line of a definition, or one of its branches.
@@ -68,6 +69,18 @@ pub struct Flow {
 pub(crate) struct Aside {
     pub(crate) place: Place,
     pub(crate) code: Option<Code>,
+    /// Of a step's output or the saga's input: the least value.
+    pub(crate) sample: Option<Sample>,
+}
+
+impl Aside {
+    pub(crate) const fn new(place: Place, code: Option<Code>) -> Self {
+        Self {
+            place,
+            code,
+            sample: None,
+        }
+    }
 }
 
 /// A signal that has no deadline yet: follow with `.within(..)`.
@@ -253,7 +266,7 @@ impl Flow {
                 blocks: vec![main],
             },
             nodes: vec![],
-            blocks: vec![Aside { place, code: None }],
+            blocks: vec![Aside::new(place, None)],
             faults: vec![],
             endless: BTreeSet::new(),
             ambiguous: BTreeSet::new(),
@@ -276,6 +289,7 @@ impl Flow {
             input,
         };
         let node = self.computing(place, id, input, kind);
+        self.nodes[node.0 as usize].sample = Some(step.output());
         self.handle(node)
     }
 
@@ -310,7 +324,7 @@ impl Flow {
             block: self.here,
             kind,
         });
-        self.nodes.push(Aside { place, code });
+        self.nodes.push(Aside::new(place, code));
         self.graph.blocks[self.here.0 as usize].nodes.push(node);
         node
     }
@@ -386,7 +400,7 @@ impl Flow {
             nodes: vec![],
             result: None,
         });
-        self.blocks.push(Aside { place, code: None });
+        self.blocks.push(Aside::new(place, None));
         let before = core::mem::replace(&mut self.here, block);
         let given = body(self);
         self.here = before;

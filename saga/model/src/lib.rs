@@ -19,6 +19,7 @@ pub mod log;
 pub mod message;
 pub mod payload;
 pub mod policy;
+pub mod sample;
 pub mod system;
 
 mod micros;
@@ -36,3 +37,4 @@ pub use message::{
 };
 pub use payload::Payload;
 pub use policy::{Delays, Retry};
+pub use sample::NoSample;

@@ -25,7 +25,7 @@ pub(crate) use redecide::redecided;
 pub(crate) use shadow::Shadow;
 pub(crate) use transparency::{Story, differs};
 
-use crate::world::{ClientCall, World};
+use crate::world::{ClientCall, Property, World};
 
 /// Something that must not happen did.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -97,7 +97,7 @@ pub(crate) fn taken_over(world: &World) -> Result<(), Violation> {
 pub(crate) fn properties(world: &World) -> Result<(), Violation> {
     conclusions::are_drawn(world)?;
     for (name, holds) in &world.setup().always {
-        if !holds(world) {
+        if !is_so(name, world, holds) {
             return Err(author(world, name, "does not hold"));
         }
     }
@@ -110,11 +110,15 @@ pub(crate) fn at_rest(world: &World) -> Result<(), Violation> {
     effects::at_most_one_net_effect(world)?;
     ends::match_what_took_effect(world)?;
     for (name, holds) in &world.setup().eventually {
-        if !holds(world) {
+        if !is_so(name, world, holds) {
             return Err(author(world, name, "does not hold in the end"));
         }
     }
     Ok(())
+}
+
+fn is_so(name: &str, world: &World, holds: &Property) -> bool {
+    crate::author::call(|| format!("\"{name}\""), || holds(world))
 }
 
 fn author(world: &World, name: &str, what: &str) -> Violation {

@@ -1,16 +1,20 @@
 //! The outside world: participants that keep their contract, as an account for each action key.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{any::type_name, collections::BTreeMap};
 
-use sagalog_model::{Command, Direction, FailureClass, IdempotencyKey, Outcome, Payload};
+use sagalog_model::{Command, Direction, IdempotencyKey, Outcome, Payload};
 
-/// What a participant gives for an input.
-pub(crate) type Gives = Arc<dyn Fn(&Payload) -> Result<Payload, String> + Send + Sync>;
+use super::{
+    models::Models,
+    participant::{Fails, Function, Participant},
+};
+use crate::author;
 
-/// What every participant has done so far.
+/// What every participant has done so far, and the author's models of them.
 #[derive(Clone, Default)]
 pub struct Ledger {
     accounts: BTreeMap<IdempotencyKey, Account>,
+    models: Models,
 }
 
 /// What was done under one action key.
@@ -25,7 +29,7 @@ pub struct Account {
     /// What it gave.
     pub output: Option<Payload>,
     /// The attempts that were answered Failed: they are answered so again.
-    pub failed: BTreeMap<u32, Outcome>,
+    pub failed: BTreeMap<(Direction, u32), Outcome>,
 }
 
 impl Account {
@@ -36,6 +40,14 @@ impl Account {
 }
 
 impl Ledger {
+    /// Nothing was done, and the models are as the author gives them.
+    pub(crate) fn over(models: Models) -> Self {
+        Self {
+            accounts: BTreeMap::new(),
+            models,
+        }
+    }
+
     /// What was done under an action key.
     pub fn account(&self, key: &IdempotencyKey) -> Option<&Account> {
         self.accounts.get(key)
@@ -44,6 +56,16 @@ impl Ledger {
     /// All accounts, by action key.
     pub fn accounts(&self) -> impl Iterator<Item = (&IdempotencyKey, &Account)> {
         self.accounts.iter()
+    }
+
+    /// The author's model of this type, as it stands.
+    ///
+    /// # Panics
+    /// If there is none: see [`Sim::model`](crate::Sim::model).
+    #[track_caller]
+    pub fn model<S: 'static>(&self) -> &S {
+        let model = self.models.get();
+        model.unwrap_or_else(|| panic!("no `.model(..)` gives a `{}`", type_name::<S>()))
     }
 
     /// Forgets what was made up for before it came.
@@ -59,75 +81,125 @@ impl Ledger {
     pub(crate) fn serve(
         &mut self,
         command: &Command,
-        gives: Option<&Gives>,
+        participant: &Participant,
         fails: Option<Outcome>,
         nth: u64,
     ) -> Outcome {
         let account = self.accounts.entry(command.action_key.clone()).or_default();
-        match command.direction {
-            Direction::Action => act(account, command, gives, fails, nth),
-            Direction::Probe => match (&account.output, fails) {
-                (_, Some(fails)) => fails,
-                (Some(output), None) if account.applied.is_some() => {
-                    Outcome::Succeeded(output.clone())
-                }
-                _ => Outcome::NotDone,
-            },
-            Direction::Compensation | Direction::Alternative => {
-                if let Some(fails) = fails
-                    && account.undone.is_none()
-                    && !account.tombstone
-                {
-                    return fails;
-                }
-                if account.applied.is_none() {
-                    account.tombstone = true;
-                } else {
-                    account.undone.get_or_insert(nth);
-                }
-                Outcome::Succeeded(Payload::null())
-            }
+        let attempt = (command.direction, command.attempt.0);
+        if let Some(recorded) = account.recorded(attempt) {
+            return recorded;
         }
-    }
-}
-
-fn act(
-    account: &mut Account,
-    command: &Command,
-    gives: Option<&Gives>,
-    fails: Option<Outcome>,
-    nth: u64,
-) -> Outcome {
-    if let Some(output) = &account.output {
-        return Outcome::Succeeded(output.clone());
-    }
-    if let Some(failed) = account.failed.get(&command.attempt.0) {
-        return failed.clone();
-    }
-    let outcome = if account.tombstone {
-        failed_for_good("it was made up for before it came".to_owned())
-    } else if let Some(fails) = fails {
-        fails
-    } else {
-        let output = gives.map_or_else(|| Ok(Payload::null()), |gives| gives(&command.input));
-        match output {
-            Ok(output) => {
+        // What was made up for never comes so far as to fail.
+        let comes = command.direction != Direction::Action || !account.tombstone;
+        let done = match fails.filter(|_| comes) {
+            Some(fails) => Err(fails),
+            None => perform(account, &mut self.models, command, participant),
+        };
+        match (done, command.direction) {
+            (Ok(outcome), Direction::Probe) => outcome,
+            (Ok(Outcome::Succeeded(output)), Direction::Action) => {
                 account.applied = Some(nth);
                 account.output = Some(output.clone());
-                return Outcome::Succeeded(output);
+                Outcome::Succeeded(output)
             }
-            Err(reason) => failed_for_good(reason),
+            (Ok(outcome), _) => {
+                if account.applied.is_some() {
+                    account.undone = Some(nth);
+                } else {
+                    account.tombstone = true;
+                }
+                outcome
+            }
+            (Err(outcome), direction) => {
+                // A probe finds out anew each time.
+                if matches!(outcome, Outcome::Failed { .. }) && direction != Direction::Probe {
+                    account.failed.insert(attempt, outcome.clone());
+                }
+                outcome
+            }
         }
-    };
-    if matches!(outcome, Outcome::Failed { .. }) {
-        account.failed.insert(command.attempt.0, outcome.clone());
     }
-    outcome
 }
 
-fn failed_for_good(reason: String) -> Outcome {
-    Outcome::Failed {
-        class: FailureClass::Permanent,
-        reason,
+impl Account {
+    /// What was answered before, and so is answered again.
+    fn recorded(&self, (direction, attempt): (Direction, u32)) -> Option<Outcome> {
+        let done = match direction {
+            Direction::Action => self.output.clone(),
+            Direction::Probe => None,
+            Direction::Compensation | Direction::Alternative => {
+                let undone = self.undone.is_some() || self.tombstone;
+                undone.then(Payload::null)
+            }
+        };
+        let failed = || self.failed.get(&(direction, attempt)).cloned();
+        done.map(Outcome::Succeeded).or_else(failed)
     }
+}
+
+/// Does what a command asks for, once.
+fn perform(
+    account: &Account,
+    models: &mut Models,
+    command: &Command,
+    participant: &Participant,
+) -> Result<Outcome, Outcome> {
+    let done = Outcome::Succeeded;
+    match command.direction {
+        Direction::Action if account.tombstone => {
+            Err(Fails::permanent("it was made up for before it came").into())
+        }
+        Direction::Action => {
+            let action = participant.action.as_ref();
+            let action = action.expect("it was looked that every step is served");
+            run(models, command, action, None).map(done)
+        }
+        Direction::Probe => match &participant.probe {
+            Some(probe) => {
+                let found = author::call(|| named(command), || probe(models, &command.input))?;
+                Ok(found.map_or(Outcome::NotDone, done))
+            }
+            None if account.applied.is_some() => {
+                let output = account.output.clone();
+                Ok(done(output.expect("what was applied gave something")))
+            }
+            None => Ok(Outcome::NotDone),
+        },
+        // Nothing was done: there is nothing to undo, only to remember.
+        Direction::Compensation | Direction::Alternative if account.applied.is_none() => {
+            Ok(done(Payload::null()))
+        }
+        Direction::Compensation => {
+            let undo = participant.undo.as_ref();
+            let undone = undo.map(|undo| run(models, command, undo, account.output.as_ref()));
+            undone.transpose()?;
+            Ok(done(Payload::null()))
+        }
+        Direction::Alternative => {
+            let action = participant.action.as_ref();
+            let action = action.expect("it was looked that every step is served");
+            run(models, command, action, None)?;
+            Ok(done(Payload::null()))
+        }
+    }
+}
+
+/// Runs a function of the author; if it fails, the models are left as they were.
+fn run(
+    models: &mut Models,
+    command: &Command,
+    function: &Function,
+    output: Option<&Payload>,
+) -> Result<Payload, Outcome> {
+    let mut changed = models.clone();
+    let serve = || function(&mut changed, &command.input, output);
+    let given = author::call(|| named(command), serve)?;
+    *models = changed;
+    Ok(given)
+}
+
+fn named(command: &Command) -> String {
+    let (step, direction) = (&command.step, command.direction);
+    format!("the function of `{step}` ({direction})")
 }

@@ -7,7 +7,9 @@ mod conditions;
 mod dice;
 mod ledger;
 mod log;
+mod models;
 mod node;
+mod participant;
 mod participants;
 mod setup;
 
@@ -25,11 +27,13 @@ use sagalog_model::{
 use sagalog_projections::SagaState;
 
 pub(crate) use dice::{Dice, SplitMix};
-pub(crate) use ledger::Gives;
 pub use ledger::{Account, Ledger};
 pub(crate) use log::Row;
+pub(crate) use models::Models;
 pub(crate) use node::Guard;
-pub(crate) use setup::{ClientCall, Setup};
+pub use participant::Fails;
+pub(crate) use participant::{Needed, Participant, read, write};
+pub(crate) use setup::{ClientCall, Property, Setup};
 
 use self::{
     agenda::Agenda,
@@ -38,6 +42,7 @@ use self::{
     node::{Node, Zombie},
 };
 use crate::{
+    author,
     check::{Shadow, Violation},
     fault::Fault,
     plan::Plan,
@@ -167,7 +172,7 @@ impl World {
             dies_again: false,
             agenda,
             log: SimLog::with_partitions(1),
-            ledger: Ledger::default(),
+            ledger: Ledger::over(setup.models.clone()),
             node: None,
             inbox: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -196,14 +201,16 @@ impl World {
     }
 
     /// One moment: does what is asked for now, then goes to the next moment. False at the end. An
-    /// engine that panics has broken what it asserts of itself.
+    /// engine that panics has broken what it asserts of itself; a function of the author that does is
+    /// told as the author's.
     pub(crate) fn turn(&mut self) -> bool {
         match catch_unwind(AssertUnwindSafe(|| self.moment())) {
             Ok(goes_on) => goes_on,
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                self.violate("I2", format!("panic: {}", text.unwrap_or("no text")));
+                match panic.downcast::<author::Panicked>() {
+                    Ok(panicked) => self.violate("author", panicked.0),
+                    Err(panic) => self.violate("I2", format!("panic: {}", author::text(&*panic))),
+                }
                 false
             }
         }
@@ -357,6 +364,15 @@ impl World {
     /// The participants' accounts.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The author's model of this type, as it stands.
+    ///
+    /// # Panics
+    /// If there is none: see [`Sim::model`](crate::Sim::model).
+    #[track_caller]
+    pub fn model<S: 'static>(&self) -> &S {
+        self.ledger.model()
     }
 
     /// How many effects of a node stand, over all sagas: applied and not undone.

@@ -1,10 +1,6 @@
 //! The node: drives the production machine as the production shell does, and dies when told to.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use sagalog_engine::{
     Answer, Effect, Evaluate, Input, Partition, Query, Ticket,
@@ -19,7 +15,7 @@ use sagalog_model::{
 
 use super::{DOWN, HOP, Happening, JUMP, LONG_AFTER, Lane, World};
 use crate::{
-    check,
+    author, check,
     fault::Fault,
     site::{Point, Subject},
     world::log::Row,
@@ -49,7 +45,7 @@ pub(super) struct Zombie {
     appending: Vec<Arc<Row>>,
 }
 
-/// Runs the definition's functions; a panic stays theirs.
+/// Runs the definition's functions; a panic is told as theirs.
 #[derive(Clone, Copy)]
 pub(crate) struct Guard;
 
@@ -60,10 +56,16 @@ impl Evaluate for Guard {
         what: Expression,
         outputs: &dyn Outputs,
     ) -> Result<Payload, String> {
-        match catch_unwind(AssertUnwindSafe(|| definition.evaluate(what, outputs))) {
-            Ok(value) => value.map_err(|error| error.to_string()),
-            Err(_) => Err("the definition's code panicked".into()),
-        }
+        let name = || match what {
+            Expression::Node(node) => {
+                format!("the function at `{}`", definition.graph().node(node).id)
+            }
+            Expression::Result(block) => {
+                let label = &definition.graph().block(block).label;
+                format!("the function at the end of `{label}`")
+            }
+        };
+        author::call(name, || definition.evaluate(what, outputs)).map_err(|error| error.to_string())
     }
 }
 

@@ -105,14 +105,14 @@ impl World {
         let planned = fails.is_some();
         let fails = fails.or_else(|| self.always_fails(command));
         self.effects += 1;
-        let gives = self.setup.gives.get(&*command.step).cloned();
         if fails.is_none() {
             let checked = crate::check::served(self, command);
             self.checked(checked);
         }
+        let participant = &self.setup.participants[&*command.step];
         let outcome = self
             .ledger
-            .serve(command, gives.as_ref(), fails.clone(), self.effects);
+            .serve(command, participant, fails.clone(), self.effects);
         #[cfg(feature = "mutants")]
         if mutant!(self, KeepsNoTombstones) {
             self.ledger.forget_tombstones();

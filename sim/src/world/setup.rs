@@ -7,9 +7,10 @@ use std::{
 };
 
 use sagalog_engine::{Query, Rules, partition::Registry};
-use sagalog_model::{AnyDefinition, SagaId, log::NewEvent, system::SystemEvent};
+use sagalog_model::{AnyDefinition, Kind, SagaId, log::NewEvent, system::SystemEvent};
 
-use super::{Gives, World, log::system_event};
+use super::{Models, Participant, World, log::system_event};
+use crate::{fault::Fault, plan::Plan};
 
 /// What a client does, and when.
 #[derive(Clone, Debug)]
@@ -31,7 +32,10 @@ pub(crate) struct Setup {
     /// read once.
     pub(crate) recorded: OnceLock<(NewEvent, Arc<Registry>)>,
     pub(crate) rules: Rules,
-    pub(crate) gives: BTreeMap<String, Gives>,
+    /// Who serves each step, by its contract's name.
+    pub(crate) participants: BTreeMap<String, Participant>,
+    /// What their functions work on, as every run begins.
+    pub(crate) models: Models,
     pub(crate) sagas: Vec<SagaId>,
     pub(crate) calls: Vec<ClientCall>,
     pub(crate) always: Vec<(String, Property)>,
@@ -49,6 +53,16 @@ impl Setup {
         let at = known.map(|at| at as u32 + 1);
         at.or_else(|| saga.as_str().strip_prefix('s')?.parse().ok())
             .expect("sagas are numbered")
+    }
+
+    /// Whether somebody else may come to a model first when things are delayed: then what it gives
+    /// differs, and no fault can be masked.
+    pub(crate) fn is_raced_for(&self, plan: &Plan) -> bool {
+        let sagas =
+            self.sagas.len() > 1 || plan.iter().any(|(_, fault)| fault == Fault::OneMoreSaga);
+        let mut nodes = self.definition.graph().nodes.iter();
+        let mut branches = || nodes.any(|node| matches!(node.kind, Kind::All { .. }));
+        !self.models.is_empty() && (sagas || branches())
     }
 
     /// What clients do with the `nth` saga that a plan adds: what they do with the first.

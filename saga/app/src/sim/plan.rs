@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use sagalog_model::Kind;
-use sagalog_sim::{NoSuchPlace, Plan, Point, Run, Sim, Site, Subject};
+use sagalog_sim::{CannotRun, NoSuchPlace, Plan, Point, Run, Sim, Site, Subject};
 
 use crate::{CliError, Exit, error::chain};
 
@@ -21,8 +21,10 @@ pub(super) fn run(sim: &Sim, file: &Path) -> Result<Run, CliError> {
         let message = format!("{}, {}", file.display(), chain(&error));
         CliError::new("bad_plan", Exit::Usage, message)
     })?;
-    let missed = |error| no_such_place(sim, file, &text, &error);
-    sim.run(&plan).map_err(missed)
+    sim.run(&plan).map_err(|error| match error {
+        CannotRun::NoSuchPlace(error) => no_such_place(sim, file, &text, &error),
+        error => super::unsound(&error),
+    })
 }
 
 /// A plan that reads well and does not fit: it says what would.

@@ -82,7 +82,8 @@ impl<I, O> Saga<I, O> {
     /// of what its functions do, which nobody but you can notice.
     #[track_caller]
     pub fn define(self, version: u32) -> (Draft<I, O>, Out<I>) {
-        let flow = Flow::new(Location::caller(), self.name(), DefinitionVersion(version));
+        let mut flow = Flow::new(Location::caller(), self.name(), DefinitionVersion(version));
+        flow.nodes[Graph::START.0 as usize].sample = Some(self.input());
         let input = flow.handle(Graph::START);
         let draft = Draft {
             flow,
