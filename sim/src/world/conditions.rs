@@ -1,6 +1,9 @@
 //! What holds for a whole run: of the world, and of the nodes of a saga.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sagalog_model::{Command, Direction, FailureClass, Kind, Outcome, SagaId};
 
@@ -17,6 +20,8 @@ pub(crate) const MORE_SAGAS_MAX: u32 = 2;
 #[derive(Clone, Default)]
 pub(super) struct Conditions {
     nodes: BTreeMap<(u32, Arc<str>), (Site, Fault)>,
+    /// The sagas whose conditions are known.
+    begun: BTreeSet<u32>,
     tight: bool,
 }
 
@@ -45,6 +50,10 @@ impl World {
     /// Asks for the conditions of a saga's nodes.
     pub(super) fn saga_begins(&mut self, saga: &SagaId) {
         let ordinal = self.setup.ordinal(saga);
+        // The same start may come twice, and what holds for the whole run does not change.
+        if !self.conditions.begun.insert(ordinal) {
+            return;
+        }
         let graph = self.setup.definition.graph().clone();
         let steps = graph
             .iter()
@@ -56,14 +65,6 @@ impl World {
                 point: Point::Config,
                 nth: 1,
             };
-            // The same start may come twice.
-            if self
-                .conditions
-                .nodes
-                .contains_key(&(ordinal, node.id.clone()))
-            {
-                continue;
-            }
             if let Some(fault) = self.visit_site(site.clone()) {
                 let key = (ordinal, node.id.clone());
                 self.conditions.nodes.insert(key, (site, fault));
