@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use sagalog_projections::{SagaState, Status};
 
 use crate::{
-    check::{Story, Violation, differs, redecided},
+    check::{Story, Violation, differs, differs_when_repeated, redecided},
+    coverage::Coverage,
     fault::Fault,
     plan::Plan,
     shrink::shrink,
@@ -79,6 +80,8 @@ pub struct Report {
     pub completed: u64,
     /// In how many runs a saga went back.
     pub went_back: u64,
+    /// How often each way of the definition was gone.
+    pub coverage: Coverage,
     /// The first failure, shrunk.
     pub failure: Option<Failure>,
 }
@@ -114,7 +117,10 @@ pub(crate) fn explore(setup: &Arc<Setup>, from: From, budget: Explore) -> Report
         setup,
         from,
         budget,
-        report: Report::default(),
+        report: Report {
+            coverage: Coverage::of(setup.definition.graph()),
+            ..Report::default()
+        },
         healthy: None,
     };
     let found = search.exhaust().or_else(|| search.swarm());
@@ -122,6 +128,9 @@ pub(crate) fn explore(setup: &Arc<Setup>, from: From, budget: Explore) -> Report
     report.failure = found.map(|(plan, violation)| shrink(setup, plan, violation));
     report
 }
+
+/// One run of so many is run again.
+const REPEATED: u64 = 100;
 
 struct Search<'a> {
     setup: &'a Arc<Setup>,
@@ -141,12 +150,16 @@ impl Search<'_> {
     /// Counts a run that has come to its end, and looks what is wrong with it.
     fn judge(&mut self, world: &World) -> Found {
         self.count(world);
-        let violation = self.verdict(world)?;
-        Some((world.plan().clone(), violation))
+        let violation = self.verdict(world);
+        // What fails must fail again, and now and then what holds is looked at as well.
+        let repeated = violation.is_some() || self.report.runs % REPEATED == 1;
+        let flickers = repeated.then(|| differs_when_repeated(world)).flatten();
+        Some((world.plan().clone(), flickers.or(violation)?))
     }
 
     fn count(&mut self, world: &World) {
         self.report.runs += 1;
+        self.report.coverage.add(world);
         for (_, fault) in world.bites() {
             *self.report.bites.entry(fault).or_default() += 1;
         }

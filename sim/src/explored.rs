@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    coverage::Coverage,
     explore::Report,
     plan::Plan,
     report::{ExplorationDocument, page, shows_nothing},
@@ -27,11 +28,18 @@ impl Explored {
         &self.report
     }
 
+    /// How often each way of the definition was gone: steps, compensations, arms, deadlines.
+    pub fn coverage(&self) -> &Coverage {
+        &self.report.coverage
+    }
+
     /// The run to look at: that of the shrunk plan, or the healthy one if nothing failed.
     pub fn run(&self) -> Run {
         let failure = self.report.failure.as_ref();
-        let plan = failure.map_or_else(Plan::healthy, |failure| failure.plan.clone());
-        Run::of(&self.setup, &plan)
+        match failure {
+            Some(failure) => Run::of(&self.setup, &failure.plan).found(&failure.violation),
+            None => Run::of(&self.setup, &Plan::healthy()),
+        }
     }
 
     /// What was found, with stable field names; its text is the report for people.
@@ -60,5 +68,20 @@ impl Explored {
     pub fn check(&self) {
         let holds = self.report.failure.is_none() && shows_nothing(&self.report).is_none();
         assert!(holds, "\n{}", self.document());
+    }
+
+    /// Fails as [`check`](Self::check) does, and also if no run went one of the definition's ways.
+    ///
+    /// # Panics
+    /// With the report, which lists them.
+    #[track_caller]
+    pub fn check_covers_all(&self) {
+        self.check();
+        let missed = self.coverage().missed().next();
+        assert!(
+            missed.is_none(),
+            "\nnot every way of the saga was gone\n{}",
+            self.document()
+        );
     }
 }

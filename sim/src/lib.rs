@@ -10,6 +10,7 @@ mod hook;
 
 mod author;
 mod check;
+mod coverage;
 mod explore;
 mod explored;
 mod fault;
@@ -24,6 +25,7 @@ mod site;
 mod world;
 
 pub use check::Violation;
+pub use coverage::{Coverage, Covered};
 pub use explore::{Explore, Failure, Report};
 pub use explored::Explored;
 pub use fault::{BadFault, Fault};

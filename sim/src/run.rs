@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    check::{Story, Violation},
+    check::{DETERMINISM, Story, Violation, differs_when_repeated},
     explore::verdict,
     plan::Plan,
     report::{RunDocument, page, timeline},
@@ -26,9 +26,17 @@ impl Run {
         let world = World::run(&traced, plan.clone());
         let healthy = healthy(&Arc::new(setup.clone()), plan);
         Self {
-            violation: verdict(&world, healthy.as_ref()),
+            violation: differs_when_repeated(&world).or_else(|| verdict(&world, healthy.as_ref())),
             world,
         }
+    }
+
+    /// The same, found by an exploration: what comes out otherwise every time may not show here.
+    pub(crate) fn found(mut self, violation: &Violation) -> Self {
+        if violation.invariant == DETERMINISM {
+            self.violation = Some(violation.clone());
+        }
+        self
     }
 
     /// The world as it ended.

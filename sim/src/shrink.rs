@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    check::{Story, Violation},
+    check::{DETERMINISM, Story, Violation, differs_when_repeated},
     explore::{Failure, verdict},
     fault::Fault,
     plan::Plan,
@@ -158,7 +158,12 @@ impl Shrinker<'_> {
         }
         self.replays += 1;
         let world = World::run(self.setup, plan.clone());
-        match verdict(&world, self.healthy.as_ref()) {
+        let violation = if self.best.1.invariant == DETERMINISM {
+            differs_when_repeated(&world)
+        } else {
+            verdict(&world, self.healthy.as_ref())
+        };
+        match violation {
             Some(violation) if is_alike(&violation, &self.best.1) => {
                 self.best = (plan, violation);
                 true

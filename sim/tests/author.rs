@@ -2,6 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -285,5 +286,83 @@ fn a_property_of_a_model_that_is_not_there_says_so() {
     assert!(
         what.starts_with("\"a bank\" panics: no `.model(..)` gives a `"),
         "{what}"
+    );
+}
+
+/// A number that nobody gave to whoever counts.
+fn count(next: &AtomicU32) -> u32 {
+    next.fetch_add(1, Ordering::Relaxed)
+}
+
+#[test]
+fn a_function_that_gives_something_else_each_time_is_named_with_the_first_event_that_differs() {
+    let next = AtomicU32::new(7);
+    let explored = plain()
+        .gives(ROOM, move |_| count(&next))
+        .explore(Explore::ci());
+    assert_eq!(explored.report().runs, 1, "the healthy run shows it");
+    let (what, plan) = found(&explored);
+    assert_eq!(plan, "");
+    assert_eq!(
+        what,
+        "event 3 is `s1: room#1 succeeded: 7`, and when the plan is run again it is `s1: room#1 \
+         succeeded: 8`: the function of `hotel.room` (action) is not deterministic"
+    );
+    assert!(
+        explored
+            .document()
+            .to_string()
+            .contains("violates determinism")
+    );
+}
+
+#[test]
+fn a_function_that_flickers_after_a_fault_is_found_by_running_failures_again() {
+    let next = AtomicU32::new(0);
+    let explored = hotel()
+        .undoes(ROOM, move |_: &mut Hotel, _, _| match count(&next) {
+            0 => panic!("only once"),
+            _ => Ok(()),
+        })
+        .explore(Explore::exhaustive(1));
+    let failure = explored
+        .report()
+        .failure
+        .as_ref()
+        .expect("it panicked once");
+    assert_eq!(failure.violation.invariant, "determinism");
+}
+
+#[test]
+fn an_expression_that_gives_something_else_each_time_is_named_by_its_node() {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const SAGA: Saga<u32, u32> = Saga::new("counts");
+    let (mut saga, n) = SAGA.define(1);
+    let charged = saga.step("charge", CARD, n.map(|n| n + count(&NEXT)));
+    let definition = saga.returns(charged).expect("a good definition");
+    let run = Sim::auto(definition)
+        .run(&Plan::healthy())
+        .expect("it runs");
+    let violation = run.violation().expect("it is not deterministic");
+    assert!(
+        violation
+            .what
+            .ends_with("the function at `charge` is not deterministic"),
+        "{}",
+        violation.what
+    );
+}
+
+#[test]
+fn a_property_that_judges_the_same_run_otherwise_is_named() {
+    let next = AtomicU32::new(0);
+    let explored = plain()
+        .eventually("even", move |_| count(&next) % 2 == 1)
+        .explore(Explore::ci());
+    let (what, _) = found(&explored);
+    assert_eq!(
+        what,
+        "\"even\" does not hold in the end; when the plan is run again, with the same events: \
+         nothing is violated. The property is not deterministic"
     );
 }

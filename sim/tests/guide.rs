@@ -144,6 +144,15 @@ fn clients_start_signal_and_cancel() {
 }
 
 #[test]
+fn every_way_of_the_definition_was_gone() {
+    let explored = sim().explore(Explore::exhaustive(1));
+    explored.check_covers_all();
+    let ways = explored.coverage().ways().iter();
+    let mut undone = ways.filter(|way| way.way.starts_with("compensation of"));
+    assert!(undone.all(|way| way.runs > 0));
+}
+
+#[test]
 fn a_report_for_people_and_one_for_programs() {
     let explored = sim().explore(Explore::exhaustive(1));
     println!("{}", explored.document());

@@ -58,6 +58,9 @@ fn with_figures(explored: &Explored) -> ExplorationDocument {
     for (bite, runs) in document.bites.iter_mut().zip(0..) {
         bite.runs = runs * 500;
     }
+    for (way, runs) in document.coverage.iter_mut().zip(0..) {
+        way.runs = runs;
+    }
     document.bites.truncate(14);
     if let Some(failure) = &mut document.failure {
         failure.replays = 4;

@@ -9,6 +9,7 @@ mod answers;
 mod asks;
 mod attempts;
 mod conclusions;
+mod determinism;
 mod effects;
 mod ends;
 mod liveness;
@@ -21,6 +22,7 @@ mod transparency;
 use sagalog_engine::Answer;
 use sagalog_model::{Command, Reply, SagaEvent, SagaId, log::Time};
 
+pub(crate) use determinism::{DETERMINISM, differs_when_repeated};
 pub(crate) use redecide::redecided;
 pub(crate) use shadow::Shadow;
 pub(crate) use transparency::{Story, differs};
@@ -30,7 +32,7 @@ use crate::world::{ClientCall, Property, World};
 /// Something that must not happen did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Violation {
-    /// Which invariant: `I1` to `I21`, or the author's own by its name.
+    /// Which invariant: `I1` to `I21`, `determinism` if the same plan gave another run, or `author`.
     pub invariant: &'static str,
     /// The saga, if it is about one.
     pub saga: Option<SagaId>,

@@ -10,6 +10,7 @@ use super::{
     run::{PlannedFault, RunDocument, Violated},
 };
 use crate::{
+    coverage::Covered,
     explore::{Failure, Report},
     fault::Fault,
     run::Run,
@@ -41,6 +42,8 @@ pub struct ExplorationDocument {
     pub completed: u64,
     /// In how many runs a saga went back.
     pub went_back: u64,
+    /// In how many runs each way of the definition was gone, in its order; 0 for those that never were.
+    pub coverage: Vec<Covered>,
     /// How often each kind of fault had a consequence, simplest kind first; 0 for those that never had.
     pub bites: Vec<Bite>,
     /// Why nothing is shown although nothing failed: no saga completed, or no fault had a consequence.
@@ -128,6 +131,7 @@ impl ExplorationDocument {
             random_faults,
             completed: report.completed,
             went_back: report.went_back,
+            coverage: report.coverage.ways().to_vec(),
             bites: bites.into(),
             shows_nothing,
             failure: failure.map(|(failure, run)| FailureDocument::of(failure, &run)),
@@ -257,6 +261,11 @@ impl fmt::Display for ExplorationDocument {
             f,
             "ended   of {runs}, a saga completed in {completed} and went back in {back}"
         )?;
+        let ways = self.coverage.len() as u64;
+        let missed = self.coverage.iter().filter(|way| way.runs == 0);
+        let gone = grouped(ways - missed.clone().count() as u64);
+        writeln!(f, "covers  {gone} of {} of the saga", counted(ways, "way"))?;
+        listed(f, "missed", missed.map(|way| way.way.clone()))?;
         let had = |bite: &&Bite| bite.runs > 0;
         let bites = self.bites.iter().filter(had);
         let bites = bites.map(|bite| format!("{} {}", bite.fault, grouped(bite.runs)));

@@ -11,7 +11,7 @@ mod storable;
 
 use sagalog_engine::partition::History;
 use sagalog_model::{
-    SagaId,
+    SagaEvent, SagaId,
     log::{NewEvent, PartitionId, Position},
     system::{LateSuccess, SystemEvent},
 };
@@ -60,6 +60,12 @@ impl SimLog {
     /// How many events of sagas there are.
     pub(crate) fn events(&self) -> u64 {
         self.partitions.iter().map(LogPartition::events).sum()
+    }
+
+    /// All events of sagas, partition after partition, in order.
+    pub(crate) fn saga_events(&self) -> impl Iterator<Item = (&SagaId, &SagaEvent)> {
+        self.of_sagas()
+            .flat_map(|(saga, row)| row.events().iter().map(move |event| (saga, event)))
     }
 
     /// What happened to a saga, in whichever partition it lives.
