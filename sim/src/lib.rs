@@ -14,6 +14,7 @@ mod coverage;
 mod explore;
 mod explored;
 mod fault;
+mod matrix;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod plan;
@@ -29,6 +30,7 @@ pub use coverage::{Coverage, Covered};
 pub use explore::{Explore, Failure, Report};
 pub use explored::Explored;
 pub use fault::{BadFault, Fault};
+pub use matrix::{Cell, Crash, Found, IntoSim, Matrix, Trouble, Way};
 pub use plan::{BadPlan, Plan, WhyBad};
 pub use report::{
     Bite, Changed, ExplorationDocument, FailureDocument, Happened, NodeEnd, PlannedFault,

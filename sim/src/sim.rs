@@ -368,7 +368,7 @@ impl Sim {
     }
 
     #[track_caller]
-    fn must_be_ready(&self) -> Arc<Setup> {
+    pub(crate) fn must_be_ready(&self) -> Arc<Setup> {
         self.ready().unwrap_or_else(|unsound| panic!("{unsound}"))
     }
 

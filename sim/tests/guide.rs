@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sagalog_model::{BadDefinition, Definition, Retry, Saga, Signal, Step};
-use sagalog_sim::{Explore, Fails, Fault, Plan, Point, Sim, World};
+use sagalog_sim::{Explore, Fails, Fault, Matrix, Plan, Point, Sim, World, saga_matrix};
 use serde_json::Value;
 
 const GUIDE: &str = include_str!("../../docs/simulation.md");
@@ -100,6 +100,18 @@ fn with_a_hotel() -> Sim {
 #[test]
 fn a_model_of_the_world_follows_every_run() {
     with_a_hotel().explore(Explore::ci()).check();
+}
+
+saga_matrix!(booking());
+saga_matrix!(a_booking_of_a_penny, booking(), 1);
+saga_matrix!(a_booking_with_a_hotel, with_a_hotel());
+
+/// The table that the guide shows is the one of its booking.
+#[test]
+fn the_matrix_of_the_guide_is_the_real_one() {
+    let matrix = Matrix::of(booking()).to_string();
+    let lines: Vec<_> = matrix.lines().skip(1).take(9).collect();
+    assert!(GUIDE.contains(&lines.join("\n")), "{matrix}");
 }
 
 #[test]
