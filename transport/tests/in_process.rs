@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sagalog_transport::{
-    InProcess, Kind, Message, MessageId, Nack, Queue, Transport, conformance,
+    InProcess, Kind, Message, MessageId, Nack, Queue, Transport, conformance, for_each_property,
     in_process::DEAD_LETTERS_MAX,
 };
 
@@ -11,7 +11,7 @@ use sagalog_transport::{
 const LIMIT: Duration = Duration::from_secs(60);
 
 macro_rules! keeps {
-    ($($property:ident),+ $(,)?) => {
+    ($($property:ident)+) => {
         $(
             #[tokio::test]
             async fn $property() {
@@ -23,36 +23,7 @@ macro_rules! keeps {
     };
 }
 
-keeps! {
-    a_message_arrives_as_it_was_sent,
-    messages_wait_for_a_consumer,
-    a_consumer_waits_for_messages,
-    messages_are_received_in_batches,
-    one_consumer_sees_the_order_of_publishing,
-    an_acknowledged_message_is_gone,
-    a_dropped_consumer_returns_what_it_held,
-    a_requeued_message_is_delivered_again,
-    a_dead_letter_carries_its_origin_and_reason,
-    a_cancelled_receive_loses_nothing,
-    a_message_sent_twice_arrives_twice,
-    a_full_queue_gives_messages_back,
-    a_full_queue_holds_up_no_other,
-    waiting_for_room_ends_when_there_is_some,
-    the_prefetch_bounds_what_is_outstanding,
-    what_returns_finds_room_in_a_full_queue,
-    an_empty_queue_is_found_empty,
-    two_consumers_share_a_queue,
-    waiting_consumers_are_all_woken,
-    a_waiting_consumer_takes_over_what_another_returns,
-    a_tag_is_good_once_and_for_its_consumer,
-    nothing_is_lost_among_many_tasks,
-    a_message_to_no_queue_comes_back,
-    an_undeclared_queue_cannot_be_consumed,
-    declaring_again_keeps_the_messages,
-    declaring_it_otherwise_is_refused,
-    a_closed_transport_refuses_everything,
-    closing_wakes_who_waits,
-}
+for_each_property!(keeps);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_on_several_threads() {

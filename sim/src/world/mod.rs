@@ -2,6 +2,7 @@
 //! time. Everything that may go wrong asks the plan first, so a run is its plan.
 
 mod agenda;
+mod broker;
 mod clients;
 mod conditions;
 mod dice;
@@ -22,7 +23,7 @@ use std::{
 
 use sagalog_model::{
     Command, Reply, SagaId,
-    log::{Epoch, Time},
+    log::{Epoch, PartitionId, Time},
 };
 use sagalog_projections::SagaState;
 
@@ -37,9 +38,11 @@ pub(crate) use setup::{ClientCall, Property, Setup};
 
 use self::{
     agenda::Agenda,
+    broker::{ConsumerId, Station},
     conditions::Conditions,
     log::SimLog,
     node::{Node, Zombie},
+    participants::Sent,
 };
 use crate::{
     author,
@@ -87,12 +90,14 @@ pub struct World {
     log: SimLog,
     ledger: Ledger,
     node: Option<Node>,
-    /// Replies that are in the inbox and not acknowledged.
-    inbox: BTreeMap<u64, Reply>,
+    /// Replies in the inboxes of their partitions.
+    inboxes: Station<PartitionId, Reply>,
     /// Calls of clients that are not answered.
     calls: BTreeMap<u64, ClientCall>,
     next_ticket: u64,
     effects: u64,
+    /// Commands in the queues of their participants, by the participant's name.
+    commands: Station<Arc<str>, Arc<Sent>>,
     overtaken: BTreeMap<String, Command>,
     visits: BTreeMap<(u32, Point, Subject), u32>,
     visited: Vec<Site>,
@@ -133,6 +138,7 @@ enum Happening {
     ZombieResumes(Zombie),
     Committed { epoch: Epoch },
     CommandArrives { command: Command, in_time: bool },
+    WorkerIsGone { queue: Arc<str>, worker: ConsumerId },
     ReplyArrives(Reply),
 }
 
@@ -174,10 +180,11 @@ impl World {
             log: SimLog::with_partitions(1),
             ledger: Ledger::over(setup.models.clone()),
             node: None,
-            inbox: BTreeMap::new(),
+            inboxes: Station::new(),
             calls: BTreeMap::new(),
             next_ticket: 0,
             effects: 0,
+            commands: Station::new(),
             overtaken: BTreeMap::new(),
             visits: BTreeMap::new(),
             visited: Vec::new(),
@@ -257,6 +264,7 @@ impl World {
             Happening::CommandArrives { command, in_time } => {
                 self.command_arrives(command, in_time)
             }
+            Happening::WorkerIsGone { queue, worker } => self.worker_is_gone(&queue, worker),
             Happening::ReplyArrives(reply) => self.reply_arrives(reply),
         }
     }
@@ -475,11 +483,11 @@ impl World {
 
     /// The replies that are not acknowledged.
     pub(crate) fn inbox(&self) -> impl Iterator<Item = &Reply> {
-        self.inbox.values()
+        self.inboxes.messages()
     }
 
     pub(crate) fn inbox_len(&self) -> usize {
-        self.inbox.len()
+        self.inbox().count()
     }
 }
 

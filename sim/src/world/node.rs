@@ -18,7 +18,10 @@ use crate::{
     author, check,
     fault::Fault,
     site::{Point, Subject},
-    world::log::Row,
+    world::{
+        broker::{Delivery, Tag},
+        log::Row,
+    },
 };
 
 /// Tickets of deliveries begin here, those of calls at 1.
@@ -120,7 +123,8 @@ impl World {
 
     fn answered(&mut self, ticket: u64, answer: &Answer) {
         if ticket > DELIVERIES {
-            if let Some(reply) = self.inbox.remove(&(ticket - DELIVERIES)) {
+            let tag = Tag(ticket - DELIVERIES);
+            if let Some(reply) = self.inboxes.acknowledge(&PARTITION, tag) {
                 let checked = check::acknowledged(self, &reply, answer);
                 self.checked(checked);
             }
@@ -356,7 +360,10 @@ impl World {
             Ok(machine) => machine,
             Err(error) => return self.violate("I3", error.to_string()),
         };
-        if self.inbox.is_empty() {
+        if let Some(before) = self.inboxes.dies(&PARTITION) {
+            self.inboxes.is_gone(before);
+        }
+        if self.inboxes.is_empty(&PARTITION) {
             machine.inbox_is_empty();
         }
         self.node = Some(Node {
@@ -366,9 +373,7 @@ impl World {
         });
         let checked = check::taken_over(self);
         self.checked(checked);
-        for ticket in self.inbox.keys().copied().collect::<Vec<_>>() {
-            self.feed_reply(ticket);
-        }
+        self.take_deliveries();
         if mutant!(self, ForgetsCallsInACrash) {
             return;
         }
@@ -399,23 +404,23 @@ impl World {
     }
 
     pub(super) fn reply_arrives(&mut self, reply: Reply) {
-        self.next_ticket += 1;
-        let ticket = self.next_ticket;
-        self.inbox.insert(ticket, reply);
-        self.feed_reply(ticket);
-        if mutant!(self, AcknowledgesOnReceipt) {
-            self.inbox.remove(&ticket);
-        }
+        self.inboxes.arrives(&PARTITION, reply);
+        self.take_deliveries();
     }
 
-    fn feed_reply(&mut self, ticket: u64) {
-        let reply = self.inbox[&ticket].clone();
-        let saga = reply.saga.clone();
-        self.feed(Input {
-            ticket: Ticket(DELIVERIES + ticket),
-            saga,
-            what: Query::Reply(reply),
-        });
+    /// What waits in the inbox goes to the node. A node that has died leaves it where it is until
+    /// the next one takes over: the broker finds out no earlier.
+    fn take_deliveries(&mut self) {
+        for Delivery { tag, message, .. } in self.inboxes.receive(&PARTITION) {
+            self.feed(Input {
+                ticket: Ticket(DELIVERIES + tag.0),
+                saga: message.saga.clone(),
+                what: Query::Reply(message),
+            });
+            if mutant!(self, AcknowledgesOnReceipt) {
+                self.inboxes.acknowledge(&PARTITION, tag);
+            }
+        }
     }
 
     pub(super) fn feed(&mut self, input: Input) {

@@ -1,12 +1,30 @@
 //! Commands on their way, what participants do, and answers on their way back.
 
-use sagalog_model::{Command, Direction, FailureClass, Outcome, Reply, log::Time};
+use std::sync::Arc;
 
-use super::{DOWN, HOP, Happening, LONG_AFTER, Lane, World};
+use sagalog_model::{
+    Command, Direction, FailureClass, Outcome, Reply, graph::participant, log::Time,
+};
+
+use super::{DOWN, HOP, Happening, LONG_AFTER, Lane, World, broker::ConsumerId};
 use crate::{
     fault::Fault,
     site::{Point, Subject},
 };
+
+/// A command as it lies in its participant's queue.
+#[derive(Debug)]
+pub(super) struct Sent {
+    command: Command,
+    /// Whether its worker looks at its deadline before it starts it.
+    in_time: bool,
+}
+
+/// What became of a worker at its work.
+enum Worker {
+    Lives,
+    Dies,
+}
 
 impl World {
     /// The node publishes a command.
@@ -61,23 +79,52 @@ impl World {
             .add(at, Happening::CommandArrives { command, in_time });
     }
 
-    /// A worker takes a command from its queue.
+    /// A command comes to its participant's queue.
     pub(super) fn command_arrives(&mut self, command: Command, in_time: bool) {
+        let queue = participant(&command.step).into();
+        let sent = Sent { command, in_time };
+        self.commands.arrives(&queue, Arc::new(sent));
+        self.work(&queue);
+    }
+
+    /// The broker finds out that a worker is dead: another one goes on.
+    pub(super) fn worker_is_gone(&mut self, queue: &Arc<str>, worker: ConsumerId) {
+        self.commands.is_gone(worker);
+        self.work(queue);
+    }
+
+    /// A worker takes what is in its queue, and acknowledges what it has answered.
+    fn work(&mut self, queue: &Arc<str>) {
+        for delivery in self.commands.receive(queue) {
+            let Sent { command, in_time } = &*delivery.message;
+            match self.take(command, *in_time) {
+                Worker::Lives => drop(self.commands.acknowledge(queue, delivery.tag)),
+                Worker::Dies => self.worker_dies(queue),
+            }
+        }
+    }
+
+    fn worker_dies(&mut self, queue: &Arc<str>) {
+        let worker = self.commands.dies(queue).expect("it received something");
+        let queue = queue.clone();
+        let gone = Happening::WorkerIsGone { queue, worker };
+        self.agenda.add(self.now.after(DOWN), gone);
+    }
+
+    fn take(&mut self, command: &Command, in_time: bool) -> Worker {
         if in_time && self.now >= command.deadline {
-            return self.say(Lane::World, || {
-                format!("{} comes too late to be started", subject(&command))
+            self.say(Lane::World, || {
+                format!("{} comes too late to be started", subject(command))
             });
+            return Worker::Lives;
         }
-        let fault = self.visit(&command.saga, subject(&command), Point::Outcome);
-        // What a dead worker has not acknowledged comes again.
+        let fault = self.visit(&command.saga, subject(command), Point::Outcome);
         if fault == Some(Fault::WorkerDiesBefore) {
-            return self.arrives(self.now.after(DOWN), command, in_time);
+            return Worker::Dies;
         }
-        let outcome = self.serve(&command, fault);
-        if fault == Some(Fault::WorkerDiesAfter) {
-            self.arrives(self.now.after(DOWN), command.clone(), in_time);
-        } else {
-            self.answer(&command, outcome);
+        let outcome = self.serve(command, fault);
+        if fault != Some(Fault::WorkerDiesAfter) {
+            self.answer(command, outcome);
         }
         if matches!(
             command.direction,
@@ -86,6 +133,10 @@ impl World {
         {
             self.arrives(self.now.after(HOP), overtaken, false);
         }
+        if fault == Some(Fault::WorkerDiesAfter) {
+            return Worker::Dies;
+        }
+        Worker::Lives
     }
 
     fn serve(&mut self, command: &Command, fault: Option<Fault>) -> Outcome {

@@ -1,8 +1,8 @@
 //! What every transport must show: one public function per property, named as a sentence.
 //!
 //! Each takes a transport on which nothing was declared yet and panics where the property does not
-//! hold. An implementation runs them all from its tests, one line each, with a limit on the time;
-//! see `tests/in_process.rs`.
+//! hold. An implementation runs them all from its tests, with a limit on the time: see
+//! `tests/in_process.rs`. [`for_each_property!`](crate::for_each_property) keeps their list.
 
 mod bounds;
 mod closing;
@@ -18,6 +18,43 @@ use std::{
 
 pub use self::{bounds::*, closing::*, delivery::*, refusal::*, sharing::*};
 use crate::{Consumer, Delivery, Kind, Message, MessageId, Queue, Tag, Transport};
+
+/// Calls a macro once with the names of all properties.
+#[macro_export]
+macro_rules! for_each_property {
+    ($run:ident) => {
+        $run! {
+            a_message_arrives_as_it_was_sent
+            messages_wait_for_a_consumer
+            a_consumer_waits_for_messages
+            messages_are_received_in_batches
+            one_consumer_sees_the_order_of_publishing
+            an_acknowledged_message_is_gone
+            a_dropped_consumer_returns_what_it_held
+            a_requeued_message_is_delivered_again
+            a_dead_letter_carries_its_origin_and_reason
+            a_cancelled_receive_loses_nothing
+            a_message_sent_twice_arrives_twice
+            a_full_queue_gives_messages_back
+            a_full_queue_holds_up_no_other
+            waiting_for_room_ends_when_there_is_some
+            the_prefetch_bounds_what_is_outstanding
+            what_returns_finds_room_in_a_full_queue
+            an_empty_queue_is_found_empty
+            two_consumers_share_a_queue
+            waiting_consumers_are_all_woken
+            a_waiting_consumer_takes_over_what_another_returns
+            a_tag_is_good_once_and_for_its_consumer
+            nothing_is_lost_among_many_tasks
+            a_message_to_no_queue_comes_back
+            an_undeclared_queue_cannot_be_consumed
+            declaring_again_keeps_the_messages
+            declaring_it_otherwise_is_refused
+            a_closed_transport_refuses_everything
+            closing_wakes_who_waits
+        }
+    };
+}
 
 /// A queue that has room for `capacity` messages.
 async fn declared(transport: &dyn Transport, capacity: usize) -> Queue {

@@ -56,6 +56,8 @@ struct Both {
     pairs: Vec<(Arc<dyn EventLog>, Arc<dyn EventLog>)>,
     epochs: Vec<Epoch>,
     appended: Vec<Vec<Batch>>,
+    /// What a reader has seen that went on behind the last row after each step.
+    followed: Vec<Row>,
 }
 
 impl Both {
@@ -68,6 +70,7 @@ impl Both {
             pairs: (0..HANDLES).map(pair).collect(),
             epochs: vec![Epoch::default(); HANDLES],
             appended: Vec::new(),
+            followed: Vec::new(),
         }
     }
 
@@ -160,6 +163,16 @@ impl Both {
             batches.push(batch);
         }
         batches
+    }
+
+    /// I15: nothing becomes visible behind a reader that follows.
+    async fn follow(&mut self) {
+        let (log, _) = &self.pairs[2];
+        let last = self.followed.last();
+        let next = last.map_or(Position::new(1), |row| row.last_position().next());
+        let page = log.read(PARTITION, next, usize::MAX).await;
+        self.followed.extend(page.expect("readable"));
+        assert_eq!(self.followed, rows(log).await);
     }
 
     /// Every way of reading shows the same.
@@ -282,6 +295,7 @@ fn agree(steps: &[Step]) {
         for step in steps {
             both.take(step).await;
             both.compare().await;
+            both.follow().await;
         }
     });
 }
