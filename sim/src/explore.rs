@@ -1,10 +1,14 @@
-//! Which plans are tried: all of them up to a number of faults, and random ones.
+//! Which plans are tried: all of them up to a number of faults, random ones, and those that grow where
+//! they lead to something new.
 
 mod exhaust;
-mod swarm;
+mod guided;
+mod random;
+mod situation;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use sagalog_model::Kind;
 use sagalog_projections::{SagaState, Status};
 
 use crate::{
@@ -24,6 +28,8 @@ const DECIDED_AGAIN: u64 = 64;
 pub struct Explore {
     faults: usize,
     swarm: u64,
+    schedules: u64,
+    guided: u64,
     runs_max: u64,
 }
 
@@ -34,17 +40,33 @@ impl Explore {
         Self {
             faults,
             swarm: 0,
+            schedules: 0,
+            guided: 0,
             runs_max: u64::MAX,
         }
     }
 
-    /// What a test can afford: every plan with at most two faults, then random ones, within a budget
-    /// of runs; the report says how far it came.
+    /// What a test can afford: every plan with at most two faults, then random and guided ones, at most
+    /// 20,000 runs in all; the report says how far it came.
     pub const fn ci() -> Self {
         Self {
             faults: 2,
             swarm: 500,
+            schedules: 200,
+            guided: 500,
             runs_max: 20_000,
+        }
+    }
+
+    /// What a night can hold: every plan with at most three faults, then random and guided ones, at most
+    /// 2,000,000 runs in all.
+    pub const fn nightly() -> Self {
+        Self {
+            faults: 3,
+            swarm: 20_000,
+            schedules: 20_000,
+            guided: 20_000,
+            runs_max: 2_000_000,
         }
     }
 
@@ -52,6 +74,23 @@ impl Explore {
     #[must_use]
     pub const fn and_swarm(mut self, runs: u64) -> Self {
         self.swarm = runs;
+        self
+    }
+
+    /// Also this many random orders of what is under way, each with at most two faults besides: for
+    /// races between branches, sagas and calls. Chains have random priorities, and one waits as long as
+    /// one of a higher priority is under way; at a few moments the one that runs becomes the last.
+    #[must_use]
+    pub const fn and_schedules(mut self, runs: u64) -> Self {
+        self.schedules = runs;
+        self
+    }
+
+    /// Also this many plans that grow fault by fault: one that leads to a situation in which no run was
+    /// before, or to a mark of [`Sim::sometimes`](crate::Sim::sometimes), is kept, and longer ones begin as it does.
+    #[must_use]
+    pub const fn and_guided(mut self, runs: u64) -> Self {
+        self.guided = runs;
         self
     }
 
@@ -66,6 +105,8 @@ impl Explore {
 /// What an exploration found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// How many events of sagas the log held before anything new went wrong.
+    pub after: u64,
     /// Runs in all.
     pub runs: u64,
     /// How many plans of each number of faults were run, and whether that is all of them.
@@ -74,6 +115,14 @@ pub struct Report {
     pub swarm: u64,
     /// How many random plans had so many faults.
     pub swarm_faults: BTreeMap<usize, u64>,
+    /// Random orders that were run.
+    pub schedules: u64,
+    /// Plans that were run because they begin as one does that led to something new.
+    pub guided: u64,
+    /// In how many different situations these were.
+    pub situations: u64,
+    /// In how many runs each `sometimes` was true, in the order in which they were stated.
+    pub sometimes: Vec<(String, u64)>,
     /// How often each kind of fault had a consequence.
     pub bites: BTreeMap<Fault, u64>,
     /// In how many runs a saga completed.
@@ -102,28 +151,28 @@ pub struct Failure {
     pub needed: bool,
 }
 
-/// Where an exploration begins: at the healthy run, or in the middle of another.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct From {
-    /// What goes wrong in any case.
-    pub(crate) plan: Plan,
-    /// Nothing more goes wrong until the log holds so many events.
-    pub(crate) events: u64,
-}
-
-/// Tries plans until one fails or the budget is spent.
-pub(crate) fn explore(setup: &Arc<Setup>, from: From, budget: Explore) -> Report {
+/// Tries plans until one fails or the budget is spent. Nothing more than the plan goes wrong until the
+/// log holds so many events of sagas.
+pub(crate) fn explore(setup: &Arc<Setup>, plan: &Plan, events: u64, budget: Explore) -> Report {
+    let mut base = World::begin(setup, plan.clone());
+    while base.events() < events && base.turn() {}
+    let unmarked = |(name, _): &(String, _)| (name.clone(), 0);
     let mut search = Search {
-        setup,
-        from,
+        base,
         budget,
         report: Report {
+            after: events,
+            sometimes: setup.sometimes.iter().map(unmarked).collect(),
             coverage: Coverage::of(setup.definition.graph()),
             ..Report::default()
         },
         healthy: None,
     };
-    let found = search.exhaust().or_else(|| search.swarm());
+    let found = search
+        .exhaust()
+        .or_else(|| search.swarm())
+        .or_else(|| search.schedules())
+        .or_else(|| search.guided());
     let mut report = search.report;
     report.failure = found.map(|(plan, violation)| shrink(setup, plan, violation));
     report
@@ -132,9 +181,9 @@ pub(crate) fn explore(setup: &Arc<Setup>, from: From, budget: Explore) -> Report
 /// One run of so many is run again.
 const REPEATED: u64 = 100;
 
-struct Search<'a> {
-    setup: &'a Arc<Setup>,
-    from: From,
+struct Search {
+    /// Where all runs begin.
+    base: World,
     budget: Explore,
     report: Report,
     healthy: Option<Story>,
@@ -142,7 +191,19 @@ struct Search<'a> {
 
 type Found = Option<(Plan, Violation)>;
 
-impl Search<'_> {
+impl Search {
+    /// Plays the run in which all begin, and learns what others are compared with.
+    fn begin(&mut self) -> World {
+        let mut world = self.base.clone();
+        world.play();
+        self.healthy = if world.plan().is_empty() {
+            comparable(&world)
+        } else {
+            healthy(world.setup())
+        };
+        world
+    }
+
     fn is_spent(&self) -> bool {
         self.report.runs >= self.budget.runs_max
     }
@@ -163,6 +224,9 @@ impl Search<'_> {
         for (_, fault) in world.bites() {
             *self.report.bites.entry(fault).or_default() += 1;
         }
+        for mark in world.marks() {
+            self.report.sometimes[mark].1 += 1;
+        }
         let any = |test: fn(&SagaState) -> bool| u64::from(world.sagas().any(test));
         self.report.completed += any(|saga| saga.status() == Status::Completed);
         self.report.went_back += any(|saga| saga.turn().is_some());
@@ -173,18 +237,30 @@ impl Search<'_> {
         world.plan().len() <= 1 || self.report.runs.is_multiple_of(DECIDED_AGAIN)
     }
 
-    fn verdict(&mut self, world: &World) -> Option<Violation> {
+    fn verdict(&self, world: &World) -> Option<Violation> {
         let healthy = self.healthy.as_ref();
-        let violation = if self.is_decided_again(world) {
+        if self.is_decided_again(world) {
             verdict(world, healthy)
         } else {
             seen(world, healthy)
-        };
-        if world.plan().is_empty() && violation.is_none() && !self.setup.races {
-            self.healthy = Some(Story::of(world));
         }
-        violation
     }
+}
+
+/// What happens when nothing goes wrong, if a masked fault must leave it as it is.
+pub(crate) fn healthy(setup: &Arc<Setup>) -> Option<Story> {
+    comparable(&World::run(setup, Plan::healthy()))
+}
+
+/// The story of a healthy run, if others are compared with it: not if somebody acts at a time of the
+/// clock, nor if a branch fails beside others, which is earlier or later for them.
+fn comparable(healthy: &World) -> Option<Story> {
+    let setup = healthy.setup();
+    let turns = healthy.sagas().any(|saga| saga.turn().is_some());
+    let mut nodes = setup.definition.graph().iter();
+    let branches = nodes.any(|(_, node)| matches!(node.kind, Kind::All { .. }));
+    let depends = setup.races || (turns && branches);
+    (healthy.violation().is_none() && !depends).then(|| Story::of(healthy))
 }
 
 /// What is wrong with a run: what is [`seen`], or decisions that do not come out again (I19).

@@ -15,12 +15,18 @@ use crate::{
 #[must_use = "check it"]
 pub struct Explored {
     setup: Arc<Setup>,
+    /// Of the run that it began in.
+    plan: Plan,
     report: Report,
 }
 
 impl Explored {
-    pub(crate) fn of(setup: Arc<Setup>, report: Report) -> Self {
-        Self { setup, report }
+    pub(crate) fn of(setup: Arc<Setup>, plan: Plan, report: Report) -> Self {
+        Self {
+            setup,
+            plan,
+            report,
+        }
     }
 
     /// The figures.
@@ -33,12 +39,12 @@ impl Explored {
         &self.report.coverage
     }
 
-    /// The run to look at: that of the shrunk plan, or the healthy one if nothing failed.
+    /// The run to look at: that of the shrunk plan, or the one that it began in if nothing failed.
     pub fn run(&self) -> Run {
         let failure = self.report.failure.as_ref();
         match failure {
             Some(failure) => Run::of(&self.setup, &failure.plan).found(&failure.violation),
-            None => Run::of(&self.setup, &Plan::healthy()),
+            None => Run::of(&self.setup, &self.plan),
         }
     }
 
@@ -59,8 +65,8 @@ impl Explored {
         )
     }
 
-    /// Fails if a plan fails, or if the exploration shows nothing: no saga completed, or no fault had
-    /// a consequence.
+    /// Fails if a plan fails, or if the exploration shows nothing: no saga completed, no fault had a
+    /// consequence, or a `sometimes` was never true.
     ///
     /// # Panics
     /// With the report: the shrunk plan and its timeline.

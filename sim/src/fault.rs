@@ -73,11 +73,15 @@ pub enum Fault {
     Tight,
     /// One more saga runs beside it.
     OneMoreSaga,
+    /// It lets the next of what others do go ahead.
+    StepsAside,
+    /// It waits for a while, and others go ahead.
+    Waits,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -111,6 +115,8 @@ impl Fault {
         Self::AlwaysFailsForNow,
         Self::Tight,
         Self::OneMoreSaga,
+        Self::StepsAside,
+        Self::Waits,
     ];
 
     /// What can go wrong at a point, simplest first, the core before the others.
@@ -158,6 +164,7 @@ impl Fault {
                 Self::WorkerDiesBefore,
                 Self::WorkerDiesAfter,
             ],
+            Point::Queue | Point::Inbox => &[Self::StepsAside, Self::Waits],
             Point::Reply => &[Self::Duplicated, Self::Late, Self::AfterTheEnd, Self::Lost],
         }
     }
@@ -169,6 +176,8 @@ impl Fault {
         let fits = move |fault: &Self| match fault {
             Self::Tight => of_world && site.nth == 1,
             Self::OneMoreSaga => of_world,
+            // So that nothing waits past its deadline.
+            Self::Waits => site.nth == 1,
             Self::Rejects | Self::AlwaysFailsForNow | Self::Blackholed => !of_world,
             _ => true,
         };
@@ -180,7 +189,7 @@ impl Fault {
     /// the whole run: it is tried alone, and in random plans.
     pub fn is_core(self, point: Point) -> bool {
         match point {
-            Point::Config | Point::Call => false,
+            Point::Config | Point::Call | Point::Queue | Point::Inbox => false,
             Point::Deliver => matches!(
                 self,
                 Self::Duplicated | Self::Late | Self::Lost | Self::Overtaken
@@ -217,6 +226,8 @@ impl Fault {
                 | Self::WorkerDiesAfter
                 | Self::Tight
                 | Self::OneMoreSaga
+                | Self::StepsAside
+                | Self::Waits
         )
     }
 
@@ -255,6 +266,8 @@ impl Fault {
             Self::AlwaysFailsForNow => "always fails for now",
             Self::Tight => "one at a time",
             Self::OneMoreSaga => "one more saga",
+            Self::StepsAside => "steps aside",
+            Self::Waits => "waits",
         }
     }
 }

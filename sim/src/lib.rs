@@ -34,7 +34,7 @@ pub use matrix::{Cell, Crash, Found, IntoSim, Matrix, Trouble, Way};
 pub use plan::{BadPlan, Plan, WhyBad};
 pub use report::{
     Bite, Changed, ExplorationDocument, FailureDocument, Happened, NodeEnd, PlannedFault,
-    RunDocument, SagaEnd, Tried, Violated,
+    RunDocument, SagaEnd, Sometimes, Tried, Violated,
 };
 pub use run::Run;
 pub use sim::{CannotRun, NoSuchPlace, Sim, Unserved, Unsound};

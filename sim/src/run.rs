@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    check::{DETERMINISM, Story, Violation, differs_when_repeated},
-    explore::verdict,
+    check::{DETERMINISM, Violation, differs_when_repeated},
+    explore::{Explore, explore, healthy, verdict},
+    explored::Explored,
     plan::Plan,
     report::{RunDocument, page, timeline},
     world::{Setup, World},
@@ -24,7 +25,8 @@ impl Run {
             ..setup.clone()
         });
         let world = World::run(&traced, plan.clone());
-        let healthy = healthy(&Arc::new(setup.clone()), plan);
+        let healthy = (!plan.is_empty()).then(|| healthy(&Arc::new(setup.clone())));
+        let healthy = healthy.flatten();
         Self {
             violation: differs_when_repeated(&world).or_else(|| verdict(&world, healthy.as_ref())),
             world,
@@ -47,6 +49,34 @@ impl Run {
     /// What was violated, if anything was.
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
+    }
+
+    /// Tries what else could have happened once the log held so many events of sagas: every plan that is
+    /// tried is this run's with more going wrong after that moment.
+    ///
+    /// ```
+    /// # use sagalog_model::{Saga, Step};
+    /// # use sagalog_sim::{Explore, Plan, Sim};
+    /// # const TRIP: Saga<u32, u32> = Saga::new("trip");
+    /// # const ROOM: Step<u32, u32> = Step::new("hotel.room").compensatable();
+    /// # let (mut saga, cents) = TRIP.define(1);
+    /// # let room = saga.step("room", ROOM, cents);
+    /// # let paid = saga.step("charge", ROOM, room);
+    /// # let trip = saga.returns(paid)?;
+    /// # let sim = Sim::of(trip, &100).gives(ROOM, |cents| cents);
+    /// let plan: Plan = "reply s1 room#1: lost".parse()?;
+    /// // Its first two events are the start and that the room is asked for.
+    /// let explored = sim.run(&plan)?.explore_after(2, Explore::exhaustive(1));
+    /// explored.check();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn explore_after(&self, events: u64, budget: Explore) -> Explored {
+        let setup = Arc::new(Setup {
+            traces: false,
+            ..Setup::clone(self.world.setup())
+        });
+        let report = explore(&setup, self.world.plan(), events, budget);
+        Explored::of(setup, self.world.plan().clone(), report)
     }
 
     /// What happened, as text for people and snapshots.
@@ -72,13 +102,4 @@ impl Run {
     pub fn check(&self) {
         assert!(self.violation.is_none(), "\n{}", self.timeline());
     }
-}
-
-/// What the run of this plan is compared with: what happens when nothing goes wrong.
-fn healthy(setup: &Arc<Setup>, plan: &Plan) -> Option<Story> {
-    if plan.is_empty() || setup.races {
-        return None;
-    }
-    let world = World::run(setup, Plan::healthy());
-    world.violation().is_none().then(|| Story::of(&world))
 }

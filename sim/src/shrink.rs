@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     check::{DETERMINISM, Story, Violation, differs_when_repeated},
-    explore::{Failure, verdict},
+    explore::{Failure, healthy, verdict},
     fault::Fault,
     plan::Plan,
     report::timeline,
@@ -20,11 +20,9 @@ const RESERVE: u64 = 4;
 
 /// Shrinks a failing plan, keeping what is violated.
 pub(crate) fn shrink(setup: &Arc<Setup>, plan: Plan, violation: Violation) -> Failure {
-    let healthy = World::run(setup, Plan::healthy());
-    let comparable = healthy.violation().is_none() && !setup.races;
     let mut shrinker = Shrinker {
         setup,
-        healthy: comparable.then(|| Story::of(&healthy)),
+        healthy: healthy(setup),
         best: (plan, violation),
         replays: 0,
     };

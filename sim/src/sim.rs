@@ -10,7 +10,7 @@ use sagalog_engine::{Query, Request, Rules, input::Wish, partition::Registry};
 use sagalog_model::{AnyDefinition, Json, NoSample, Payload, SagaId, Signal, Step};
 
 use crate::{
-    explore::{Explore, From, explore},
+    explore::{Explore, explore},
     explored::Explored,
     fault::Fault,
     plan::Plan,
@@ -70,6 +70,7 @@ impl Sim {
             calls: Vec::new(),
             always: Vec::new(),
             eventually: Vec::new(),
+            sometimes: Vec::new(),
             races: false,
             traces: false,
         };
@@ -297,6 +298,19 @@ impl Sim {
         self
     }
 
+    /// Something that must have been true, if only for a moment, in at least one run of an exploration:
+    /// otherwise what was to be tried was never tried, and the exploration shows nothing.
+    pub fn sometimes(
+        mut self,
+        name: &str,
+        is_true: impl Fn(&World) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.setup
+            .sometimes
+            .push((name.to_owned(), Arc::new(is_true)));
+        self
+    }
+
     /// The saga's definition.
     pub fn definition(&self) -> &AnyDefinition {
         &self.setup.definition
@@ -317,24 +331,8 @@ impl Sim {
     #[track_caller]
     pub fn explore(&self, budget: Explore) -> Explored {
         let setup = self.must_be_ready();
-        let report = explore(&setup, From::default(), budget);
-        Explored::of(setup, report)
-    }
-
-    /// Tries what else can happen in the run of a plan once its log holds so many events of sagas:
-    /// every plan tried is this one with more faults after that moment.
-    ///
-    /// # Panics
-    /// If it is not [sound](Self::sound).
-    #[track_caller]
-    pub fn explore_after(&self, plan: &Plan, events: u64, budget: Explore) -> Explored {
-        let setup = self.must_be_ready();
-        let from = From {
-            plan: plan.clone(),
-            events,
-        };
-        let report = explore(&setup, from, budget);
-        Explored::of(setup, report)
+        let report = explore(&setup, &Plan::healthy(), 0, budget);
+        Explored::of(setup, Plan::healthy(), report)
     }
 
     /// Plays one plan as an exploration does: without a trace.

@@ -30,10 +30,14 @@ pub enum Point {
     Call,
     /// A command on its way to its participant.
     Deliver,
+    /// A command in its participant's queue, while others are under way.
+    Queue,
     /// What the participant does.
     Outcome,
     /// The answer on its way back.
     Reply,
+    /// An answer or a call in the node's inbox, while others are under way.
+    Inbox,
     /// The append of what was decided on it.
     Commit,
 }
@@ -56,7 +60,7 @@ pub enum Subject {
 
 impl Site {
     /// The saga number of the world's own sites.
-    const WORLD: u32 = 0;
+    pub(crate) const WORLD: u32 = 0;
 
     /// A condition of the whole world.
     pub(crate) fn of_the_world(nth: u32) -> Self {
@@ -75,22 +79,28 @@ impl Site {
 }
 
 impl Point {
-    const ALL: [Self; 6] = [
+    /// All of them.
+    pub const ALL: [Self; 8] = [
         Self::Config,
         Self::Call,
         Self::Deliver,
+        Self::Queue,
         Self::Outcome,
         Self::Reply,
+        Self::Inbox,
         Self::Commit,
     ];
 
-    const fn as_str(self) -> &'static str {
+    /// Its name in a plan.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Config => "config",
             Self::Call => "call",
             Self::Deliver => "deliver",
+            Self::Queue => "queue",
             Self::Outcome => "outcome",
             Self::Reply => "reply",
+            Self::Inbox => "inbox",
             Self::Commit => "commit",
         }
     }
@@ -135,6 +145,9 @@ pub struct BadSite {
     pub why: &'static str,
 }
 
+const NO_POINT: &str =
+    "it begins with config, call, deliver, queue, outcome, reply, inbox or commit";
+
 impl FromStr for Site {
     type Err = BadSite;
 
@@ -158,8 +171,7 @@ impl FromStr for Site {
         let point = words
             .next()
             .and_then(|word| Point::ALL.into_iter().find(|point| point.as_str() == word));
-        let point = point
-            .ok_or_else(|| bad("it begins with config, call, deliver, outcome, reply or commit"))?;
+        let point = point.ok_or_else(|| bad(NO_POINT))?;
         let saga = words
             .next()
             .and_then(|word| word.strip_prefix('s')?.parse().ok());
@@ -214,6 +226,8 @@ mod tests {
             "config s0 world (2)",
             "config s1 charge",
             "call s1 start",
+            "queue s1 charge#1 (2)",
+            "inbox s2 approval",
         ] {
             let site: Site = text.parse().expect("a good site");
             assert_eq!(site.to_string(), text);
@@ -223,10 +237,7 @@ mod tests {
     #[test]
     fn a_text_that_names_no_site_says_why() {
         for (text, why) in [
-            (
-                "rply s1 charge#1",
-                "it begins with config, call, deliver, outcome, reply or commit",
-            ),
+            ("rply s1 charge#1", NO_POINT),
             ("reply charge#1", "the saga is s1, s2 or the like"),
             ("reply s1", "it does not say what it is about"),
             ("reply s1 charge#x", "the attempt is no number"),

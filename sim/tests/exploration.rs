@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, sync::Mutex, time::Duration};
 
 use sagalog_model::{AnyDefinition, Retry, Saga, Step};
-use sagalog_sim::{Explore, Fault, Plan, Sim, World};
+use sagalog_sim::{Explore, Fault, Plan, Point, Report, Sim, Site, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DO: Step<u32, u32> = Step::new("x.do")
@@ -134,12 +134,94 @@ fn a_random_plan_that_fails_comes_back_with_what_is_needed_alone() {
 #[test]
 fn what_else_can_happen_is_tried_from_the_middle_of_a_run() {
     let plan: Plan = "reply s1 a#1: lost".parse().expect("a good plan");
-    let all = sim().explore_after(&plan, 0, Explore::exhaustive(1));
-    let late = sim().explore_after(&plan, 6, Explore::exhaustive(1));
+    let run = sim().run(&plan).expect("the run comes there");
+    let all = run.explore_after(0, Explore::exhaustive(1));
+    let late = run.explore_after(6, Explore::exhaustive(1));
     all.check();
     late.check();
     assert!(late.report().runs > 1);
     assert!(late.report().runs < all.report().runs);
     let healthy = sim().play(&plan);
     assert!(healthy.events() > 6);
+}
+
+/// Two sagas that have nothing to do with each other.
+fn two() -> Sim {
+    sim().and_saga(&2)
+}
+
+fn is_done(world: &World, saga: &str) -> bool {
+    world.saga(saga).is_some_and(|saga| saga.output().is_some())
+}
+
+#[test]
+fn what_is_under_way_is_tried_in_other_orders() {
+    let is_order = |site: &Site| [Point::Queue, Point::Inbox].contains(&site.point);
+    let first = two().always("the first is first", move |world| {
+        let fails = world.bites().any(|(site, _)| !is_order(site));
+        fails || is_done(world, "s1") || !is_done(world, "s2")
+    });
+    let explored = first.explore(Explore::exhaustive(0).and_schedules(100));
+    let failure = explored.report().failure.as_ref().expect("it is not");
+    assert_eq!(failure.plan.len(), 1, "{}", failure.plan);
+    let text = failure.plan.to_string();
+    assert_eq!(text.parse().as_ref(), Ok(&failure.plan), "{text}");
+    assert!(failure.plan.is_masked(), "an order is nobody's failure");
+}
+
+#[test]
+fn random_orders_are_the_same_every_time_and_leave_each_saga_its_story() {
+    let budget = Explore::exhaustive(0).and_schedules(200);
+    let explored = two().explore(budget);
+    explored.check();
+    assert_eq!(explored.report().schedules, 200);
+    let again = two().explore(budget);
+    assert_eq!(explored.report().bites, again.report().bites);
+    let bites = |fault| explored.report().bites.get(&fault).copied();
+    assert!(bites(Fault::StepsAside) > Some(20) && bites(Fault::Waits) > Some(20));
+}
+
+#[test]
+fn alone_nothing_has_an_order() {
+    let world = sim().play(&Plan::healthy());
+    let is_order = |site: &&Site| [Point::Queue, Point::Inbox].contains(&site.point);
+    assert_eq!(world.visited().iter().find(is_order), None);
+}
+
+#[test]
+fn plans_grow_where_they_lead_to_something_new() {
+    let deep = sim().always("nobody goes back who tried both twice", |world| {
+        let saga = world.saga("s1");
+        let turned = saga.is_some_and(|saga| saga.turn().is_some());
+        !turned || asked(world, "a") != 2 || asked(world, "b") != 2
+    });
+    let guided = deep.explore(Explore::exhaustive(0).and_guided(5_000));
+    let report = guided.report();
+    let failure = report.failure.as_ref().expect("somebody does");
+    assert!(failure.plan.len() >= 3, "{}", failure.plan);
+    assert!(report.situations > 50, "{}", report.situations);
+    let exhaustive = deep.explore(Explore::exhaustive(3).at_most(report.runs));
+    assert!(exhaustive.report().failure.is_none(), "{}", report.runs);
+    let again = deep.explore(Explore::exhaustive(0).and_guided(5_000));
+    let figures = |report: &Report| (report.runs, report.guided, report.situations);
+    assert_eq!(figures(report), figures(again.report()));
+}
+
+#[test]
+fn what_is_sometimes_true_must_be_so_in_one_run_at_least() {
+    let sim = sim()
+        .sometimes("somebody tries again", |world| asked(world, "b") == 2)
+        .sometimes("somebody tries ten times", |world| asked(world, "b") == 10);
+    let explored = sim.explore(Explore::exhaustive(1));
+    let report = explored.report();
+    assert!(report.failure.is_none());
+    let (name, runs) = &report.sometimes[0];
+    assert_eq!(name, "somebody tries again");
+    assert!((1..report.runs).contains(runs), "{runs}");
+    let document = explored.document();
+    assert!(!document.holds);
+    let why = document.shows_nothing.as_deref();
+    assert_eq!(why, Some("\"somebody tries ten times\" was never true"));
+    let told = document.to_string();
+    assert!(told.contains("true    \"somebody tries again\" "), "{told}");
 }

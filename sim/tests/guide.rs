@@ -135,6 +135,17 @@ fn a_property_looks_at_sagas_and_effects() {
         .check();
 }
 
+#[test]
+fn what_is_to_be_tried_is_tried() {
+    sim()
+        .sometimes("a charge is tried again", |world| {
+            let mut sites = world.visited().iter().map(ToString::to_string);
+            sites.any(|site| site == "deliver s1 charge#2")
+        })
+        .explore(Explore::exhaustive(1))
+        .check();
+}
+
 /// Whether a saga waits for a person, who is not simulated.
 fn is_parked(world: &World) -> bool {
     world.sagas().any(|saga| saga.parked().next().is_some())
@@ -189,14 +200,8 @@ fn every_block_of_the_guide_is_compiled_and_run() {
 
 #[test]
 fn every_fault_has_its_row() {
-    for (name, point) in [
-        ("config", Point::Config),
-        ("call", Point::Call),
-        ("deliver", Point::Deliver),
-        ("outcome", Point::Outcome),
-        ("reply", Point::Reply),
-        ("commit", Point::Commit),
-    ] {
+    for point in Point::ALL {
+        let name = point.as_str();
         for fault in Fault::at(point) {
             let promise = if fault.is_masked(point) {
                 "masked"

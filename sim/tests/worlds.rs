@@ -51,7 +51,8 @@ fn completes(world: &World, saga: &str) -> bool {
 
 #[test]
 fn every_kind_of_fault_bites_in_a_search_of_single_faults() {
-    let explored = sim().explore(Explore::exhaustive(1));
+    // An order is open only where there is something else.
+    let explored = sim().and_saga(&200).explore(Explore::exhaustive(1));
     explored.check();
     let bitten: BTreeSet<_> = explored.report().bites.keys().copied().collect();
     let missing: Vec<_> = Fault::ALL
@@ -63,17 +64,9 @@ fn every_kind_of_fault_bites_in_a_search_of_single_faults() {
 
 #[test]
 fn every_kind_of_fault_stands_at_some_point_and_reads_back() {
-    let points = [
-        Point::Config,
-        Point::Call,
-        Point::Deliver,
-        Point::Outcome,
-        Point::Reply,
-        Point::Commit,
-    ];
     for fault in Fault::ALL {
         assert!(
-            points
+            Point::ALL
                 .iter()
                 .any(|point| Fault::at(*point).contains(&fault)),
             "{fault:?}"

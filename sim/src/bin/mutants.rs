@@ -1,11 +1,12 @@
-//! Looks for every planted bug and says how each was found: `mutants [--budget ci|nightly] [--json]`.
+//! Looks for every planted bug and says how each was found, or how many runs each way needs.
 
 use std::process::ExitCode;
 
-use sagalog_sim::mutants::{Budget, Hunt, Mutant, hunt};
+use sagalog_sim::mutants::{Budget, Hunt, Mutant, Way, hunt};
 use serde::Serialize;
 
-const USAGE: &str = "usage: mutants [--budget ci|nightly] [--json] [NAME...]";
+const USAGE: &str =
+    "usage: mutants [--budget ci|nightly|exhaustive|swarm|schedules|guided] [--json] [NAME...]";
 
 #[derive(Serialize)]
 struct Line {
@@ -83,10 +84,13 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         match argument.as_str() {
             "--json" => arguments.json = true,
             "--budget" => {
-                arguments.budget = match given.next().as_deref() {
-                    Some("ci") => Budget::Ci,
-                    Some("nightly") => Budget::Nightly,
-                    _ => return Err("a budget is `ci` or `nightly`".into()),
+                let name = given.next().unwrap_or_default();
+                let way = Way::ALL.into_iter().find(|way| way.name() == name);
+                arguments.budget = match (&*name, way) {
+                    ("ci", _) => Budget::Ci,
+                    ("nightly", _) => Budget::Nightly,
+                    (_, Some(way)) => Budget::Only(way),
+                    _ => return Err(format!("`{name}` is no budget")),
                 }
             }
             name if Mutant::ALL.iter().any(|mutant| mutant.name() == name) => {

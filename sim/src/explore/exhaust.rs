@@ -1,21 +1,21 @@
 //! Every plan up to a number of faults, breadth first: runs share their beginnings.
 
 use super::{Found, Search};
-use crate::{check::Violation, fault::Fault, plan::Plan, site::Site, world::World};
+use crate::{check::Violation, fault::Fault, plan::Plan, site::Site};
 
 /// A plan whose run has no violation, to be extended at places from this one on.
 type Parent = (Plan, usize);
 
-impl Search<'_> {
+impl Search {
     /// Breadth first by the number of faults. Each plan is extended only at sites that its run visits
     /// after its last fault, so that no plan is run twice.
     pub(super) fn exhaust(&mut self) -> Found {
-        let root = (self.from.plan.clone(), 0);
+        let root = (self.base.plan().clone(), self.base.visited().len());
         if self.is_spent() {
             self.report.exhausted.push((0, false));
             return None;
         }
-        let world = World::run(self.setup, root.0.clone());
+        let world = self.begin();
         if let Some(found) = self.judge(&world) {
             return Some(found);
         }
@@ -62,27 +62,25 @@ impl Search<'_> {
     /// Runs a parent again, stopping before every moment at which something new may go wrong, and
     /// goes on from there with each alternative.
     fn extend(&mut self, (plan, from): &Parent, level: &mut Level) -> Extended {
-        let mut world = World::begin(self.setup, plan.clone());
+        let mut world = self.base.planned(plan.clone());
         loop {
             let before = world.clone();
             let goes_on = world.turn();
             let fresh = before.visited().len().max(*from);
-            if before.events() >= self.from.events {
-                for place in fresh..world.visited().len() {
-                    let site = &world.visited()[place];
-                    for fault in alternatives(site, plan, level.kinds) {
-                        if self.is_spent() {
-                            return Extended::Spent;
-                        }
-                        let mut child = before.fork(site.clone(), fault);
-                        child.play();
-                        level.count += 1;
-                        if let Some(found) = self.judge(&child) {
-                            return Extended::Found(found);
-                        }
-                        if !level.is_last && level.kinds == Kinds::Core {
-                            level.children.push((child.plan().clone(), place + 1));
-                        }
+            for place in fresh..world.visited().len() {
+                let site = &world.visited()[place];
+                for fault in alternatives(site, plan, level.kinds) {
+                    if self.is_spent() {
+                        return Extended::Spent;
+                    }
+                    let mut child = before.fork(site.clone(), fault);
+                    child.play();
+                    level.count += 1;
+                    if let Some(found) = self.judge(&child) {
+                        return Extended::Found(found);
+                    }
+                    if !level.is_last && level.kinds == Kinds::Core {
+                        level.children.push((child.plan().clone(), place + 1));
                     }
                 }
             }

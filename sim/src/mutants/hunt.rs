@@ -12,6 +12,36 @@ pub enum Budget {
     Ci,
     /// What a night can hold.
     Nightly,
+    /// One way alone, to compare it with others.
+    Only(Way),
+}
+
+/// A way to look for a bug.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// All plans, by the number of their faults.
+    Exhaustive,
+    /// Random plans.
+    Swarm,
+    /// Random orders of what is under way.
+    Schedules,
+    /// Plans that grow where they lead to something new.
+    Guided,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exhaustive, Self::Swarm, Self::Schedules, Self::Guided];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exhaustive => "exhaustive",
+            Self::Swarm => "swarm",
+            Self::Schedules => "schedules",
+            Self::Guided => "guided",
+        }
+    }
 }
 
 /// How a bug is looked for.
@@ -21,6 +51,10 @@ enum Mode {
     Exhaustive(usize, u64),
     /// So many random plans.
     Swarm(u64),
+    /// So many random orders.
+    Schedules(u64),
+    /// So many plans that grow where they lead to something new.
+    Guided(u64),
 }
 
 impl Mode {
@@ -31,6 +65,8 @@ impl Mode {
             Self::Exhaustive(2, _) => "exhaustive 2",
             Self::Exhaustive(..) => "exhaustive 3",
             Self::Swarm(_) => "swarm",
+            Self::Schedules(_) => "schedules",
+            Self::Guided(_) => "guided",
         }
     }
 
@@ -42,6 +78,8 @@ impl Mode {
                 Some(Explore::exhaustive(faults).at_most(runs))
             }
             Self::Swarm(runs) => Some(Explore::exhaustive(0).and_swarm(runs)),
+            Self::Schedules(runs) => Some(Explore::exhaustive(0).and_schedules(runs)),
+            Self::Guided(runs) => Some(Explore::exhaustive(0).and_guided(runs)),
         }
     }
 }
@@ -55,14 +93,27 @@ impl Budget {
                 Mode::Exhaustive(1, 2_000),
                 Mode::Exhaustive(2, 8_000),
                 Mode::Swarm(500),
+                Mode::Schedules(200),
+                Mode::Guided(500),
             ],
             Self::Nightly => &[
                 Mode::Exhaustive(0, 1),
                 Mode::Exhaustive(1, u64::MAX),
                 Mode::Exhaustive(2, u64::MAX),
                 Mode::Swarm(20_000),
+                Mode::Schedules(20_000),
+                Mode::Guided(20_000),
                 Mode::Exhaustive(3, 1_000_000),
             ],
+            Self::Only(Way::Exhaustive) => &[
+                Mode::Exhaustive(0, 1),
+                Mode::Exhaustive(1, u64::MAX),
+                Mode::Exhaustive(2, u64::MAX),
+                Mode::Exhaustive(3, 100_000),
+            ],
+            Self::Only(Way::Swarm) => &[Mode::Swarm(20_000)],
+            Self::Only(Way::Schedules) => &[Mode::Schedules(20_000)],
+            Self::Only(Way::Guided) => &[Mode::Guided(20_000)],
         }
     }
 }

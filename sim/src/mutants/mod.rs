@@ -5,7 +5,7 @@ mod sagas;
 
 use std::sync::Arc;
 
-pub use hunt::{Budget, Catch, Hunt, hunt};
+pub use hunt::{Budget, Catch, Hunt, Way, hunt};
 pub use sagalog_engine::mutants::Mutant;
 pub use sagas::{Scenario, scenarios};
 

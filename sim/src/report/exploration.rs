@@ -1,6 +1,6 @@
 //! An exploration: how far it came, and what it found.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use sagalog_model::Graph;
 use serde::Serialize;
@@ -38,6 +38,12 @@ pub struct ExplorationDocument {
     pub random: u64,
     /// The fewest and the most faults of a random plan.
     pub random_faults: Option<(u64, u64)>,
+    /// Random orders of what is under way.
+    pub schedules: u64,
+    /// Plans that begin as one does that led to something new.
+    pub guided: u64,
+    /// In how many different situations these were.
+    pub situations: u64,
     /// In how many runs a saga completed.
     pub completed: u64,
     /// In how many runs a saga went back.
@@ -46,8 +52,11 @@ pub struct ExplorationDocument {
     pub coverage: Vec<Covered>,
     /// How often each kind of fault had a consequence, simplest kind first; 0 for those that never had.
     pub bites: Vec<Bite>,
-    /// Why nothing is shown although nothing failed: no saga completed, or no fault had a consequence.
-    pub shows_nothing: Option<&'static str>,
+    /// In how many runs each of the author's `sometimes` was true.
+    pub sometimes: Vec<Sometimes>,
+    /// Why nothing is shown although nothing failed: no saga completed, no fault had a consequence, or
+    /// a `sometimes` was never true.
+    pub shows_nothing: Option<String>,
     /// The first failure, shrunk.
     pub failure: Option<FailureDocument>,
 }
@@ -88,6 +97,15 @@ pub struct Bite {
     pub runs: u64,
 }
 
+/// Something that must be true in at least one run.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Sometimes {
+    /// Its name.
+    pub name: String,
+    /// In how many runs it was true.
+    pub runs: u64,
+}
+
 /// The smallest plan that fails.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct FailureDocument {
@@ -116,6 +134,10 @@ impl ExplorationDocument {
             fault: fault.to_string(),
             runs: report.bites.get(&fault).copied().unwrap_or_default(),
         });
+        let sometimes = report.sometimes.iter().map(|(name, runs)| Sometimes {
+            name: name.clone(),
+            runs: *runs,
+        });
         let shows_nothing = shows_nothing(report);
         let mut faults = report.swarm_faults.keys().map(|faults| *faults as u64);
         let fewest = faults.next();
@@ -124,15 +146,19 @@ impl ExplorationDocument {
             definition: graph.saga.clone(),
             version: graph.version.0,
             holds: report.failure.is_none() && shows_nothing.is_none(),
-            bound: bound(&tried, report.swarm, random_faults),
+            bound: bound(report, &tried, random_faults),
             runs: report.runs,
             tried,
             random: report.swarm,
             random_faults,
+            schedules: report.schedules,
+            guided: report.guided,
+            situations: report.situations,
             completed: report.completed,
             went_back: report.went_back,
             coverage: report.coverage.ways().to_vec(),
             bites: bites.into(),
+            sometimes: sometimes.collect(),
             shows_nothing,
             failure: failure.map(|(failure, run)| FailureDocument::of(failure, &run)),
         }
@@ -168,30 +194,59 @@ impl FailureDocument {
     }
 }
 
-/// Why a run that found no failure shows nothing.
-pub(crate) fn shows_nothing(report: &Report) -> Option<&'static str> {
+/// Why an exploration that found no failure shows nothing.
+pub(crate) fn shows_nothing(report: &Report) -> Option<String> {
+    let never = |(_, runs): &&(String, u64)| *runs == 0;
     if report.failure.is_some() {
         None
     } else if report.completed == 0 {
-        Some("no saga completed in any run")
+        Some("no saga completed in any run".into())
     } else if report.runs > 1 && report.bites.is_empty() {
-        Some("no fault had a consequence")
+        Some("no fault had a consequence".into())
+    } else if let Some((name, _)) = report.sometimes.iter().find(never) {
+        Some(format!("\"{name}\" was never true"))
     } else {
         None
     }
 }
 
-/// The statement that may be made: a complete level counts only if all below it are complete.
-fn bound(tried: &[Tried], random: u64, random_faults: Option<(u64, u64)>) -> String {
+/// The statement that may be made.
+fn bound(report: &Report, tried: &[Tried], random_faults: Option<(u64, u64)>) -> String {
+    let mut parts = exhausted(tried, report.after > 0);
+    if report.swarm > 0 {
+        parts.push(random_plans(report.swarm, random_faults));
+    }
+    if report.schedules > 0 {
+        parts.push(counted(report.schedules, "random order"));
+    }
+    if report.guided > 0 {
+        parts.push(guided(report.guided, report.situations));
+    }
+    let text = parts.join(", and ");
+    if report.after == 0 {
+        text
+    } else {
+        format!(
+            "after {} of this run: {text}",
+            counted(report.after, "event")
+        )
+    }
+}
+
+/// A complete level counts only if all below it are complete.
+fn exhausted(tried: &[Tried], is_after: bool) -> Vec<String> {
     let complete: Vec<_> = tried.iter().take_while(|tried| tried.all).collect();
     let plans: u64 = complete.iter().map(|tried| tried.plans).sum();
-    let mut text = match complete.last() {
+    let more = if is_after { "more " } else { "" };
+    let faults = |faults| counted(faults, &format!("{more}fault"));
+    let first = match complete.last() {
         None => "no number of faults was tried in full".to_owned(),
+        Some(Tried { faults: 0, .. }) if is_after => "it holds".to_owned(),
         Some(Tried { faults: 0, .. }) => "the healthy run holds".to_owned(),
         Some(last) => format!(
             "all {} plans with at most {} hold{}",
             grouped(plans),
-            counted(last.faults, "fault"),
+            faults(last.faults),
             if last.kinds == "core" {
                 " (two or more: of the core kinds)"
             } else {
@@ -199,16 +254,23 @@ fn bound(tried: &[Tried], random: u64, random_faults: Option<(u64, u64)>) -> Str
             }
         ),
     };
-    if let Some(cut) = tried.get(complete.len()).filter(|cut| cut.plans > 0) {
-        let (plans, faults) = (grouped(cut.plans), counted(cut.faults, "fault"));
-        write!(text, ", and {plans} of the plans with {faults}")
-            .expect("a string takes everything");
-    }
-    if random > 0 {
-        let random = random_plans(random, random_faults);
-        write!(text, ", and {random}").expect("a string takes everything");
-    }
-    text
+    let cut = tried.get(complete.len()).filter(|cut| cut.plans > 0);
+    let cut = cut.map(|cut| {
+        format!(
+            "{} of the plans with {}",
+            grouped(cut.plans),
+            faults(cut.faults)
+        )
+    });
+    [Some(first), cut].into_iter().flatten().collect()
+}
+
+fn guided(plans: u64, situations: u64) -> String {
+    let (plans, situations) = (
+        counted(plans, "guided plan"),
+        counted(situations, "situation"),
+    );
+    format!("{plans} through {situations}")
 }
 
 fn random_plans(plans: u64, faults: Option<(u64, u64)>) -> String {
@@ -222,7 +284,7 @@ fn random_plans(plans: u64, faults: Option<(u64, u64)>) -> String {
 
 impl fmt::Display for ExplorationDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headline = match (&self.failure, self.shows_nothing) {
+        let headline = match (&self.failure, &self.shows_nothing) {
             (Some(failure), _) => failure.headline(),
             (None, Some(why)) => format!("nothing is shown, because {why}"),
             (None, None) => self.bound.clone(),
@@ -247,13 +309,13 @@ impl fmt::Display for ExplorationDocument {
             };
             writeln!(f, "{head:<8}{faults:<10}{plans}, {all}")?;
         }
-        if self.random > 0 {
-            writeln!(
-                f,
-                "{:<8}{}",
-                "",
-                random_plans(self.random, self.random_faults)
-            )?;
+        let others = [
+            (self.random, random_plans(self.random, self.random_faults)),
+            (self.schedules, counted(self.schedules, "random order")),
+            (self.guided, guided(self.guided, self.situations)),
+        ];
+        for (_, told) in others.iter().filter(|(plans, _)| *plans > 0) {
+            writeln!(f, "{:<8}{told}", "")?;
         }
         let (completed, back) = (grouped(self.completed), grouped(self.went_back));
         let runs = counted(self.runs, "run");
@@ -266,6 +328,9 @@ impl fmt::Display for ExplorationDocument {
         let gone = grouped(ways - missed.clone().count() as u64);
         writeln!(f, "covers  {gone} of {} of the saga", counted(ways, "way"))?;
         listed(f, "missed", missed.map(|way| way.way.clone()))?;
+        let marks = self.sometimes.iter();
+        let marks = marks.map(|mark| format!("\"{}\" {}", mark.name, grouped(mark.runs)));
+        listed(f, "true", marks)?;
         let had = |bite: &&Bite| bite.runs > 0;
         let bites = self.bites.iter().filter(had);
         let bites = bites.map(|bite| format!("{} {}", bite.fault, grouped(bite.runs)));
@@ -309,22 +374,41 @@ mod tests {
         levels.map(level).collect()
     }
 
+    fn told(levels: &[(u64, bool)], after: u64, more: impl Fn(&mut Report)) -> String {
+        let mut report = Report {
+            after,
+            ..Report::default()
+        };
+        more(&mut report);
+        let random_faults = (report.swarm > 0).then_some((1, 12));
+        bound(&report, &tried(levels), random_faults)
+    }
+
     #[test]
     fn only_what_was_tried_in_full_is_called_all() {
-        let full = tried(&[(1, true), (62, true), (2_172, true)]);
+        let full = [(1, true), (62, true), (2_172, true)];
         assert_eq!(
-            bound(&full, 0, None),
+            told(&full, 0, |_| {}),
             "all 2,235 plans with at most 2 faults hold (two or more: of the core kinds)"
         );
-        let cut = tried(&[(1, true), (62, true), (437, false)]);
+        let cut = [(1, true), (62, true), (437, false)];
         assert_eq!(
-            bound(&cut, 0, None),
+            told(&cut, 0, |_| {}),
             "all 63 plans with at most 1 fault hold, and 437 of the plans with 2 faults"
         );
-        let healthy = tried(&[(1, true)]);
         assert_eq!(
-            bound(&healthy, 30, Some((1, 12))),
-            "the healthy run holds, and 30 random plans of 1 to 12 faults"
+            told(&cut[..2], 7, |_| {}),
+            "after 7 events of this run: all 63 plans with at most 1 more fault hold"
+        );
+        let random = |report: &mut Report| {
+            report.swarm = 30;
+            report.schedules = 1;
+            (report.guided, report.situations) = (40, 1_234);
+        };
+        assert_eq!(
+            told(&[(1, true)], 0, random),
+            "the healthy run holds, and 30 random plans of 1 to 12 faults, and 1 random order, \
+             and 40 guided plans through 1,234 situations"
         );
     }
 }

@@ -10,7 +10,7 @@ mod text;
 
 pub(crate) use event::event;
 pub(crate) use exploration::shows_nothing;
-pub use exploration::{Bite, ExplorationDocument, FailureDocument, Tried};
+pub use exploration::{Bite, ExplorationDocument, FailureDocument, Sometimes, Tried};
 pub(crate) use page::page;
 pub use run::{Happened, PlannedFault, RunDocument, SagaEnd, Violated};
 pub use state::{Changed, NodeEnd};

@@ -25,6 +25,12 @@ impl Agenda {
         self.happenings.keys().next().map(|(at, _)| *at)
     }
 
+    /// What is going to happen before a time.
+    pub(super) fn until(&self, end: Time) -> impl Iterator<Item = (Time, &Happening)> {
+        let soon = self.happenings.range(..(end, 0));
+        soon.map(|((at, _), happening)| (*at, &**happening))
+    }
+
     /// The next happening whose time has come.
     pub(super) fn take(&mut self, now: Time) -> Option<Happening> {
         let first = self.happenings.first_entry()?;

@@ -65,7 +65,7 @@ impl World {
 }
 
 /// What a call is about, in one word.
-fn subject(query: &Query) -> Subject {
+pub(super) fn subject(query: &Query) -> Subject {
     let word: Arc<str> = match query {
         Query::Start { .. } => "start".into(),
         Query::Signal { signal, .. } => signal.clone(),

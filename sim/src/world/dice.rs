@@ -1,7 +1,9 @@
-//! Dice: what goes wrong in a random run. A few kinds of fault for each run, each with its own weight.
+//! Dice: what goes wrong in a random run. A few kinds of fault for each run, each with its own weight;
+//! or an order of what is under way, by priorities.
 
 use std::collections::BTreeMap;
 
+use super::Chain;
 use crate::{fault::Fault, site::Site};
 
 /// Chooses faults at random, from a few kinds. The plan that comes of it is the reproducer, not the
@@ -12,6 +14,7 @@ pub(crate) struct Dice {
     /// In percent, for the kinds of this run.
     weights: BTreeMap<Fault, u64>,
     left: u32,
+    priorities: Option<Priorities>,
 }
 
 impl Dice {
@@ -32,6 +35,26 @@ impl Dice {
             random: SplitMix(random.next()),
             weights,
             left: Self::FAULTS_MAX,
+            priorities: None,
+        }
+    }
+
+    /// A random order of chains, and at most two faults besides.
+    pub(crate) fn schedule(random: &mut SplitMix) -> Self {
+        let left = random.below(3) as u32;
+        let priorities = Some(Priorities::of(random));
+        Self {
+            left,
+            priorities,
+            ..Self::swarm(random)
+        }
+    }
+
+    /// Whether others go ahead at a site of a chain.
+    pub(crate) fn order(&mut self, site: &Site, chain: &Chain, rivals: &[Chain]) -> Option<Fault> {
+        match &mut self.priorities {
+            Some(priorities) => priorities.order(&mut self.random, site, chain, rivals),
+            None => self.roll(site),
         }
     }
 
@@ -53,6 +76,72 @@ impl Dice {
         }
         self.left -= 1;
         Some(fault)
+    }
+}
+
+/// Chains in the order of their priorities: as long as one of a higher priority is under way, those of
+/// lower priorities wait. At a few moments the one that runs becomes the last.
+#[derive(Clone, Debug)]
+struct Priorities {
+    of: BTreeMap<Chain, u64>,
+    /// What a chain does for one of a higher priority.
+    gives_way: Fault,
+    /// How often a chain may still become the last.
+    changes: u64,
+    /// Below all others; less with each change.
+    last: u64,
+    left: u32,
+}
+
+impl Priorities {
+    /// How rarely a chain becomes the last: at one of so many places.
+    const CHANGE: u64 = 8;
+
+    /// All priorities that are drawn are above.
+    const DRAWN: u64 = 1 << 32;
+
+    fn of(random: &mut SplitMix) -> Self {
+        Self {
+            of: BTreeMap::new(),
+            gives_way: [Fault::StepsAside, Fault::Waits][random.below(2) as usize],
+            changes: random.below(4),
+            last: Self::DRAWN,
+            left: Dice::FAULTS_MAX,
+        }
+    }
+
+    fn order(
+        &mut self,
+        random: &mut SplitMix,
+        site: &Site,
+        chain: &Chain,
+        rivals: &[Chain],
+    ) -> Option<Fault> {
+        if self.left == 0 || !Fault::at_site(site).any(|fault| fault == self.gives_way) {
+            return None;
+        }
+        let mut priority = self.priority(random, chain);
+        if self.changes > 0 && random.below(Self::CHANGE) == 0 {
+            self.changes -= 1;
+            self.last -= 1;
+            self.of.insert(chain.clone(), self.last);
+            priority = self.last;
+        }
+        let mut rivals = rivals.iter().map(|rival| self.priority(random, rival));
+        if !rivals.any(|rival| rival > priority) {
+            return None;
+        }
+        self.left -= 1;
+        Some(self.gives_way)
+    }
+
+    fn priority(&mut self, random: &mut SplitMix, chain: &Chain) -> u64 {
+        if let Some(priority) = self.of.get(chain) {
+            return *priority;
+        }
+        let drawn = Self::DRAWN + random.below(Self::DRAWN);
+        self.of.insert(chain.clone(), drawn);
+        drawn
     }
 }
 

@@ -10,6 +10,7 @@ mod ledger;
 mod log;
 mod models;
 mod node;
+mod order;
 mod participant;
 mod participants;
 mod setup;
@@ -32,6 +33,7 @@ pub use ledger::{Account, Ledger};
 pub(crate) use log::Row;
 pub(crate) use models::Models;
 pub(crate) use node::Guard;
+pub(crate) use order::Chain;
 pub use participant::Fails;
 pub(crate) use participant::{Needed, Participant, read, write};
 pub(crate) use setup::{ClientCall, Property, Setup};
@@ -104,6 +106,8 @@ pub struct World {
     bites: BTreeSet<(Site, Fault)>,
     shadow: Shadow,
     trace: Vec<TraceLine>,
+    /// The author's `sometimes` that were true, by their numbers.
+    marks: BTreeSet<usize>,
     violation: Option<Violation>,
 }
 
@@ -150,14 +154,6 @@ impl World {
         world
     }
 
-    /// Rolls dice for what goes wrong; what came of it is the run's plan.
-    pub(crate) fn roll(setup: &Arc<Setup>, dice: Dice) -> Self {
-        let mut world = Self::begin(setup, Plan::healthy());
-        world.dice = Some(dice);
-        world.play();
-        world
-    }
-
     /// A world in which nothing has happened yet.
     pub(crate) fn begin(setup: &Arc<Setup>, plan: Plan) -> Self {
         let mut agenda = Agenda::default();
@@ -191,6 +187,7 @@ impl World {
             bites: BTreeSet::new(),
             shadow: Shadow::default(),
             trace: Vec::new(),
+            marks: BTreeSet::new(),
             violation: None,
         }
     }
@@ -198,8 +195,21 @@ impl World {
     /// The same world, in which one more thing is going to go wrong: at a place that it has not come
     /// to yet.
     pub(crate) fn fork(&self, site: Site, fault: Fault) -> Self {
+        self.planned(self.plan.with(site, fault))
+    }
+
+    /// The same world with another plan for what is ahead of it.
+    pub(crate) fn planned(&self, plan: Plan) -> Self {
         let mut world = self.clone();
-        world.plan = self.plan.with(site, fault);
+        world.plan = plan;
+        world
+    }
+
+    /// The same world, in which dice are rolled for what else goes wrong: what comes of it is added to
+    /// its plan.
+    pub(crate) fn rolled(&self, dice: Dice) -> Self {
+        let mut world = self.clone();
+        world.dice = Some(dice);
         world
     }
 
@@ -232,6 +242,7 @@ impl World {
             );
         }
         self.pump();
+        self.mark();
         if self.violation.is_some() {
             return false;
         }
@@ -243,7 +254,9 @@ impl World {
         };
         self.now = self.now.max(next);
         while let Some(happening) = self.agenda.take(self.now) {
-            self.happen(happening);
+            if !self.lets_others_go_ahead(&happening) {
+                self.happen(happening);
+            }
         }
         true
     }
@@ -269,6 +282,16 @@ impl World {
         }
     }
 
+    /// Notes which `sometimes` of the author are true now.
+    fn mark(&mut self) {
+        let setup = self.setup.clone();
+        for (mark, (_, is_true)) in setup.sometimes.iter().enumerate() {
+            if !self.marks.contains(&mark) && is_true(self) {
+                self.marks.insert(mark);
+            }
+        }
+    }
+
     /// What the node's clock shows.
     fn node_time(&self) -> Time {
         Time::from_micros(self.now.as_micros().saturating_add_signed(self.skew))
@@ -289,26 +312,41 @@ impl World {
     /// Asks the plan what goes wrong here.
     fn visit(&mut self, saga: &SagaId, subject: Subject, point: Point) -> Option<Fault> {
         let saga = self.setup.ordinal(saga);
+        let site = self.site(saga, subject, point);
+        self.visit_site(site)
+    }
+
+    /// This visit of a place.
+    fn site(&mut self, saga: u32, subject: Subject, point: Point) -> Site {
         let visits = self
             .visits
             .entry((saga, point, subject.clone()))
             .or_default();
         *visits += 1;
-        let site = Site {
+        Site {
             saga,
             subject,
             point,
             nth: *visits,
-        };
-        self.visit_site(site)
+        }
     }
 
     fn visit_site(&mut self, site: Site) -> Option<Fault> {
-        if let Some(dice) = &mut self.dice
-            && let Some(fault) = dice.roll(&site)
+        let rolled = self.dice.as_mut().and_then(|dice| dice.roll(&site));
+        self.goes_wrong(&site, rolled);
+        self.come_to(site)
+    }
+
+    /// Dice have said what goes wrong at a place, unless the plan says so already.
+    fn goes_wrong(&mut self, site: &Site, rolled: Option<Fault>) {
+        if let Some(fault) = rolled
+            && self.plan.at(site).is_none()
         {
             self.plan = self.plan.with(site.clone(), fault);
         }
+    }
+
+    fn come_to(&mut self, site: Site) -> Option<Fault> {
         let fault = self.plan.at(&site);
         if let Some(fault) = fault {
             // A condition bites when something meets it.
@@ -461,7 +499,25 @@ impl World {
         &self.plan
     }
 
-    pub(crate) fn setup(&self) -> &Setup {
+    /// The author's `sometimes` that were true, by their numbers.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = usize> {
+        self.marks.iter().copied()
+    }
+
+    /// Who owns the partition: whether somebody does, has appended all it has to, and is not the first;
+    /// and what that does not know of yet.
+    pub(crate) fn ownership(&self) -> [bool; 5] {
+        let node = self.node.as_ref();
+        [
+            node.is_some(),
+            node.is_some_and(Node::is_at_rest),
+            node.is_some_and(|node| !node.is_the_first()),
+            self.now < self.database_down_until,
+            self.inbox_len() == 0,
+        ]
+    }
+
+    pub(crate) fn setup(&self) -> &Arc<Setup> {
         &self.setup
     }
 

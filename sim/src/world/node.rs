@@ -83,6 +83,11 @@ impl Node {
         &self.machine
     }
 
+    /// Whether nobody owned the partition before.
+    pub(crate) fn is_the_first(&self) -> bool {
+        self.epoch == Epoch::new(1)
+    }
+
     pub(crate) fn is_at_rest(&self) -> bool {
         self.appending.is_none()
     }

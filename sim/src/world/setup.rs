@@ -40,6 +40,7 @@ pub(crate) struct Setup {
     pub(crate) calls: Vec<ClientCall>,
     pub(crate) always: Vec<(String, Property)>,
     pub(crate) eventually: Vec<(String, Property)>,
+    pub(crate) sometimes: Vec<(String, Property)>,
     /// Somebody acts at a time of the clock, so that a delay changes what it meets: then runs are not
     /// compared with the healthy one.
     pub(crate) races: bool,
