@@ -13,6 +13,7 @@ const GUIDE: &str = include_str!("../../docs/simulation.md");
 const SOURCES: &[&str] = &[
     include_str!("guide.rs"),
     include_str!("../../saga/app/tests/cli_sim.rs"),
+    include_str!("../../saga/runtime/tests/idempotency.rs"),
 ];
 
 const BOOKING: Saga<u32, String> = Saga::new("booking");

@@ -117,7 +117,7 @@ impl Drop for Task {
 }
 
 /// Runs the user's code; a panic is an unknown outcome.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Outcome> {
+pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Outcome> {
     // The future that panicked is never polled again, so nobody sees it half changed; what it
     // shares with others is behind the user's own locks.
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| Outcome::Unknown {
