@@ -56,7 +56,34 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Only the name goes here, for people; closing the file frees the lock.
+        // The name goes first, for people.
         let _ = self.file.set_len(0);
+        // Closing the file frees the lock only when the last copy of it is closed, and a process that is
+        // being started elsewhere in this one has a copy until it runs its own program.
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sagalog_model::log::Time;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// As a child process has it between its fork and its program.
+    #[test]
+    fn a_copy_of_the_file_does_not_keep_the_lock() {
+        let folder = TempDir::new().expect("room");
+        let path = folder.path().join("log.db.lock");
+        let owner = Owner::this_process("node", Time::default());
+        let Ok(lock) = Lock::take(&path, &owner) else {
+            panic!("nobody has it");
+        };
+        let copy = lock.file.try_clone().expect("a copy");
+        assert!(Lock::take(&path, &owner).is_err());
+        drop(lock);
+        assert!(Lock::take(&path, &owner).is_ok());
+        drop(copy);
     }
 }
