@@ -33,8 +33,8 @@ pub use fault::{BadFault, Fault};
 pub use matrix::{Cell, Crash, Found, IntoSim, Matrix, Trouble, Way};
 pub use plan::{BadPlan, Plan, WhyBad};
 pub use report::{
-    Bite, Changed, ExplorationDocument, FailureDocument, Happened, NodeEnd, PlannedFault,
-    RunDocument, SagaEnd, Sometimes, Tried, Violated,
+    Bite, Changed, ExplorationDocument, FailureDocument, Happened, HistoryDocument, NodeEnd,
+    PlannedFault, RunDocument, SagaEnd, SagaHistory, Sometimes, Tried, Violated,
 };
 pub use run::Run;
 pub use sim::{CannotRun, NoSuchPlace, Sim, Unserved, Unsound};

@@ -78,6 +78,38 @@ fn a_violation_is_told_with_its_plan_and_what_happened() {
     insta::assert_snapshot!(with_figures(&two_answers_lost()));
 }
 
+/// The author took the reservation of the lamp for a look at the stock, so nothing gives it back.
+#[test]
+fn a_saga_that_forgets_to_give_one_item_back_is_told_with_its_smallest_plan() {
+    const ORDER: Saga<u32, String> = Saga::new("order");
+    const BOOK: Step<u32, String> = Step::new("stock.reserve-book").compensatable();
+    const LAMP: Step<u32, String> = Step::new("stock.reserve-lamp").read_only();
+    const PAY: Step<String, String> = Step::new("money.charge").compensatable();
+    let (mut saga, customer) = ORDER.define(1);
+    let book = saga.step("book", BOOK, customer);
+    let lamp = saga.step("lamp", LAMP, customer);
+    let items = book
+        .and(lamp)
+        .map(|book, lamp| format!("{book} and {lamp}"));
+    let paid = saga.step("charge", PAY, items);
+    let explored = Sim::of(saga.returns(paid).expect("a good definition"), &7)
+        .gives(BOOK, |_| "a book".to_owned())
+        .gives(LAMP, |_| "a lamp".to_owned())
+        .gives(PAY, |items| format!("paid {items}"))
+        .eventually("whoever does not pay keeps nothing", |world| {
+            world.net("charge") > 0 || world.net("book") + world.net("lamp") == 0
+        })
+        .explore(Explore::exhaustive(2));
+    insta::assert_snapshot!(with_figures(&explored));
+}
+
+#[test]
+fn where_several_sagas_run_each_line_says_which_it_is_about() {
+    let plan = "outcome s2 room#1: fails".parse().expect("a good plan");
+    let run = sim().and_saga(&"Bob".to_owned()).run(&plan);
+    insta::assert_snapshot!(run.expect("its places are visited").timeline());
+}
+
 #[test]
 fn a_property_that_a_healthy_run_breaks_needs_no_fault() {
     let never = sim().eventually("nobody pays", |world| world.net("charge") == 0);

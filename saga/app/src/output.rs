@@ -1,14 +1,15 @@
 //! Where a command's answer goes: data to stdout, talk to stderr.
 
 use std::{
-    fmt,
+    fmt, fs,
     io::{self, IsTerminal, Write},
+    path::Path,
 };
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -98,6 +99,17 @@ impl Output {
     /// If stdout takes no more.
     pub fn line(self, text: impl fmt::Display) -> Result<(), CliError> {
         self.print(format_args!("{text}\n"))
+    }
+
+    /// Writes a file beside the answer.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(self, file: &Path, text: impl AsRef<[u8]>) -> Result<(), CliError> {
+        fs::write(file, text).map_err(|error| {
+            let message = format!("{} is not written: {error}", file.display());
+            CliError::new("io", Exit::Failed, message)
+        })
     }
 
     /// Says something to whoever watches; never data.

@@ -1,9 +1,11 @@
 //! `sagalog saga`: what sagas do, why they wait, and mending them.
 
+mod export;
 mod list;
 mod operate;
 mod recorded;
 mod rows;
+mod scan;
 mod show;
 mod why;
 
@@ -22,6 +24,8 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Says what a saga waits for, since when, until when, and who can unblock it
     Why(why::Args),
+    /// Writes sagas as lanes, as JSON, or as a page to look at
+    Export(export::Args),
     /// Sends a signal
     Signal(operate::Signal),
     /// Makes a saga go back
@@ -40,6 +44,7 @@ impl Command {
             Self::List(args) => list::run(args, output).await,
             Self::Show(args) => show::run(args, output).await,
             Self::Why(args) => why::run(args, output).await,
+            Self::Export(args) => export::run(args, output).await,
             Self::Signal(wish) => operate::run(wish, app, output).await,
             Self::Cancel(wish) => operate::run(wish, app, output).await,
             Self::Retry(wish) => operate::run(wish, app, output).await,

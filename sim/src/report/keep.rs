@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::run::is_fault;
-use crate::world::{Lane, TraceLine};
+use super::lines::Happened;
+use crate::world::Lane;
 
 /// The widest surroundings of a remarkable line.
 const AROUND_MAX: usize = 12;
@@ -26,7 +26,7 @@ pub(super) enum Stretch {
 }
 
 /// The stretches of a run in at most `room` lines, with as much around each fault as fits.
-pub(super) fn stretches(lines: &[TraceLine], room: usize) -> Vec<Stretch> {
+pub(super) fn stretches(lines: &[Happened], room: usize) -> Vec<Stretch> {
     if lines.len() <= room {
         return vec![Stretch::Shown(0..lines.len())];
     }
@@ -38,11 +38,11 @@ pub(super) fn stretches(lines: &[TraceLine], room: usize) -> Vec<Stretch> {
 }
 
 /// What is worth a look: a fault, or a node that dies or takes over after the beginning.
-fn is_remarkable(at: usize, line: &TraceLine) -> bool {
-    is_fault(line) || (line.lane == Lane::Node && at > 0)
+fn is_remarkable(at: usize, line: &Happened) -> bool {
+    line.fault || (line.lane == Lane::Node && at > 0)
 }
 
-fn shown_around(lines: &[TraceLine], around: usize) -> Vec<bool> {
+fn shown_around(lines: &[Happened], around: usize) -> Vec<bool> {
     let mut shown = vec![false; lines.len()];
     let mut show = |from: usize, to: usize| {
         for line in &mut shown[from..to.min(lines.len())] {
@@ -59,7 +59,7 @@ fn shown_around(lines: &[TraceLine], around: usize) -> Vec<bool> {
     shown
 }
 
-fn parted(lines: &[TraceLine], shown: &[bool]) -> Vec<Stretch> {
+fn parted(lines: &[Happened], shown: &[bool]) -> Vec<Stretch> {
     let mut parts = Vec::new();
     let mut from = 0;
     for run in shown.chunk_by(|a, b| a == b) {
@@ -75,7 +75,7 @@ fn parted(lines: &[TraceLine], shown: &[bool]) -> Vec<Stretch> {
     parts
 }
 
-fn left_out(lines: &[TraceLine], range: Range<usize>) -> Stretch {
+fn left_out(lines: &[Happened], range: Range<usize>) -> Stretch {
     let remarkable = |at: usize| is_remarkable(at, &lines[at]);
     Stretch::LeftOut {
         count: range.len(),
@@ -83,7 +83,7 @@ fn left_out(lines: &[TraceLine], range: Range<usize>) -> Stretch {
     }
 }
 
-fn head_and_tail(lines: &[TraceLine], room: usize) -> Vec<Stretch> {
+fn head_and_tail(lines: &[Happened], room: usize) -> Vec<Stretch> {
     let head = room / 3;
     let tail = lines.len() - (room - head - 1);
     vec![
@@ -103,19 +103,16 @@ fn height(parts: &[Stretch]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use sagalog_model::log::Time;
-
     use super::*;
 
-    fn lines(count: usize, faults: &[usize]) -> Vec<TraceLine> {
-        let line = |at: usize| TraceLine {
-            at: Time::default(),
+    fn lines(count: usize, faults: &[usize]) -> Vec<Happened> {
+        let line = |at: usize| Happened {
+            at_ms: 0,
             lane: Lane::World,
-            what: if faults.contains(&at) {
-                "** a fault".into()
-            } else {
-                "a line".into()
-            },
+            saga: None,
+            what: "a line".into(),
+            fault: faults.contains(&at),
+            changed: None,
         };
         (0..count).map(line).collect()
     }

@@ -2,7 +2,9 @@
 
 mod event;
 mod exploration;
+mod history;
 mod keep;
+mod lines;
 mod page;
 mod run;
 mod state;
@@ -11,8 +13,10 @@ mod text;
 pub(crate) use event::event;
 pub(crate) use exploration::shows_nothing;
 pub use exploration::{Bite, ExplorationDocument, FailureDocument, Sometimes, Tried};
+pub use history::{HistoryDocument, SagaHistory};
+pub use lines::{Happened, SagaEnd};
 pub(crate) use page::page;
-pub use run::{Happened, PlannedFault, RunDocument, SagaEnd, Violated};
+pub use run::{PlannedFault, RunDocument, Violated};
 pub use state::{Changed, NodeEnd};
 pub(crate) use text::timeline;
 

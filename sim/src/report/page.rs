@@ -4,15 +4,20 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{ExplorationDocument, RunDocument};
+use super::{ExplorationDocument, HistoryDocument, RunDocument};
 
 /// The page, with `@DATA@` and `@TEXT@` where the run goes.
 const PAGE: &str = include_str!("page.html");
 
+/// What a page shows; it tells a run from a history by their fields, as it does with a file.
 #[derive(Serialize)]
-struct Shown<'a> {
-    exploration: Option<&'a ExplorationDocument>,
-    run: &'a RunDocument,
+#[serde(untagged)]
+enum Shown<'a> {
+    Run {
+        exploration: Option<&'a ExplorationDocument>,
+        run: &'a RunDocument,
+    },
+    History(&'a HistoryDocument),
 }
 
 /// The page of a run, and of the exploration that came to it.
@@ -21,7 +26,16 @@ pub(crate) fn page(
     exploration: Option<&ExplorationDocument>,
     text: &str,
 ) -> String {
-    let data = serde_json::to_string(&Shown { exploration, run }).expect("it is plain data");
+    filled(&Shown::Run { exploration, run }, text)
+}
+
+/// The page of what a log holds.
+pub(super) fn of_history(history: &HistoryDocument) -> String {
+    filled(&Shown::History(history), &history.to_string())
+}
+
+fn filled(shown: &Shown<'_>, text: &str) -> String {
+    let data = serde_json::to_string(shown).expect("it is plain data");
     let (head, rest) = PAGE.split_once("@TEXT@").expect("the page has a place");
     let (middle, tail) = rest.split_once("@DATA@").expect("the page has a place");
     [head, &escaped(text), middle, &inert(&data), tail].concat()

@@ -3,7 +3,10 @@
 use sagalog_model::log::Time;
 use serde::Serialize;
 
-use super::state::{Changed, NodeEnd, States};
+use super::{
+    lines::{Happened, SagaEnd, shortened},
+    state::Histories,
+};
 use crate::{
     check::Violation,
     world::{BEGINNING, Lane, TraceLine, World},
@@ -54,33 +57,6 @@ pub struct Violated {
     pub at_ms: u64,
 }
 
-/// A saga as it ended, or as it stands if it did not.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct SagaEnd {
-    /// `s1`, `s2` and so on.
-    pub saga: String,
-    /// Where it stands.
-    pub status: &'static str,
-    /// Its nodes, in the order of the definition.
-    pub nodes: Vec<NodeEnd>,
-}
-
-/// One thing that happened.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Happened {
-    /// When, in milliseconds from the beginning.
-    pub at_ms: u64,
-    /// Where: `node`, `log`, or `world` for the transport and the participants.
-    pub lane: &'static str,
-    /// What.
-    pub what: String,
-    /// Whether this is a fault of the plan.
-    pub fault: bool,
-    /// If this is an event of a saga: what it changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed: Option<Changed>,
-}
-
 impl RunDocument {
     pub(crate) fn of(world: &World, violation: Option<&Violation>) -> Self {
         let graph = world.setup().definition.graph();
@@ -91,9 +67,16 @@ impl RunDocument {
             masked: fault.is_masked(site.point),
             happened: bites.contains(&site),
         });
-        let mut states = States::of(world);
-        let lines = world.trace().iter().map(|line| happened(line, &mut states));
-        let lines = lines.collect();
+        let mut histories = Histories::of(world);
+        let happened = |line: &TraceLine| Happened {
+            at_ms: millis(line.at),
+            lane: line.lane,
+            saga: line.saga.as_ref().map(ToString::to_string),
+            what: shortened(&line.what),
+            fault: is_fault(line),
+            changed: histories.next(line),
+        };
+        let lines = world.trace().iter().map(happened).collect();
         Self {
             definition: graph.saga.clone(),
             version: graph.version.0,
@@ -103,16 +86,6 @@ impl RunDocument {
             sagas: world.sagas().map(SagaEnd::of).collect(),
             lines,
         }
-    }
-}
-
-fn happened(line: &TraceLine, states: &mut States<'_>) -> Happened {
-    Happened {
-        at_ms: millis(line.at),
-        lane: name(line.lane),
-        what: line.what.clone(),
-        fault: is_fault(line),
-        changed: states.next(line),
     }
 }
 
@@ -128,18 +101,10 @@ impl Violated {
 }
 
 /// Whether a line tells of a fault of the plan.
-pub(super) fn is_fault(line: &TraceLine) -> bool {
-    line.what.starts_with("** ")
+fn is_fault(line: &TraceLine) -> bool {
+    line.lane == Lane::World && line.saga.is_none() && line.what.starts_with("** ")
 }
 
 pub(super) fn millis(at: Time) -> u64 {
     u64::try_from(at.since(BEGINNING).as_millis()).unwrap_or(u64::MAX)
-}
-
-const fn name(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Node => "node",
-        Lane::Log => "log",
-        Lane::World => "world",
-    }
 }

@@ -1,12 +1,12 @@
 //! Where each saga stands after each of its events.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use sagalog_model::{Kind, SagaEvent, event::NodeId, graph::Node, log::Time};
-use sagalog_projections::{NodeState, Phase, SagaState, step::UndoEnd};
+use sagalog_model::{Graph, Kind, SagaEvent, SagaId, event::NodeId, graph::Node, log::Time};
+use sagalog_projections::{IllegalEvent, NodeState, Phase, SagaState, step::UndoEnd};
 use serde::Serialize;
 
-use super::run::SagaEnd;
+use super::lines::SagaEnd;
 use crate::world::{Lane, TraceLine, World};
 
 /// What an event of a saga changed.
@@ -40,67 +40,91 @@ impl SagaEnd {
         });
         Self {
             saga: state.id().as_str().to_owned(),
+            definition: state.graph().saga.clone(),
+            version: state.graph().version.0,
             status: state.status().as_str(),
             nodes: nodes.collect(),
         }
     }
 }
 
-/// Folds each saga's history once more, one event for each line of the log's lane.
-pub(super) struct States<'a> {
-    world: &'a World,
-    sagas: BTreeMap<&'a str, Fold>,
+/// The sagas of a run, each with the events that no line has shown yet.
+pub(super) struct Histories<'a> {
+    sagas: BTreeMap<&'a SagaId, History>,
 }
 
-struct Fold {
+struct History {
+    fold: Fold,
     rest: std::vec::IntoIter<(Time, SagaEvent)>,
-    state: Option<SagaState>,
-    shown: BTreeMap<NodeId, String>,
 }
 
-impl<'a> States<'a> {
+impl<'a> Histories<'a> {
     pub(super) fn of(world: &'a World) -> Self {
-        let fold = |saga: &'a SagaState| {
+        let history = |saga: &'a SagaState| {
             let history = world.log().history(saga.id())?;
-            let fold = Fold {
+            let shown = History {
+                fold: Fold::of(saga.id().clone(), saga.graph().clone()),
                 rest: history.events.into_iter(),
-                state: None,
-                shown: BTreeMap::new(),
             };
-            Some((saga.id().as_str(), fold))
+            Some((saga.id(), shown))
         };
         Self {
-            world,
-            sagas: world.sagas().filter_map(fold).collect(),
+            sagas: world.sagas().filter_map(history).collect(),
         }
     }
 
-    /// What the event of this line changed. A line of the log begins with its saga, and a saga's
-    /// lines come in the order of its events.
+    /// What the event of this line changed: a saga's lines in the log's lane come in the order of its
+    /// events. Nothing from an event on that cannot follow: that is what the run is violated by.
     pub(super) fn next(&mut self, line: &TraceLine) -> Option<Changed> {
         if line.lane != Lane::Log {
             return None;
         }
-        let (saga, _) = line.what.split_once(": ")?;
-        let fold = self.sagas.get_mut(saga)?;
-        let (at, event) = fold.rest.next()?;
-        fold.apply(self.world, saga, &event, at)
+        let history = self.sagas.get_mut(line.saga.as_ref()?)?;
+        let (at, event) = history.rest.next()?;
+        history.fold.apply(&event, at).ok().flatten()
     }
 }
 
+/// A saga's state by the production fold, and what was shown of it.
+pub(super) struct Fold {
+    id: SagaId,
+    graph: Arc<Graph>,
+    state: Option<SagaState>,
+    shown: BTreeMap<NodeId, String>,
+}
+
 impl Fold {
-    /// Nothing from an event on that cannot follow: that is what the run is violated by.
-    fn apply(&mut self, world: &World, saga: &str, event: &SagaEvent, at: Time) -> Option<Changed> {
+    pub(super) fn of(id: SagaId, graph: Arc<Graph>) -> Self {
+        Self {
+            id,
+            graph,
+            state: None,
+            shown: BTreeMap::new(),
+        }
+    }
+
+    /// The state so far; none before the saga has begun.
+    pub(super) fn state(&self) -> Option<&SagaState> {
+        self.state.as_ref()
+    }
+
+    /// What an event changes. Nothing before the saga has begun.
+    pub(super) fn apply(
+        &mut self,
+        event: &SagaEvent,
+        at: Time,
+    ) -> Result<Option<Changed>, IllegalEvent> {
         match (&mut self.state, event) {
             (None, SagaEvent::Started(started)) => {
-                let id = world.saga(saga)?.id().clone();
-                let graph = world.setup().definition.graph().clone();
+                let (id, graph) = (self.id.clone(), self.graph.clone());
                 self.state = Some(SagaState::start(id, graph, started, at));
             }
-            (Some(state), event) => state.apply(event, at).ok()?,
-            (None, _) => return None,
+            (Some(state), event) => state.apply(event, at)?,
+            (None, _) => {}
         }
-        let state = self.state.as_ref()?;
+        let Some(state) = &self.state else {
+            return Ok(None);
+        };
         let mut nodes = BTreeMap::new();
         for (index, node) in state.graph().iter() {
             let phase = phase(state.node(index));
@@ -109,11 +133,11 @@ impl Fold {
                 self.shown.insert(node.id.clone(), phase);
             }
         }
-        Some(Changed {
-            saga: saga.to_owned(),
+        Ok(Some(Changed {
+            saga: self.id.to_string(),
             status: state.status().as_str(),
             nodes,
-        })
+        }))
     }
 }
 

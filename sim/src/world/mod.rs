@@ -27,6 +27,7 @@ use sagalog_model::{
     log::{Epoch, PartitionId, Time},
 };
 use sagalog_projections::SagaState;
+use serde::Serialize;
 
 pub(crate) use dice::{Dice, SplitMix};
 pub use ledger::{Account, Ledger};
@@ -118,12 +119,15 @@ pub struct TraceLine {
     pub at: Time,
     /// In whose lane.
     pub lane: Lane,
+    /// The saga, if it is about one.
+    pub saga: Option<SagaId>,
     /// What.
     pub what: String,
 }
 
 /// The lanes of a report.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// The node: crashes, take-overs.
     Node,
@@ -384,10 +388,15 @@ impl World {
     }
 
     fn say(&mut self, lane: Lane, what: impl FnOnce() -> String) {
+        self.say_of(lane, None, what);
+    }
+
+    fn say_of(&mut self, lane: Lane, saga: Option<&SagaId>, what: impl FnOnce() -> String) {
         if self.setup.traces {
             self.trace.push(TraceLine {
                 at: self.now,
                 lane,
+                saga: saga.cloned(),
                 what: what(),
             });
         }

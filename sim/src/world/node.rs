@@ -304,9 +304,7 @@ impl World {
             }
             let Some(saga) = saga else { continue };
             for event in row.events() {
-                self.say(Lane::Log, || {
-                    format!("{saga}: {}", crate::report::event(event))
-                });
+                self.say_of(Lane::Log, Some(&saga), || crate::report::event(event));
                 let at = row.batch().at;
                 let checked = check::recorded(self, &saga, event);
                 self.checked(checked);

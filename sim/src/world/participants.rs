@@ -29,7 +29,9 @@ enum Worker {
 impl World {
     /// The node publishes a command.
     pub(super) fn send(&mut self, command: Command) {
-        self.say(Lane::World, || format!("ask {}", subject(&command)));
+        self.say_of(Lane::World, Some(&command.saga), || {
+            format!("ask {}", subject(&command))
+        });
         let fault = self.visit(&command.saga, subject(&command), Point::Deliver);
         if self.is_blackholed(&command) {
             return;
@@ -113,7 +115,7 @@ impl World {
 
     fn take(&mut self, command: &Command, in_time: bool) -> Worker {
         if in_time && self.now >= command.deadline {
-            self.say(Lane::World, || {
+            self.say_of(Lane::World, Some(&command.saga), || {
                 format!("{} comes too late to be started", subject(command))
             });
             return Worker::Lives;
@@ -172,7 +174,7 @@ impl World {
         if planned && fails.as_ref() != Some(&outcome) {
             self.spared(fault.expect("a planned failure is a fault"));
         }
-        self.say(Lane::World, || {
+        self.say_of(Lane::World, Some(&command.saga), || {
             format!(
                 "{} at its participant: {}",
                 subject(command),

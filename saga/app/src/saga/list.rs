@@ -2,32 +2,24 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use clap::ValueEnum;
 use comfy_table::{Table, presets::NOTHING};
-use sagalog::{SagaState, Status, history::Reader};
+use sagalog::SagaState;
 use sagalog_eventlog::EventLog;
-use sagalog_model::log::StreamKey;
 use serde::Serialize;
 
+use super::scan::{Filter, Scan};
 use crate::{
     error::{CliError, Exit},
-    log::{LogArg, PARTITION},
+    log::LogArg,
     output::Output,
     words::{span, utc},
 };
 
-/// Streams whose histories are in memory at once.
-const PAGE: usize = 100;
-
 /// Its options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only those of this status; may be given more than once
-    #[arg(long, value_enum, ignore_case = true)]
-    status: Vec<Wanted>,
-    /// Only those of this definition
-    #[arg(long, value_name = "NAME")]
-    definition: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// The most sagas to list
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -36,23 +28,6 @@ pub(crate) struct Args {
     after: u64,
     #[command(flatten)]
     log: LogArg,
-}
-
-/// A status to look for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Wanted {
-    /// It goes forward
-    Running,
-    /// It goes back
-    Compensating,
-    /// Everything on its path was done
-    Completed,
-    /// Everything that took effect was undone
-    Compensated,
-    /// Some effects are left
-    PartlyCompensated,
-    /// A node waits for a person
-    Parked,
 }
 
 /// A page of sagas, as JSON. Times are microseconds since 1970.
@@ -98,57 +73,16 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
 }
 
 async fn list(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
-    let reader = Reader::new(log.clone(), PARTITION);
-    let graphs = reader.graphs().await?;
+    let mut scan = Scan::of(log, args.after).await?;
     let mut sagas = Vec::new();
-    let mut after = StreamKey::new(args.after);
-    loop {
-        let heads = log.streams(PARTITION, after, PAGE).await?;
-        if heads.is_empty() {
+    while sagas.len() < args.limit {
+        let Some(state) = scan.next(&args.filter).await? else {
             return Ok(Listed { sagas, next: None });
-        }
-        let keys: Vec<_> = heads
-            .iter()
-            .filter(|head| !head.name.as_str().starts_with('$'))
-            .map(|head| head.key)
-            .collect();
-        let mut histories = reader.histories(keys.clone()).await?;
-        for head in heads {
-            if sagas.len() == args.limit {
-                return Ok(Listed {
-                    sagas,
-                    next: Some(after.get()),
-                });
-            }
-            after = head.key;
-            let (Some((_, history)), Ok(id)) = (
-                histories.remove(&head.key),
-                sagalog_model::SagaId::new(head.name.as_str()),
-            ) else {
-                continue;
-            };
-            let state = reader.fold(&id, &history, &graphs, None)?;
-            if wanted(args, &state) {
-                sagas.push(Saga::of(&state));
-            }
-        }
+        };
+        sagas.push(Saga::of(&state));
     }
-}
-
-fn wanted(args: &Args, state: &SagaState) -> bool {
-    let status = |wanted: &Wanted| match wanted {
-        Wanted::Running => state.status() == Status::Running,
-        Wanted::Compensating => state.status() == Status::Compensating,
-        Wanted::Completed => state.status() == Status::Completed,
-        Wanted::Compensated => state.status() == Status::Compensated,
-        Wanted::PartlyCompensated => state.status() == Status::PartlyCompensated,
-        Wanted::Parked => state.parked().next().is_some(),
-    };
-    (args.status.is_empty() || args.status.iter().any(status))
-        && args
-            .definition
-            .as_ref()
-            .is_none_or(|name| *name == state.graph().saga)
+    let next = scan.has_more().await?.then(|| scan.place());
+    Ok(Listed { sagas, next })
 }
 
 impl Saga {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use sagalog::history::{HistoryError, Reader};
+use sagalog::history::{Graphs, HistoryError, Reader};
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
     Graph, SagaEvent, SagaId,
-    log::{Position, Version},
+    event::UnreadableEvent,
+    log::{Data, SchemaVersion, StreamName, Version},
 };
 use sagalog_projections::timeline::{Place, Placed, Timeline};
 
@@ -22,7 +23,7 @@ const PAGE: usize = 500;
 pub(super) struct Recorded {
     pub(super) id: SagaId,
     pub(super) graph: Arc<Graph>,
-    events: Vec<(Place, SagaEvent)>,
+    pub(super) events: Vec<(Place, SagaEvent)>,
 }
 
 /// Takes a saga's id from the command line.
@@ -39,9 +40,18 @@ pub(super) fn saga_id(id: &str) -> Result<SagaId, CliError> {
 impl Recorded {
     /// Reads a saga's history; nothing of the user's code is needed.
     pub(super) async fn read(log: &LogArg, id: &str) -> Result<Self, CliError> {
-        let id = saga_id(id)?;
         let log: Arc<dyn EventLog> = log.read().await?;
-        let events = events(&*log, &id).await?;
+        let graphs = Reader::new(log.clone(), PARTITION).graphs().await?;
+        Self::of(&*log, &saga_id(id)?, &graphs).await
+    }
+
+    /// The history of a saga in a log that is open.
+    pub(super) async fn of(
+        log: &dyn EventLog,
+        id: &SagaId,
+        graphs: &Graphs,
+    ) -> Result<Self, CliError> {
+        let events = events(log, id.stream(), SagaEvent::decode).await?;
         let Some((_, SagaEvent::Started(started))) = events.first() else {
             return Err(CliError::new(
                 "no_such_saga",
@@ -50,16 +60,19 @@ impl Recorded {
             )
             .fix("`saga list` shows those it has"));
         };
-        let mut graphs = Reader::new(log.clone(), PARTITION).graphs().await?;
-        let graph = graphs.remove(&(started.definition.to_string(), started.version.0));
+        let graph = graphs.get(&(started.definition.to_string(), started.version.0));
         let Some((_, graph)) = graph else {
             return Err(HistoryError::NoGraph {
                 log: log.name().to_owned(),
-                saga: id,
+                saga: id.clone(),
             }
             .into());
         };
-        Ok(Self { id, graph, events })
+        Ok(Self {
+            id: id.clone(),
+            graph: graph.clone(),
+            events,
+        })
     }
 
     /// What has happened, up to this version of the stream.
@@ -82,9 +95,14 @@ impl Recorded {
     }
 }
 
-async fn events(log: &dyn EventLog, id: &SagaId) -> Result<Vec<(Place, SagaEvent)>, CliError> {
+/// The events of a stream, none if the log does not have it.
+pub(super) async fn events<T>(
+    log: &dyn EventLog,
+    stream: &StreamName,
+    decode: impl Fn(&str, SchemaVersion, &str, &Data) -> Result<T, UnreadableEvent>,
+) -> Result<Vec<(Place, T)>, CliError> {
     let head = log
-        .heads(PARTITION, std::slice::from_ref(id.stream()))
+        .heads(PARTITION, std::slice::from_ref(stream))
         .await?
         .pop()
         .flatten();
@@ -106,27 +124,16 @@ async fn events(log: &dyn EventLog, id: &SagaId) -> Result<Vec<(Place, SagaEvent
                     version: event.version,
                     at: row.at,
                 };
-                events.push((place, decode(log, event.position, event.recorded)?));
+                let it = event.recorded;
+                let decoded = decode(&it.kind, it.schema, &it.control, &it.data);
+                let decoded = decoded.map_err(|source| HistoryError::Unreadable {
+                    log: log.name().to_owned(),
+                    partition: PARTITION,
+                    position: event.position,
+                    source,
+                })?;
+                events.push((place, decoded));
             }
         }
     }
-}
-
-fn decode(
-    log: &dyn EventLog,
-    position: Position,
-    recorded: &sagalog_eventlog::Recorded,
-) -> Result<SagaEvent, HistoryError> {
-    SagaEvent::decode(
-        &recorded.kind,
-        recorded.schema,
-        &recorded.control,
-        &recorded.data,
-    )
-    .map_err(|source| HistoryError::Unreadable {
-        log: log.name().to_owned(),
-        partition: PARTITION,
-        position,
-        source,
-    })
 }

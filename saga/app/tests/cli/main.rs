@@ -3,6 +3,7 @@
 mod agency;
 mod program;
 
+mod export;
 mod list;
 mod log;
 mod operate;

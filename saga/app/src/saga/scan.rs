@@ -1,0 +1,136 @@
+//! Going through the sagas of a log in the order in which they began.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use clap::ValueEnum;
+use sagalog::{
+    SagaState, Status,
+    history::{Graphs, Reader},
+};
+use sagalog_eventlog::EventLog;
+use sagalog_model::{SagaId, log::StreamKey};
+
+use crate::{error::CliError, log::PARTITION};
+
+/// Streams whose histories are in memory at once.
+const PAGE: usize = 100;
+
+/// Which sagas are looked for; all unless something is said.
+#[derive(Debug, clap::Args)]
+pub(super) struct Filter {
+    /// Only those of this status; may be given more than once
+    #[arg(long, value_enum, ignore_case = true)]
+    status: Vec<Wanted>,
+    /// Only those of this definition
+    #[arg(long, value_name = "NAME")]
+    definition: Option<String>,
+}
+
+/// A status to look for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Wanted {
+    /// It goes forward
+    Running,
+    /// It goes back
+    Compensating,
+    /// Everything on its path was done
+    Completed,
+    /// Everything that took effect was undone
+    Compensated,
+    /// Some effects are left
+    PartlyCompensated,
+    /// A node waits for a person
+    Parked,
+}
+
+impl Filter {
+    fn fits(&self, state: &SagaState) -> bool {
+        let status = |wanted: &Wanted| match wanted {
+            Wanted::Running => state.status() == Status::Running,
+            Wanted::Compensating => state.status() == Status::Compensating,
+            Wanted::Completed => state.status() == Status::Completed,
+            Wanted::Compensated => state.status() == Status::Compensated,
+            Wanted::PartlyCompensated => state.status() == Status::PartlyCompensated,
+            Wanted::Parked => state.parked().next().is_some(),
+        };
+        (self.status.is_empty() || self.status.iter().any(status))
+            && self
+                .definition
+                .as_ref()
+                .is_none_or(|name| *name == state.graph().saga)
+    }
+}
+
+/// A way through a log.
+pub(super) struct Scan {
+    log: Arc<dyn EventLog>,
+    reader: Reader,
+    graphs: Graphs,
+    /// Streams that were read and not looked at; a state only for those that are sagas.
+    ahead: VecDeque<(StreamKey, Option<SagaState>)>,
+    after: StreamKey,
+}
+
+impl Scan {
+    /// Begins behind this stream; 0 is the beginning of the log.
+    pub(super) async fn of(log: Arc<dyn EventLog>, after: u64) -> Result<Self, CliError> {
+        let reader = Reader::new(log.clone(), PARTITION);
+        Ok(Self {
+            graphs: reader.graphs().await?,
+            log,
+            reader,
+            ahead: VecDeque::new(),
+            after: StreamKey::new(after),
+        })
+    }
+
+    /// The next saga that fits; none at the end of the log.
+    pub(super) async fn next(&mut self, filter: &Filter) -> Result<Option<SagaState>, CliError> {
+        while self.has_more().await? {
+            let Some((key, state)) = self.ahead.pop_front() else {
+                continue;
+            };
+            self.after = key;
+            if let Some(state) = state.filter(|state| filter.fits(state)) {
+                return Ok(Some(state));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether there are streams that were not looked at.
+    pub(super) async fn has_more(&mut self) -> Result<bool, CliError> {
+        if self.ahead.is_empty() {
+            self.read().await?;
+        }
+        Ok(!self.ahead.is_empty())
+    }
+
+    /// Where to go on behind.
+    pub(super) fn place(&self) -> u64 {
+        self.after.get()
+    }
+
+    /// The graphs that the log holds.
+    pub(super) fn graphs(&self) -> &Graphs {
+        &self.graphs
+    }
+
+    async fn read(&mut self) -> Result<(), CliError> {
+        let heads = self.log.streams(PARTITION, self.after, PAGE).await?;
+        let is_saga = |name: &str| !name.starts_with('$');
+        let sagas = heads.iter().filter(|head| is_saga(head.name.as_str()));
+        let keys: Vec<_> = sagas.map(|head| head.key).collect();
+        let mut histories = self.reader.histories(keys).await?;
+        for head in heads {
+            let state = match (histories.remove(&head.key), SagaId::new(head.name.as_str())) {
+                (Some((_, history)), Ok(id)) => {
+                    Some(self.reader.fold(&id, &history, &self.graphs, None)?)
+                }
+                _ => None,
+            };
+            self.ahead.push_back((head.key, state));
+        }
+        Ok(())
+    }
+}
