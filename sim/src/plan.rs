@@ -97,7 +97,7 @@ pub struct BadPlan {
 #[non_exhaustive]
 pub enum WhyBad {
     /// It has no `: `.
-    #[error("it is not `SITE: FAULT`")]
+    #[error("it is not `PLACE: FAULT`; an example is `reply s1 charge#1: lost`")]
     NoColon,
     /// It names no site.
     #[error(transparent)]
@@ -106,7 +106,7 @@ pub enum WhyBad {
     #[error(transparent)]
     Fault(#[from] BadFault),
     /// The fault cannot happen there.
-    #[error("`{fault}` cannot happen at `{site}`")]
+    #[error("`{fault}` cannot happen at `{site}`; what can is: {}", possible(site))]
     Elsewhere {
         /// The site.
         site: Site,
@@ -124,7 +124,8 @@ impl FromStr for Plan {
     fn from_str(text: &str) -> Result<Self, BadPlan> {
         let mut plan = Self::healthy();
         for (at, line) in text.lines().enumerate() {
-            let line_text = line.trim();
+            // A report shows a plan behind this word.
+            let line_text = line.strip_prefix("plan  ").unwrap_or(line).trim();
             if line_text.is_empty() || line_text.starts_with('#') {
                 continue;
             }
@@ -138,6 +139,11 @@ impl FromStr for Plan {
         }
         Ok(plan)
     }
+}
+
+fn possible(site: &Site) -> String {
+    let faults = Fault::at_site(site).map(|fault| fault.to_string());
+    faults.collect::<Vec<_>>().join(", ")
 }
 
 fn fault_of(line: &str) -> Result<(Site, Fault), WhyBad> {

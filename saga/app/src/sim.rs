@@ -3,7 +3,7 @@
 mod order;
 mod plan;
 
-use std::{error::Error, fs, path::PathBuf, process::ExitCode};
+use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use sagalog_sim::{Explore, Sim};
 
@@ -13,6 +13,7 @@ use crate::{App, CliError, Exit, Output};
 
 /// Its options.
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     /// The saga's name, if the program simulates several
     name: Option<String>,
@@ -23,7 +24,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 500, conflicts_with = "plan")]
     swarm: u64,
     /// At most so many runs in all
-    #[arg(long, value_name = "RUNS", conflicts_with = "plan")]
+    #[arg(
+        long,
+        value_name = "RUNS",
+        conflicts_with = "plan",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     at_most: Option<u64>,
     /// Only the plan in this file, as a report shows it
     #[arg(long, value_name = "FILE")]
@@ -39,7 +45,9 @@ pub(crate) fn run(args: &Args, app: &App, output: Output) -> Result<ExitCode, Cl
     let holds = match &args.plan {
         Some(file) => {
             let run = plan::run(&sim, file)?;
-            write(args, || run.html())?;
+            if let Some(file) = &args.html {
+                output.write(file, run.html())?;
+            }
             if output.is_json() {
                 output.json(&run.document())?;
             } else {
@@ -50,7 +58,9 @@ pub(crate) fn run(args: &Args, app: &App, output: Output) -> Result<ExitCode, Cl
         None => {
             sim.sound().map_err(|error| unsound(&error))?;
             let explored = sim.explore(args.budget());
-            write(args, || explored.html())?;
+            if let Some(file) = &args.html {
+                output.write(file, explored.html())?;
+            }
             let document = explored.document();
             if output.is_json() {
                 output.json(&document)?;
@@ -73,16 +83,6 @@ impl Args {
 /// A simulation that its author has to complete.
 fn unsound(error: &dyn Error) -> CliError {
     CliError::new("unsound_simulation", Exit::Usage, error.to_string())
-}
-
-fn write(args: &Args, page: impl FnOnce() -> String) -> Result<(), CliError> {
-    let Some(file) = &args.html else {
-        return Ok(());
-    };
-    fs::write(file, page()).map_err(|error| {
-        let message = format!("{} is not written: {error}", file.display());
-        CliError::new("io", Exit::Failed, message)
-    })
 }
 
 fn pick(name: Option<&str>, app: &App) -> Result<Sim, CliError> {
@@ -114,3 +114,13 @@ fn pick(name: Option<&str>, app: &App) -> Result<Sim, CliError> {
         }
     }
 }
+
+const HELP: &str = "\
+A plan says what goes wrong in a run, one fault a line, each with its place:
+  reply s1 charge#1: lost
+  commit s1 charge#2: crash after
+All that a plan does not name goes well. A fault bites if it has a consequence.
+docs/simulation.md lists the places and the faults.
+
+Exit codes: 0 all holds, 1 something is violated or nothing is shown, 2 the plan is not one,
+3 no such file, step or place, or a fault of the plan changes nothing";

@@ -38,29 +38,47 @@ fn no_such_place(sim: &Sim, file: &Path, text: &str, error: &NoSuchPlace) -> Cli
         _ => None,
     };
     let unknown = node.filter(|node| graph.find(node).is_none());
+    let place = error.site.to_string();
     let (what, fix) = match (unknown, error.idle) {
         (Some(node), _) => {
             let steps = graph
                 .iter()
                 .filter(|(_, node)| matches!(node.kind, Kind::Step { .. }))
                 .map(|(_, node)| &*node.id);
-            let steps = steps.collect::<Vec<_>>().join(", ");
+            let steps: Vec<_> = steps.collect();
             (
                 format!("the saga {} has no step `{node}`", graph.saga),
-                format!("its steps are: {steps}"),
+                meant(node, &steps, "its steps are"),
             )
         }
         (None, Some(fault)) => (
-            format!("`{}: {fault}` changes nothing in this run", error.site),
+            format!("`{place}: {fault}` changes nothing in this run"),
             "leave it out, or put it where it matters".to_owned(),
         ),
-        (None, None) => (
-            format!("the run does not go through `{}`", error.site),
-            format!("it goes through: {}", error.visited.join(", ")),
-        ),
+        (None, None) => {
+            let point = |place: &str| place.split(' ').next().map(str::to_owned);
+            let visited = error.visited.iter().map(String::as_str);
+            let alike = visited.filter(|other| point(other) == point(&place));
+            let alike: Vec<_> = alike.collect();
+            (
+                format!("the run does not go through `{place}`"),
+                meant(&place, &alike, "of that kind it goes through"),
+            )
+        }
     };
     let message = format!("{}{line}: {what}", file.display());
     CliError::new("no_such_place", Exit::NotFound, message).fix(fix)
+}
+
+/// The nearest of what there is, and all of it.
+fn meant(word: &str, known: &[&str], are: &str) -> String {
+    let nearest = known
+        .iter()
+        .min_by_key(|known| strsim::damerau_levenshtein(word, known));
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`? {are}: {}", known.join(", ")),
+        None => "it goes through none of that kind".to_owned(),
+    }
 }
 
 fn names(line: &str, site: &Site) -> bool {
