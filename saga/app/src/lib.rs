@@ -41,3 +41,8 @@ mod sim;
 pub use app::{App, main, main_with};
 pub use error::{CliError, Exit};
 pub use output::{Format, Output};
+
+const _: () = assert!(
+    !sagalog_engine::HAS_PLANTED_BUGS,
+    "the program is never built with planted bugs: build it without the feature `mutants`"
+);

@@ -24,3 +24,6 @@ pub use input::{Request, SagaInput};
 pub use partition::{Answer, Effect, Input, Partition, Query, Ticket};
 pub use redecide::{CannotRedecide, redecide};
 pub use rules::Rules;
+
+/// Whether bugs can be planted in this build, for the simulator to find: never in a release.
+pub const HAS_PLANTED_BUGS: bool = cfg!(feature = "mutants");

@@ -1,21 +1,7 @@
 //! Planted bugs: each is what an engine like this one once got wrong, as a switch in the branch that
 //! gets it right. The simulator must find every one of them.
 //!
-//! Not planted, because they cannot be built here or need parts that do not exist:
-//!
-//! - a reader that passes a slow commit (10, 11, 12, 37): one writer assigns positions, no reader
-//!   looks at sequences;
-//! - acknowledgements that pass a message in flight (2), an expired delivery's acknowledgement (24),
-//!   an undecodable message (47): answers come in the order of their inputs, and no broker is here yet;
-//! - a purge of unsent rows (17), a log pruned under its timers (73), a status written beside the
-//!   fence (75): nothing is stored beside the log, nor removed from it;
-//! - leases judged by a clock (25, 26, 27), read-modify-write at a weak isolation (76): ownership is
-//!   a row that the log checks at each append;
-//! - a stale mark of a timer (36), an old timer for the next attempt (39), a timeout after the end
-//!   (40), two nodes with one timer (42): timers are read off the state of the one owner;
-//! - recurrences (41), a second run of one id (66), children (67), effects without events (68),
-//!   snapshots (70), two versions at once (32, 72): there are none;
-//! - positions that are read at the append (21): the machine assigns them, and the log checks them.
+//! `docs/simulation.md` says for each pattern what stands for it, or why nothing does.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -143,6 +129,8 @@ planted! {
     AsksAgainAfterPermanentFailure = (46, 1),
     /// `decide::asking`: the wait overflows to none. A step fails for now.
     RetriesWithoutWaiting = (48, 1),
+    /// `partition::tell`: a batch has the time that the clock shows. The clock jumps back.
+    FollowsTheClockBack = (48, 1),
     /// `decide::asking`: the wait depends on the clock. A step fails for now.
     WaitDependsOnTheClock = (69, 1),
     /// `decide::turn`: the reason ends with a number that is drawn. A step fails.

@@ -210,7 +210,11 @@ impl<E: Evaluate> Partition<E> {
     /// Decides an input of a saga that is here, and takes the batch.
     fn tell(&mut self, saga: &SagaId, told: &SagaInput, now: Time) -> Result<(), Refusal> {
         let clock = now;
-        let now = self.appending.monotone(clock);
+        let now = if mutant!(self.rules, FollowsTheClockBack) {
+            clock
+        } else {
+            self.appending.monotone(clock)
+        };
         if let SagaInput::Reply(reply) = told
             && !mutant!(self.rules, ForgetsContradictions)
         {
