@@ -83,11 +83,7 @@ impl SagaState {
 
     fn may_succeed(&self, node: &str, direction: Direction) -> Result<(), String> {
         let (_, step) = self.asked(node)?;
-        let settled = match direction {
-            Direction::Action | Direction::Probe => step.has_succeeded(),
-            Direction::Compensation | Direction::Alternative => step.undo != UndoEnd::Open,
-        };
-        expect(!settled, "it was settled before")
+        expect(!step.is_settled(direction), "it was settled before")
     }
 
     fn may_plan(&self, node: &str, direction: Direction) -> Result<(), String> {

@@ -86,6 +86,20 @@ impl StepState {
         self.action.succeeded || self.probe.succeeded
     }
 
+    /// Whether a success in a direction says nothing new. What was left may still turn out to be undone.
+    pub fn is_settled(&self, direction: Direction) -> bool {
+        if direction.is_forward() {
+            self.has_succeeded()
+        } else {
+            self.undo == UndoEnd::Undone
+        }
+    }
+
+    /// Whether its own deadline has come, and that is not on record yet.
+    pub fn is_past_its_deadline(&self, now: Time) -> bool {
+        !self.until_passed && self.until.is_some_and(|until| until <= now)
+    }
+
     /// Whether the newest attempt ended in doubt and its participant was not yet asked about it.
     pub fn can_probe(&self, spec: &StepSpec) -> bool {
         spec.probed && self.action.last_is_doubtful() && self.probed_for.0 < self.action.asked

@@ -121,6 +121,14 @@ fn it_is_over_once_it_is_undone_or_left() {
 }
 
 #[test]
+fn what_was_left_may_turn_out_to_be_undone() {
+    let undone = Story::hotel_left().then(did(Compensation, "hotel", 1));
+    assert_eq!(of(&undone, "hotel"), Undoing::Over);
+    assert_eq!(what_is_left(&undone), "");
+    assert_snapshot!(undone.refuses(did(Compensation, "hotel", 1)), @"AttemptSucceeded: it was settled before");
+}
+
+#[test]
 fn what_is_left_is_named_in_the_order_of_the_definition() {
     let story = Story::turned()
         .then(compensation_skipped("flight"))

@@ -246,6 +246,59 @@ fn an_attempt_that_nobody_could_take_the_answer_of_is_asked_again_once_under_its
 }
 
 #[test]
+fn an_action_is_not_asked_again_after_the_turn_however_long_nobody_ran() {
+    let mut world = World::new(sagas::three())
+        .gives("a", "1")
+        .when("b", Action, 1, Does::IsLost);
+    world.start("three", "s", "0");
+    world.settle();
+    world.cancel("s");
+    world.settle();
+    world.now = world.now.after(Duration::from_secs(30));
+    world.die();
+    world.run();
+    insta::assert_snapshot!(world.story("s"), @r"
+    started 0
+      ask a#1 0
+    succeeded a#1 1
+      ask b#1 1
+    cancel by ada: changed her mind
+      TURN Cancelled -
+    timed out b#1
+      ask b compensation#1
+    succeeded b compensation#1
+      ask a compensation#1
+    succeeded a compensation#1
+      COMPENSATED
+    ");
+}
+
+#[test]
+fn an_attempt_is_not_asked_when_its_steps_deadline_has_come() {
+    let mut world = World::new(sagas::rushed()).when("take", Action, 1, Does::IsLost);
+    world.start("rushed", "s", "0");
+    world.settle();
+    // Down until after the step's deadline; the answer lies in the inbox.
+    world.now = world.now.after(Duration::from_secs(60));
+    world.epoch += 1;
+    world.die_with_a_full_inbox();
+    let failed = sagalog_model::Outcome::Failed {
+        class: sagalog_model::FailureClass::Transient,
+        reason: "not now".into(),
+    };
+    world.reply("s", "take", Action, 1, failed);
+    world.run();
+    insta::assert_snapshot!(world.story("s"), @r"
+    started 0
+      ask take#1 0
+    failed take#1 (Transient)
+    deadline of take
+      TURN StepDeadline take
+      COMPENSATED
+    ");
+}
+
+#[test]
 fn an_answer_in_the_inbox_is_taken_before_overdue_timers_fire() {
     let rules = Rules::DEFAULT;
     let mut world = World::with(vec![sagas::approval()], rules).gives("book", "1");
@@ -310,6 +363,32 @@ fn asks_beyond_the_window_stay_in_state_and_follow_in_order() {
     world = world.always("b", Action, Does::IsLost);
     world.settle();
     assert_eq!(world.asked[2..], ["s-2 a action#1"]);
+}
+
+#[test]
+fn a_question_that_nobody_waits_for_any_more_keeps_no_place_in_the_window() {
+    let rules = Rules {
+        window: 2,
+        ..Rules::DEFAULT
+    };
+    let mut world = World::with(vec![sagas::beside()], rules)
+        .gives("reserve", "1")
+        .always("quote", Action, Does::IsLost);
+    for saga in ["s-1", "s-2", "s-3"] {
+        world.start("beside", saga, "0");
+        world.settle();
+        world.cancel(saga);
+        world.run();
+        assert_eq!(world.status(saga), Status::Compensated);
+    }
+    assert_eq!(
+        world
+            .asked
+            .iter()
+            .filter(|asked| asked.contains("reserve compensation"))
+            .count(),
+        3
+    );
 }
 
 #[test]

@@ -595,3 +595,66 @@ fn an_id_that_was_used_for_something_else_is_refused() {
     the id `cancel-1` was used before for something else; choose another id
     ");
 }
+
+#[test]
+fn an_answer_after_the_end_to_a_question_that_changes_nothing_is_no_contradiction() {
+    let mut world = World::new(sagas::order()).when("quote", Action, 1, Does::IsLost);
+    world.start("order", "o-1", "100");
+    world.settle();
+    world.cancel("o-1");
+    world.settle();
+    assert_eq!(world.status("o-1"), Status::Compensated);
+    let late = world.reply(
+        "o-1",
+        "quote",
+        Action,
+        1,
+        Outcome::Succeeded(Payload::null()),
+    );
+    world.settle();
+    assert_eq!(world.answer(late), "recorded");
+    assert_eq!(late_successes(&world.rows), []);
+}
+
+#[test]
+fn what_was_left_and_turns_out_to_be_undone_is_not_named_in_the_end() {
+    let mut world = World::new(sagas::refund(true))
+        .when(
+            "first",
+            Compensation,
+            1,
+            Does::IsLate(Duration::from_secs(20), "null"),
+        )
+        .always("charge", Compensation, Does::IsLost)
+        .when("last", Action, 1, Does::Fails);
+    world.start("refund", "s", "0");
+    world.run_for(Duration::from_secs(15));
+    let undone = Outcome::Succeeded(Payload::null());
+    world.reply("s", "charge", Compensation, 1, undone);
+    world.run();
+    assert_snapshot!(world.story("s"), @r"
+    started 0
+      ask first#1 0
+    succeeded first#1 null
+      ask charge#1 null
+    succeeded charge#1 null
+      ask last#1 null
+    failed last#1 (Permanent)
+      TURN StepFailed last
+      ask charge compensation#1
+    timed out charge compensation#1
+      retry charge later
+    retry due charge
+      ask charge compensation#2
+    timed out charge compensation#2
+      retry charge later
+    retry due charge
+      ask charge compensation#3
+    timed out charge compensation#3
+      skip charge: the fee is small
+      ask first compensation#1
+    succeeded charge compensation#1
+    succeeded first compensation#1
+      COMPENSATED
+    ");
+}

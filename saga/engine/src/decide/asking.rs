@@ -46,7 +46,7 @@ impl Decider<'_> {
         self.ask(index, Direction::Action, deadline, until, Some(input));
     }
 
-    /// Goes on with a step that was asked and is not done. Looks at the state only.
+    /// Goes on with a step that was asked and is not done. Looks at nothing but the state and the time.
     fn pursue_action(&mut self, index: NodeIndex, spec: &StepSpec) -> Line {
         let step = self
             .state
@@ -62,6 +62,10 @@ impl Decider<'_> {
             return Line::Ended;
         }
         if step.probe.open.is_some() || step.action.open.is_some() {
+            return Line::Waits;
+        }
+        if step.is_past_its_deadline(self.context.now) {
+            // Its timer is due, or held after a downtime, and says what follows.
             return Line::Waits;
         }
         if step.action.is_idle() && step.can_probe(spec) && !mutant!(rules, AsksWithoutProbing) {

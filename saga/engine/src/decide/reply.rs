@@ -2,13 +2,11 @@
 
 use alloc::{format, string::String};
 
+use super::{Decider, Refusal};
 use sagalog_model::{
     Direction, Outcome, Reply,
     event::{ActionNotFound, AttemptFailed, AttemptSucceeded, AttemptUnknown},
 };
-use sagalog_projections::step::UndoEnd;
-
-use super::{Decider, Refusal};
 
 impl Decider<'_> {
     /// I13: a reply matches a node, a direction and an attempt that was asked, not only the newest.
@@ -31,10 +29,7 @@ impl Decider<'_> {
         if self.state.status().is_terminal() && !mutant!(rules, RecordsSuccessAfterTheEnd) {
             return Ok(());
         }
-        let settled = match direction {
-            Direction::Action | Direction::Probe => step.has_succeeded(),
-            Direction::Compensation | Direction::Alternative => step.undo != UndoEnd::Open,
-        };
+        let settled = step.is_settled(direction);
         let (open, doubtful) = (attempts.is_open(attempt), attempts.is_doubtful(attempt));
         if mutant!(rules, RefusesLateAnswers) && !open {
             return Err(not_asked());

@@ -49,7 +49,7 @@ impl Decider<'_> {
     }
 
     /// An attempt that timed out while nobody owned the partition had nobody to take its answer: it
-    /// is asked again under its number, once.
+    /// is asked again under its number, once. Not so an action after the turn (I10).
     fn attempt_is_over(
         &mut self,
         index: NodeIndex,
@@ -70,7 +70,9 @@ impl Decider<'_> {
             .filter(|_| direction == Direction::Action && !step.until_passed);
         let deadline = earlier(self.context.now.after(timeout(spec, direction)), until);
         let node = self.id(index);
+        let is_asked_no_more = direction == Direction::Action && self.state.turn().is_some();
         if missed
+            && !is_asked_no_more
             && (!renewed || mutant!(self.context.rules, RenewsForEver))
             && deadline > self.context.now
         {

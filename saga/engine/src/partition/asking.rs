@@ -34,7 +34,7 @@ impl Asks {
         let state = &live.state;
         let before = live.published.len();
         live.published
-            .retain(|(node, direction, attempt)| is_open(state, *node, *direction, *attempt));
+            .retain(|(node, direction, attempt)| is_awaited(state, *node, *direction, *attempt));
         self.unanswered -= before - live.published.len();
         for event in events {
             let (id, direction, attempt) = match event {
@@ -90,6 +90,9 @@ impl Asks {
             let Some(live) = sagas.get_mut(&ask.saga) else {
                 continue;
             };
+            if !is_awaited(&live.state, ask.node, ask.direction, ask.attempt) {
+                continue;
+            }
             let Some(command) = command(&live.state, ask.node, ask.direction, ask.attempt) else {
                 continue;
             };
@@ -115,14 +118,15 @@ impl Asks {
     }
 }
 
-fn is_open(
+/// Whether an attempt is unanswered, and its answer still matters.
+fn is_awaited(
     state: &SagaState,
     node: NodeIndex,
     direction: Direction,
     attempt: AttemptNumber,
 ) -> bool {
     !state.status().is_terminal()
-        && state
-            .step(node)
-            .is_some_and(|(_, step)| step.attempts(direction).is_open(attempt))
+        && state.step(node).is_some_and(|(spec, step)| {
+            step.attempts(direction).is_open(attempt) && state.awaits(spec, step, direction)
+        })
 }

@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 
 use sagalog_model::{
-    AttemptNumber, Direction, NodeIndex, Outcome, Reply, SagaEvent, SagaId,
+    AttemptNumber, Direction, NodeIndex, Outcome, RecoveryClass, Reply, SagaEvent, SagaId,
     definition::AnyDefinition,
     log::{Position, StreamKey, Time},
     system::LateSuccess,
@@ -125,7 +125,7 @@ impl Live {
         }
     }
 
-    /// Whether a reply reports a success that the ended saga knows nothing of.
+    /// Whether a reply reports an effect that the ended saga knows nothing of. Looking has none.
     pub(super) fn contradicts(&self, reply: &Reply) -> Option<LateSuccess> {
         if !self.state.status().is_terminal() {
             return None;
@@ -133,9 +133,10 @@ impl Live {
         let forward = matches!(reply.direction, Direction::Action);
         let succeeded = matches!(reply.outcome, Outcome::Succeeded(_));
         let index = self.state.graph().find(&reply.node)?;
-        let (_, step) = self.state.step(index)?;
+        let (spec, step) = self.state.step(index)?;
+        let acts = spec.class != RecoveryClass::ReadOnly;
         let news = step.action.was_asked(reply.attempt) && !step.has_succeeded();
-        (forward && succeeded && news).then(|| LateSuccess {
+        (forward && acts && succeeded && news).then(|| LateSuccess {
             saga: reply.saga.clone(),
             node: reply.node.clone(),
             direction: reply.direction,

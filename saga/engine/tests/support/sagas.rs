@@ -95,6 +95,20 @@ pub fn fork() -> AnyDefinition {
     saga.returns(last).expect("a good definition").into()
 }
 
+/// A reservation beside a question, then the payment.
+pub fn beside() -> AnyDefinition {
+    const SAGA: Saga<u32, u32> = Saga::new("beside");
+    let (mut saga, input) = SAGA.define(1);
+    let (reserved, _) = saga.all(|all| {
+        (
+            all.step("reserve", RESERVE, input),
+            all.step("quote", QUOTE, input),
+        )
+    });
+    let paid = saga.step("charge", CHARGE, reserved);
+    saga.returns(paid).expect("a good definition").into()
+}
+
 pub const APPROVAL: Signal<bool> = Signal::new("approval");
 
 /// Books, waits for an approval within ten seconds, sleeps a while, confirms or gives up.
@@ -183,6 +197,19 @@ pub fn hurried() -> AnyDefinition {
     saga.pivot();
     let label = saga.step("ship", SHIP, slow);
     saga.returns(label).expect("a good definition").into()
+}
+
+/// A step that is asked again at once, within its own deadline.
+pub fn rushed() -> AnyDefinition {
+    const SAGA: Saga<u32, u32> = Saga::new("rushed");
+    const RUSH: Step<u32, u32> = Step::new("x.rush")
+        .compensatable()
+        .timeout(SECOND)
+        .retry(Retry::fixed(Duration::ZERO).attempts(100))
+        .deadline(Duration::from_secs(5));
+    let (mut saga, input) = SAGA.define(1);
+    let taken = saga.step("take", RUSH, input);
+    saga.returns(taken).expect("a good definition").into()
 }
 
 /// Nothing but a constant.
