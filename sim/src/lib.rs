@@ -15,6 +15,7 @@ mod explore;
 mod explored;
 mod fault;
 mod matrix;
+mod mend;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod plan;
@@ -31,6 +32,7 @@ pub use explore::{Explore, Failure, Report};
 pub use explored::Explored;
 pub use fault::{BadFault, Fault};
 pub use matrix::{Cell, Crash, Found, IntoSim, Matrix, Trouble, Way};
+pub use mend::Mend;
 pub use plan::{BadPlan, Plan, WhyBad};
 pub use report::{
     Bite, Changed, ExplorationDocument, FailureDocument, Happened, HistoryDocument, NodeEnd,

@@ -13,6 +13,7 @@ use crate::{
     explore::{Explore, explore},
     explored::Explored,
     fault::Fault,
+    mend::Mend,
     plan::Plan,
     run::Run,
     site::Site,
@@ -68,6 +69,7 @@ impl Sim {
             models: Models::default(),
             sagas: Vec::new(),
             calls: Vec::new(),
+            mends: None,
             always: Vec::new(),
             eventually: Vec::new(),
             sometimes: Vec::new(),
@@ -246,6 +248,7 @@ impl Sim {
     /// If the payload cannot be written as JSON.
     pub fn signal<T: Json>(mut self, after: Duration, signal: Signal<T>, payload: &T) -> Self {
         let payload = Payload::of(payload).expect("the signal is written as JSON");
+        self.setup.races = true;
         for saga in self.setup.sagas.clone() {
             let id = format!("{}-{}", signal.name(), self.setup.calls.len()).into();
             let query = Query::Signal {
@@ -273,6 +276,20 @@ impl Sim {
             });
             self.setup.calls.push(ClientCall { after, saga, query });
         }
+        self
+    }
+
+    /// Somebody looks after nodes that wait for a person: so long after one is parked for the nth time,
+    /// from 1, they do what `mend` says for its id and `n`. Without it parked nodes wait for ever.
+    ///
+    /// What is retried for ever and never succeeds breaks I17: let `mend` give up after some tries.
+    pub fn mends(
+        mut self,
+        after: Duration,
+        mend: impl Fn(&str, u32) -> Mend + Send + Sync + 'static,
+    ) -> Self {
+        self.setup.races = true;
+        self.setup.mends = Some((after, Arc::new(mend)));
         self
     }
 

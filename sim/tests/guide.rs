@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use sagalog_model::{BadDefinition, Definition, Retry, Saga, Signal, Step};
-use sagalog_sim::{Explore, Fails, Fault, Matrix, Plan, Point, Sim, World, saga_matrix};
+use sagalog_projections::Status;
+use sagalog_sim::{Explore, Fails, Fault, Matrix, Mend, Plan, Point, Sim, World, saga_matrix};
 use serde_json::Value;
 
 const GUIDE: &str = include_str!("../../docs/simulation.md");
@@ -66,6 +67,24 @@ fn a_participant_that_refuses_makes_it_go_back() {
     let run = declined.run(&plan).expect("the run comes there");
     run.check();
     assert_eq!(run.world().net("room"), 0);
+}
+
+#[test]
+fn somebody_mends_what_is_parked() {
+    let mended = sim().mends(Duration::from_secs(60), |_, times| {
+        if times == 1 { Mend::Retry } else { Mend::Skip }
+    });
+    let plan: Plan = "
+        config s1 charge: rejects
+        outcome s1 room compensation#1: fails
+        outcome s1 room compensation#2: fails
+    "
+    .parse()
+    .expect("a good plan");
+    let run = mended.run(&plan).expect("the run comes there");
+    run.check();
+    let saga = run.world().saga("s1").expect("it was started");
+    assert_eq!(saga.status(), Status::PartlyCompensated);
 }
 
 #[test]
@@ -147,7 +166,7 @@ fn what_is_to_be_tried_is_tried() {
         .check();
 }
 
-/// Whether a saga waits for a person, who is not simulated.
+/// Whether a saga waits for a person, and nobody comes.
 fn is_parked(world: &World) -> bool {
     world.sagas().any(|saga| saga.parked().next().is_some())
 }

@@ -1,9 +1,13 @@
 //! Runs that once taught something, replayed from their plans.
 
+#[path = "../sagas/mod.rs"]
+mod sagas;
+
 use std::time::Duration;
 
 use sagalog_model::{AnyDefinition, Retry, Saga, Step};
-use sagalog_sim::{Plan, Sim};
+use sagalog_projections::Status;
+use sagalog_sim::{Mend, Plan, Run, Sim, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DO: Step<u32, u32> = Step::new("x.do")
@@ -18,9 +22,11 @@ const HURRY: Step<u32, u32> = Step::new("x.hurry")
     .deadline(Duration::from_millis(2_500))
     .undo_timeout(SECOND);
 
-fn replay(sim: &Sim, plan: &str) {
+fn replay(sim: &Sim, plan: &str) -> Run {
     let plan: Plan = plan.parse().expect("a good plan");
-    sim.run(&plan).expect("its places are visited").check();
+    let run = sim.run(&plan).expect("its places are visited");
+    run.check();
+    run
 }
 
 #[test]
@@ -46,4 +52,49 @@ fn a_success_that_comes_while_its_compensation_is_published() {
         .cancel(Duration::from_millis(7));
     let plan = include_str!("plans/late-success-beside-its-compensation.plan");
     replay(&sim, plan);
+}
+
+#[test]
+fn a_question_whose_answer_nobody_waits_for_keeps_nothing_from_being_published() {
+    let sim = sagas::branches::build().cancel(Duration::from_millis(16));
+    let run = replay(
+        &sim,
+        include_str!("plans/window-slot-of-a-dropped-question.plan"),
+    );
+    let saga = run.world().saga("s1").expect("it was started");
+    assert_eq!(saga.status(), Status::Compensated, "{}", run.timeline());
+}
+
+#[test]
+fn an_answer_and_a_deadline_that_were_both_missed() {
+    replay(
+        &sagas::lines::rush(),
+        include_str!("plans/over-when-asked.plan"),
+    );
+}
+
+#[test]
+fn a_saga_that_turned_before_its_node_died() {
+    replay(
+        &sagas::lines::hurry(),
+        include_str!("plans/asked-again-after-the-turn.plan"),
+    );
+}
+
+#[test]
+fn an_answer_to_a_question_after_the_end() {
+    replay(
+        &sagas::lines::order(),
+        include_str!("plans/late-answer-to-a-question.plan"),
+    );
+}
+
+#[test]
+fn a_compensation_that_is_given_up_and_was_done() {
+    let run = replay(
+        &sagas::undoing::invitation(),
+        include_str!("plans/left-and-yet-undone.plan"),
+    );
+    let saga = run.world().saga("s1").expect("it was started");
+    assert_eq!(saga.status(), Status::Compensated, "{}", run.timeline());
 }

@@ -50,6 +50,9 @@ macro_rules! events {
         }
 
         impl SagaEvent {
+            /// The names of all types.
+            pub const KINDS: &[&str] = &[$( stringify!($name) ),*];
+
             /// Its type's name, as in the log.
             pub const fn kind(&self) -> &'static str {
                 match self {

@@ -2,7 +2,7 @@
 //! taken, and what comes after the end and contradicts it is recorded.
 
 use sagalog_engine::{Answer, Query};
-use sagalog_model::{Direction, Outcome, Reply};
+use sagalog_model::{Direction, Outcome, RecoveryClass, Reply};
 use sagalog_projections::{StepState, step::UndoEnd};
 
 use super::Violation;
@@ -28,11 +28,15 @@ pub(super) fn covers_what_is_durable(
         }
         (Answer::Refused(_), ..) => Ok(()),
         (_, None, _) | (_, _, None) => fails("I8", "was acknowledged, and the log asks nothing"),
-        (_, Some((_, step)), Some(state)) if state.status().is_terminal() => {
-            if is_contradiction(step, reply) && !is_on_record(world, reply) {
-                return fails("I9", "contradicts the end, and that is not recorded");
+        (_, Some((spec, step)), Some(state)) if state.status().is_terminal() => {
+            let only_looks = spec.class == RecoveryClass::ReadOnly;
+            match is_on_record(world, reply) {
+                true if only_looks => fails("I9", "has no effect, and is recorded as a late one"),
+                false if !only_looks && is_contradiction(step, reply) => {
+                    fails("I9", "contradicts the end, and that is not recorded")
+                }
+                _ => Ok(()),
             }
-            Ok(())
         }
         (_, Some((_, step)), _) => {
             if says_more(step, reply) {
@@ -48,7 +52,8 @@ fn says_more(step: &StepState, reply: &Reply) -> bool {
     let attempts = step.attempts(reply.direction);
     let settled = match reply.direction {
         Direction::Action | Direction::Probe => step.has_succeeded(),
-        Direction::Compensation | Direction::Alternative => step.undo != UndoEnd::Open,
+        // What was given up may turn out to be undone.
+        Direction::Compensation | Direction::Alternative => step.undo == UndoEnd::Undone,
     };
     match reply.outcome {
         Outcome::Succeeded(_) => !settled,
@@ -59,7 +64,7 @@ fn says_more(step: &StepState, reply: &Reply) -> bool {
     }
 }
 
-/// Whether an ended saga knows nothing of what a participant says it did.
+/// Whether an ended saga knows nothing of an effect that a participant says it had.
 fn is_contradiction(step: &StepState, reply: &Reply) -> bool {
     reply.direction == Direction::Action
         && matches!(reply.outcome, Outcome::Succeeded(_))
@@ -69,7 +74,10 @@ fn is_contradiction(step: &StepState, reply: &Reply) -> bool {
 fn is_on_record(world: &World, reply: &Reply) -> bool {
     let mut late = world.log().late();
     late.any(|late| {
-        late.saga == reply.saga && late.node == reply.node && late.attempt == reply.attempt
+        late.saga == reply.saga
+            && late.node == reply.node
+            && late.direction == reply.direction
+            && late.attempt == reply.attempt
     })
 }
 

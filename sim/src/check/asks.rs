@@ -1,5 +1,5 @@
 //! I5, I10: nothing is published before the event that asks it is durable, no action after the turn;
-//! I7, I9, I12, I19: and it is published as it was decided.
+//! I6, I7, I9, I12, I19: and it is published as it was decided.
 
 use sagalog_model::{Command, Direction, IdempotencyKey};
 
@@ -37,6 +37,23 @@ pub(super) fn no_action_after_the_turn(world: &World, command: &Command) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// I6: what a later event has superseded is not published any more.
+pub(super) fn what_is_waited_for(world: &World, command: &Command) -> Result<(), Violation> {
+    let Some(state) = world.shadow().of(&command.saga) else {
+        return Ok(());
+    };
+    let index = state.graph().find(&command.node);
+    let Some((spec, step)) = index.and_then(|index| state.step(index)) else {
+        return Ok(());
+    };
+    let (direction, node) = (command.direction, &command.node);
+    if state.awaits(spec, step, direction) {
+        return Ok(());
+    }
+    let what = format!("the {direction} of {node} is published, and nobody waits for it");
+    Err(Violation::of("I6", world, &command.saga, what))
 }
 
 /// Keys are those of the node and never of an attempt; contents are those that the log holds.

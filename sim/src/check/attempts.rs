@@ -21,7 +21,17 @@ type Broken = (&'static str, String);
 /// Looks at an event before it is folded.
 pub(super) fn within_policy(state: &SagaState, event: &SagaEvent, at: Time) -> Result<(), Broken> {
     match event {
+        SagaEvent::AttemptAsked(e) if e.deadline <= at => {
+            let what = format!("an attempt of {} is over when it is asked", e.node);
+            Err(("I12", what))
+        }
         SagaEvent::AttemptAsked(e) => asked(state, e),
+        SagaEvent::AttemptRenewed(e)
+            if e.direction == Direction::Action && state.turn().is_some() =>
+        {
+            let what = format!("the action of {} is asked again after the turn", e.node);
+            Err(("I10", what))
+        }
         SagaEvent::RetryScheduled(e) => planned(state, e, at),
         SagaEvent::Turned(e) if e.cause == TurnCause::StepFailed => {
             given_up(state, e.node.as_deref(), Direction::Action)
@@ -44,7 +54,10 @@ pub(super) fn within_policy(state: &SagaState, event: &SagaEvent, at: Time) -> R
 fn asked(state: &SagaState, e: &AttemptAsked) -> Result<(), Broken> {
     let (node, direction) = (&e.node, e.direction);
     let step = state.graph().find(node).and_then(|index| state.step(index));
-    let until = step.map_or(e.until, |(_, step)| step.until);
+    // Behind the pivot its attempts go on when it has passed.
+    let until = step.map_or(e.until, |(_, step)| {
+        step.until.filter(|_| !step.until_passed)
+    });
     if direction == Direction::Action && until.is_some_and(|until| e.deadline > until) {
         return Err((
             "I12",

@@ -57,6 +57,7 @@ impl Violation {
 pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
     asks::durable_before_published(world, command)?;
     asks::no_action_after_the_turn(world, command)?;
+    asks::what_is_waited_for(world, command)?;
     asks::what_was_decided(world, command)
 }
 

@@ -3,6 +3,7 @@
 use sagalog_model::{
     Command, Direction, Graph, IdempotencyKey, Kind, NodeIndex, graph::BlockIndex,
 };
+use sagalog_projections::step::UndoEnd;
 
 use super::Violation;
 use crate::world::World;
@@ -27,15 +28,18 @@ pub(super) fn undone_in_reverse(world: &World, command: &Command) -> Result<(), 
         }
         let id = &graph.node(later).id;
         let key = IdempotencyKey::of(&command.saga, id, Direction::Action);
-        let left = state.step(later).is_some_and(|(_, step)| {
-            matches!(step.undo, sagalog_projections::step::UndoEnd::Left { .. })
+        let over = state.step(later).is_some_and(|(_, step)| match step.undo {
+            UndoEnd::Open => false,
+            UndoEnd::Left { .. } => true,
+            // By its participant its effect is gone; by a person it may stand.
+            UndoEnd::Undone => !step.compensation.succeeded && !step.alternative.succeeded,
         });
         let compensatable = matches!(
             &graph.node(later).kind,
             Kind::Step { spec, .. } if spec.undo.is_some()
         );
         if compensatable
-            && !left
+            && !over
             && world
                 .ledger()
                 .account(&key)

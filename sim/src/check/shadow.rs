@@ -63,7 +63,7 @@ impl Shadow {
     }
 
     /// I7, I14: a command is published. What the live state has given up already, though not yet in
-    /// the log, is not published any more.
+    /// the log, is not published any more; nor is what nobody waits for.
     pub(crate) fn published(
         &mut self,
         command: &Command,
@@ -72,9 +72,10 @@ impl Shadow {
     ) -> Result<(), Violation> {
         let is_open = |node: &str, direction: Direction, attempt: u32| {
             let step = live.and_then(|live| live.step(live.graph().find(node)?));
-            step.is_some_and(|(_, step)| {
+            step.is_some_and(|(spec, step)| {
                 let open = step.attempts(direction).open;
                 open.is_some_and(|open| open.number.0 == attempt)
+                    && live.is_some_and(|live| live.awaits(spec, step, direction))
             })
         };
         self.publishing

@@ -1,15 +1,17 @@
 //! The hunt for planted bugs: a bug that no check finds is a missing check.
 
 mod hunt;
+#[path = "../../sagas/mod.rs"]
 mod sagas;
+mod scenarios;
 
 use std::sync::Arc;
 
 pub use hunt::{Budget, Catch, Hunt, Way, hunt};
 pub use sagalog_engine::mutants::Mutant;
-pub use sagas::{Scenario, scenarios};
+pub use scenarios::{Scenario, scenarios};
 
-use crate::{Sim, world::Row};
+use crate::{Mend, Sim, World, world::Row};
 
 impl Sim {
     /// The same with a bug planted in the engine or in what is around it.

@@ -53,6 +53,28 @@ impl World {
         });
     }
 
+    /// A node waits for a person, and perhaps one comes.
+    pub(super) fn node_is_parked(&mut self, saga: &SagaId, node: &Arc<str>) {
+        let setup = self.setup.clone();
+        let Some((after, mend)) = &setup.mends else {
+            return;
+        };
+        let times = self.parked.entry((saga.clone(), node.clone())).or_default();
+        *times += 1;
+        let request = Request {
+            id: format!("mend-{node}-{times}").into(),
+            by: "simulation".into(),
+            wish: mend(node, *times).wish(node),
+        };
+        let call = ClientCall {
+            after: *after,
+            saga: saga.clone(),
+            query: Query::Request(request),
+        };
+        self.agenda
+            .add(self.now.after(*after), Happening::Call(call));
+    }
+
     pub(super) fn feed_call(&mut self, ticket: u64) {
         let call = &self.calls[&ticket];
         let input = Input {

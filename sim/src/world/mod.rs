@@ -23,7 +23,7 @@ use std::{
 };
 
 use sagalog_model::{
-    Command, Reply, SagaId,
+    Command, Reply, SagaEvent, SagaId,
     log::{Epoch, PartitionId, Time},
 };
 use sagalog_projections::SagaState;
@@ -98,6 +98,8 @@ pub struct World {
     /// Calls of clients that are not answered.
     calls: BTreeMap<u64, ClientCall>,
     next_ticket: u64,
+    /// How often each node was parked.
+    parked: BTreeMap<(SagaId, Arc<str>), u32>,
     effects: u64,
     /// Commands in the queues of their participants, by the participant's name.
     commands: Station<Arc<str>, Arc<Sent>>,
@@ -183,6 +185,7 @@ impl World {
             inboxes: Station::new(),
             calls: BTreeMap::new(),
             next_ticket: 0,
+            parked: BTreeMap::new(),
             effects: 0,
             commands: Station::new(),
             overtaken: BTreeMap::new(),
@@ -448,6 +451,14 @@ impl World {
     /// All sagas, as far as the log goes.
     pub fn sagas(&self) -> impl Iterator<Item = &SagaState> {
         self.shadow.states()
+    }
+
+    /// The events of a saga, as far as the log goes; none if it never started.
+    pub fn history(&self, id: &str) -> Vec<SagaEvent> {
+        let saga = SagaId::new(id).ok();
+        let history = saga.and_then(|saga| self.log.history(&saga));
+        let events = history.map_or_else(Vec::new, |history| history.events);
+        events.into_iter().map(|(_, event)| event).collect()
     }
 
     /// What was violated.

@@ -310,6 +310,9 @@ impl World {
                 self.checked(checked);
                 let checked = self.shadow.apply(&self.setup, &saga, event, at);
                 self.checked(checked);
+                if let E::Parked(parked) = event {
+                    self.node_is_parked(&saga, &parked.node);
+                }
             }
         }
         let checked = check::properties(self);

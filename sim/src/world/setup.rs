@@ -10,7 +10,7 @@ use sagalog_engine::{Query, Rules, partition::Registry};
 use sagalog_model::{AnyDefinition, Kind, SagaId, log::NewEvent, system::SystemEvent};
 
 use super::{Models, Participant, World, log::system_event};
-use crate::{fault::Fault, plan::Plan};
+use crate::{fault::Fault, mend::Mends, plan::Plan};
 
 /// What a client does, and when.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) models: Models,
     pub(crate) sagas: Vec<SagaId>,
     pub(crate) calls: Vec<ClientCall>,
+    /// Who looks after parked nodes, and how long after.
+    pub(crate) mends: Option<(Duration, Mends)>,
     pub(crate) always: Vec<(String, Property)>,
     pub(crate) eventually: Vec<(String, Property)>,
     pub(crate) sometimes: Vec<(String, Property)>,

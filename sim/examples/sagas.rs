@@ -1,0 +1,134 @@
+//! Tries the sagas of the tests with more than a test can afford:
+//! `sagas [--faults N] [--swarm N] [--at-most N] [--cancel STEP:UNTIL] [--plan FILE] [NAME...]`.
+//!
+//! `--cancel 3:60` cancels each saga after 0, 3, 6 and so on up to 60 ms, in an exploration for each.
+//! `--plan` runs one plan instead, and prints what happens.
+
+#[path = "../sagas/mod.rs"]
+mod sagas;
+
+use std::{
+    fs,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use sagalog_sim::{Explore, Mend, Plan, Sim, World};
+
+const USAGE: &str = "usage: sagas [--faults N] [--swarm N] [--at-most N] [--cancel STEP:UNTIL] [--plan FILE] [NAME...]";
+
+struct Arguments {
+    budget: Explore,
+    plan: Option<Plan>,
+    cancels: Vec<u64>,
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            eprintln!("{why}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let wanted =
+        |name| arguments.names.is_empty() || arguments.names.iter().any(|other| other == name);
+    let mut all_hold = true;
+    for saga in sagas::all().into_iter().filter(|saga| wanted(saga.name)) {
+        let began = Instant::now();
+        let mut runs = 0;
+        for (when, sim) in cancelled(&saga.sim, &arguments.cancels) {
+            match try_out(&sim, &arguments) {
+                Ok(more) => runs += more,
+                Err(failure) => {
+                    println!("{}{when}:\n{failure}", saga.name);
+                    all_hold = false;
+                }
+            }
+        }
+        let ms = began.elapsed().as_millis();
+        println!("{:20} {runs:>9} runs {ms:>8} ms", saga.name);
+    }
+    if all_hold {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The saga as it is, or cancelled at each of these times.
+fn cancelled(sim: &Sim, at: &[u64]) -> Vec<(String, Sim)> {
+    if at.is_empty() {
+        return vec![(String::new(), sim.clone())];
+    }
+    let cancelled = |at: &u64| {
+        let sim = sim.clone().cancel(Duration::from_millis(*at));
+        (format!(", cancelled after {at} ms"), sim)
+    };
+    at.iter().map(cancelled).collect()
+}
+
+/// The number of runs, or what failed.
+fn try_out(sim: &Sim, arguments: &Arguments) -> Result<u64, String> {
+    if let Some(plan) = &arguments.plan {
+        let run = sim.run(plan).map_err(|why| why.to_string())?;
+        println!("{}", run.timeline());
+        return run
+            .violation()
+            .map_or(Ok(1), |_| Err("the plan fails".to_owned()));
+    }
+    let explored = sim.explore(arguments.budget);
+    match explored.report().failure {
+        None => Ok(explored.report().runs),
+        Some(_) => Err(explored.document().to_string()),
+    }
+}
+
+fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let (mut faults, mut swarm, mut at_most) = (1, 0, u64::MAX);
+    let mut arguments = Arguments {
+        budget: Explore::exhaustive(1),
+        plan: None,
+        cancels: Vec::new(),
+        names: Vec::new(),
+    };
+    while let Some(argument) = given.next() {
+        if !argument.starts_with('-') {
+            arguments.names.push(argument);
+            continue;
+        }
+        let value = given
+            .next()
+            .ok_or_else(|| format!("{argument} needs a value"))?;
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|_| format!("`{value}` is no number"))
+        };
+        match &*argument {
+            "--faults" => faults = number()? as usize,
+            "--swarm" => swarm = number()?,
+            "--at-most" => at_most = number()?,
+            "--cancel" => {
+                arguments.cancels =
+                    times(&value).ok_or_else(|| format!("`{value}` is not STEP:UNTIL"))?
+            }
+            "--plan" => {
+                let text = fs::read_to_string(&value).map_err(|why| format!("{value}: {why}"))?;
+                arguments.plan = Some(text.parse().map_err(|why| format!("{value}: {why}"))?);
+            }
+            _ => return Err(format!("`{argument}` is no option")),
+        }
+    }
+    arguments.budget = Explore::exhaustive(faults)
+        .and_swarm(swarm)
+        .at_most(at_most);
+    Ok(arguments)
+}
+
+fn times(given: &str) -> Option<Vec<u64>> {
+    let (step, until) = given.split_once(':')?;
+    let step = step.parse().ok().filter(|step| *step > 0)?;
+    Some((0..=until.parse().ok()?).step_by(step).collect())
+}

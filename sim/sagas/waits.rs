@@ -1,0 +1,212 @@
+//! Signals, sleeps and deadlines.
+
+use std::time::Duration;
+
+use sagalog_model::{BadDefinition, Definition, Saga, Signal};
+
+use super::{Sim, all_ended, all_or_nothing, is_parked, steps::*};
+
+fn approval_of() -> Result<Definition<u32, bool>, BadDefinition> {
+    const SAGA: Saga<u32, bool> = Saga::new("approval");
+    let (mut saga, n) = SAGA.define(1);
+    let booked = saga.step("book", DO, n);
+    saga.sleep("nap", SECOND);
+    let approved = saga.signal("approved", APPROVAL).within(5 * SECOND);
+    saga.check(
+        "is-approved",
+        approved.and(n).map(|approved, n| {
+            if approved == Some(true) || n < NEEDS_APPROVAL {
+                Ok(())
+            } else {
+                Err("nobody approved it".to_owned())
+            }
+        }),
+    );
+    saga.pivot();
+    saga.step("ship", SHIP, booked);
+    saga.returns(approved.map(|approved| approved == Some(true)))
+}
+
+/// What is less needs no approval.
+const NEEDS_APPROVAL: u32 = 10;
+
+/// A booking that somebody must approve.
+fn approved(sim: Sim) -> Sim {
+    sim.always("nothing is shipped that is not booked", |world| {
+        world.net("ship") <= world.net("book")
+    })
+    .eventually("booked and shipped, or neither", |world| {
+        all_or_nothing(world, &["book", "ship"])
+    })
+}
+
+/// The approval comes while it is waited for.
+pub fn approval() -> Sim {
+    approval_after(2 * SECOND)
+}
+
+/// The approval comes before anybody waits for it, and comes again.
+pub fn approval_that_comes_early() -> Sim {
+    approved(sim(approval_of(), &10))
+        .signal(Duration::from_millis(2), APPROVAL, &true)
+        .signal(3 * SECOND, APPROVAL, &false)
+}
+
+/// The approval comes in about the moment in which the wait ends.
+pub fn approval_that_comes_late() -> Sim {
+    approval_after(Duration::from_millis(6_006)).and_saga(&1)
+}
+
+/// The approval comes so long after the start.
+pub fn approval_after(after: Duration) -> Sim {
+    approved(sim(approval_of(), &10)).signal(after, APPROVAL, &true)
+}
+
+/// Nobody approves it, so what needs an approval goes back.
+pub fn approval_that_never_comes() -> Sim {
+    approved(sim(approval_of(), &10)).and_saga(&1)
+}
+
+/// Two approvals, the first of which comes before anybody waits for it.
+pub fn two_approvals() -> Sim {
+    const SAGA: Saga<u32, bool> = Saga::new("two-approvals");
+    let (mut saga, n) = SAGA.define(1);
+    let booked = saga.step("book", DO, n);
+    let first = saga.signal("approved", APPROVAL).within(5 * SECOND);
+    saga.sleep("nap", 3 * SECOND);
+    let second = saga.signal("approved-again", APPROVAL).within(5 * SECOND);
+    saga.check(
+        "is-approved",
+        first.and(second).map(|first, second| {
+            if first == Some(true) && second == Some(true) {
+                Ok(())
+            } else {
+                Err("nobody approved it".to_owned())
+            }
+        }),
+    );
+    saga.pivot();
+    saga.step("ship", SHIP, booked);
+    approved(sim(
+        saga.returns(second.map(|approved| approved == Some(true))),
+        &1,
+    ))
+    .signal(SECOND, APPROVAL, &true)
+    .signal(2 * SECOND, APPROVAL, &true)
+}
+
+const SIGNED: Signal<String> = Signal::new("signed");
+
+/// A loan with two signatures in any order, within the saga's own deadline; paid out after the pivot.
+pub fn loan() -> Sim {
+    const SAGA: Saga<u32, u32> = Saga::new("loan");
+    let (mut saga, cents) = SAGA.define(1);
+    saga.deadline(8 * SECOND);
+    let rating = saga.step("rating", LOOK, cents);
+    let held = saga.step("hold", PAY, cents);
+    let (first, second) = saga.all(|all| {
+        let first = all.branch(|saga| saga.signal("first", SIGNED).within(5 * SECOND));
+        let second = all.branch(|saga| saga.signal("second", SIGNED).within(6 * SECOND));
+        (first, second)
+    });
+    saga.check(
+        "is-signed",
+        first.and(second).and(rating).map(|first, second, rating| {
+            if first.is_some() && second.is_some() && rating > 0 {
+                Ok(())
+            } else {
+                Err("two must sign".to_owned())
+            }
+        }),
+    );
+    saga.pivot();
+    saga.step("pay-out", SHIP, held);
+    sim(saga.returns(held), &5)
+        .signal(SECOND, SIGNED, &"ada".to_owned())
+        .signal(4 * SECOND, SIGNED, &"bob".to_owned())
+        .always("nothing is paid out that is not held", |world| {
+            world.net("pay-out") <= world.net("hold")
+        })
+        .eventually("held and paid out, or neither", |world| {
+            all_or_nothing(world, &["hold", "pay-out"])
+        })
+}
+
+const WITHDRAWAL: Signal<String> = Signal::new("withdrawal");
+
+fn subscription_of() -> Result<Definition<u32, u32>, BadDefinition> {
+    const SAGA: Saga<u32, u32> = Saga::new("subscription");
+    let (mut saga, cents) = SAGA.define(1);
+    let paid = saga.step("charge", CHARGE, cents);
+    let withdrawn = saga.signal("cool-off", WITHDRAWAL).within(3 * SECOND);
+    saga.when(
+        "if-withdrawn",
+        withdrawn.map(|reason| reason.is_some()),
+        |saga| {
+            let reason = withdrawn.map(|reason| reason.unwrap_or_default());
+            saga.fail::<u32>("withdrawn", reason)
+        },
+    );
+    saga.pivot();
+    let (active, _) = saga.all(|all| {
+        (
+            all.step("activate", SHIP, paid),
+            all.step("welcome", TAIL, paid),
+        )
+    });
+    saga.returns(active)
+}
+
+/// A payment, a while in which the customer may withdraw, and then no way back.
+pub fn subscription() -> Sim {
+    sim(subscription_of(), &9)
+        .always("nothing is active that is not paid", |world| {
+            world.net("activate") <= world.net("charge")
+        })
+        .eventually("paid and active, or neither", |world| {
+            all_or_nothing(world, &["charge", "activate"])
+        })
+}
+
+/// The customer withdraws while the first attempt to charge may still be under way.
+pub fn subscription_that_is_withdrawn() -> Sim {
+    subscription().signal(Duration::from_millis(3), WITHDRAWAL, &"too dear".to_owned())
+}
+
+/// What is sent must be signed in time, else the way back begins while a branch still sleeps.
+pub fn contract() -> Sim {
+    const SAGA: Saga<u32, u32> = Saga::new("contract");
+    let (mut saga, n) = SAGA.define(1);
+    saga.deadline(4 * SECOND);
+    let draft = saga.step("draft", DO, n);
+    let (signed, stored) = saga.all(|all| {
+        let signed = all.branch(|saga| {
+            let sent = saga.step("send", MAIL, draft);
+            let signed = saga.signal("wait", SIGNED).within(2 * SECOND);
+            saga.check(
+                "is-signed",
+                signed.map(|signed| signed.ok_or_else(|| "nobody signed".to_owned())),
+            );
+            sent
+        });
+        let stored = all.branch(|saga| {
+            saga.sleep("settle", Duration::from_millis(2_500));
+            saga.step("store", AGAIN, draft)
+        });
+        (signed, stored)
+    });
+    saga.pivot();
+    saga.step(
+        "file",
+        SHIP,
+        signed.and(stored).map(|signed, stored| signed + stored),
+    );
+    sim(saga.returns(stored), &1)
+        .signal(Duration::from_millis(2_004), SIGNED, &"ada".to_owned())
+        .always("nothing is filed that is not stored", |world| {
+            world.net("file") <= world.net("store")
+        })
+        .eventually("it ends by itself", |world| {
+            all_ended(world) || is_parked(world)
+        })
+}

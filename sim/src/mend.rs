@@ -1,0 +1,42 @@
+//! What a person does about a node that waits for one.
+
+use std::sync::Arc;
+
+use sagalog_engine::input::Wish;
+use sagalog_model::{Json, Payload};
+
+/// What a person does about a node that waits for one; see [`Sim::mends`](crate::Sim::mends).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mend {
+    /// Tries it again.
+    Retry,
+    /// Takes its work as done, with this output; of a compensation the output does not matter.
+    Resolve(Payload),
+    /// Gives its work up.
+    Skip,
+    /// Cancels the whole saga.
+    Cancel,
+}
+
+/// What a person does about a node that is parked for the nth time, from 1.
+pub(crate) type Mends = Arc<dyn Fn(&str, u32) -> Mend + Send + Sync>;
+
+impl Mend {
+    /// Takes its work as done with this output.
+    ///
+    /// # Panics
+    /// If it cannot be written as JSON.
+    pub fn resolve<T: Json>(output: &T) -> Self {
+        Self::Resolve(Payload::of(output).expect("the output is written as JSON"))
+    }
+
+    pub(crate) fn wish(self, node: &Arc<str>) -> Wish {
+        let (node, reason) = (node.clone(), "mended by the simulation".into());
+        match self {
+            Self::Retry => Wish::Retry { node },
+            Self::Resolve(output) => Wish::Resolve { node, output },
+            Self::Skip => Wish::Skip { node, reason },
+            Self::Cancel => Wish::Cancel { reason },
+        }
+    }
+}

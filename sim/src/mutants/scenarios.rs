@@ -1,0 +1,44 @@
+//! The sagas that planted bugs are looked for in: the small ones, of all shapes that the engine
+//! treats differently.
+
+use std::time::Duration;
+
+use super::sagas::{branches, lines, undoing, waits};
+use crate::Sim;
+
+/// A saga that planted bugs are looked for in.
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What already goes wrong in it, whatever the plan says: a cancel counts as a fault.
+    pub faults: usize,
+    /// The saga.
+    pub sim: Sim,
+}
+
+/// All of them.
+pub fn scenarios() -> Vec<Scenario> {
+    let plain = |name, sim| scenario(name, 0, sim);
+    let cancelled =
+        |name, sim: Sim, after| scenario(name, 1, sim.cancel(Duration::from_millis(after)));
+    vec![
+        plain("three", lines::three()),
+        plain("order", lines::order()),
+        plain("fork", branches::fork()),
+        plain("approval", waits::two_approvals()),
+        plain("refund", undoing::refund()),
+        plain("once", lines::once()),
+        plain("hurry", lines::hurry()),
+        plain("at once", lines::at_once()),
+        plain("two", lines::three().and_saga(&5)),
+        cancelled("cancel", lines::three(), 7),
+        cancelled("late cancel", lines::order(), 17),
+    ]
+}
+
+/// Without what its author promises: what every run is looked at for must find the bugs.
+fn scenario(name: &'static str, faults: usize, mut sim: Sim) -> Scenario {
+    sim.setup.always.clear();
+    sim.setup.eventually.clear();
+    Scenario { name, faults, sim }
+}
