@@ -23,7 +23,10 @@ use crate::{
     consumer::Consumer,
     message::Message,
     queue::Queue,
-    transport::{ConsumeError, DeclareError, PublishError, Transport, Undelivered, WhyUndelivered},
+    transport::{
+        ConsumeError, DeclareError, Difference, PublishError, Transport, Undelivered,
+        WhyUndelivered,
+    },
 };
 
 /// How many dead letters are kept.
@@ -93,7 +96,11 @@ impl Transport for InProcess {
         } else {
             Err(DeclareError::Different {
                 queue: queue.clone(),
-                asked: capacity,
+                difference: Difference {
+                    what: "capacity".into(),
+                    there: there.capacity().to_string(),
+                    wanted: capacity.to_string(),
+                },
             })
         }
     }

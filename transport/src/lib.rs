@@ -11,7 +11,7 @@
 //! - **Time is not kept here.** No delays, no expiry: timers are events in the log.
 //!
 //! Nothing here knows what a saga is or touches the event log. [`InProcess`] is the implementation
-//! for one process; [`conformance`] holds what every implementation must show.
+//! for one process, [`RabbitMq`] the one for many; [`conformance`] holds what every implementation must show.
 
 mod consumer;
 mod message;
@@ -20,11 +20,13 @@ mod transport;
 
 pub mod conformance;
 pub mod in_process;
+pub mod rabbitmq;
 
 pub use consumer::{Consumer, ConsumerError, Delivery, Nack, Tag};
 pub use in_process::InProcess;
 pub use message::{DeadLetter, Details, Kind, Message, MessageId, Priority};
 pub use queue::{BadQueueName, Queue};
+pub use rabbitmq::RabbitMq;
 pub use transport::{
-    ConsumeError, DeclareError, PublishError, Transport, Undelivered, WhyUndelivered,
+    ConsumeError, DeclareError, Difference, PublishError, Transport, Undelivered, WhyUndelivered,
 };

@@ -42,6 +42,12 @@ impl Queue {
         Self("dead".into())
     }
 
+    /// Whether it is delivered to one consumer at a time, where a transport can keep that: an inbox,
+    /// as one runtime owns the partition.
+    pub fn has_one_consumer(&self) -> bool {
+        self.0.starts_with("inbox.")
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,5 +1,7 @@
 //! The contract of a transport.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use crate::{consumer::Consumer, message::Message, queue::Queue};
@@ -11,7 +13,8 @@ use crate::{consumer::Consumer, message::Message, queue::Queue};
 pub trait Transport: Send + Sync + 'static {
     /// Makes sure that a queue is there that takes `capacity` waiting messages; at least one.
     ///
-    /// The bound is for publishers: what returns unacknowledged always finds room.
+    /// The bound is for publishers: what returns unacknowledged always finds room. A broker may take
+    /// some more than that, as it tells its publishers later than they publish.
     ///
     /// # Errors
     /// [`DeclareError`].
@@ -53,13 +56,15 @@ pub trait Transport: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeclareError {
-    /// It is there with another capacity. Change the configuration or remove the queue.
-    #[error("queue {queue} is there with another capacity than {asked}")]
+    /// It is there as another. Change the configuration, or empty and delete the queue.
+    #[error(
+        "queue {queue} is there and different: {difference}; change the configuration, or empty and delete the queue"
+    )]
     Different {
         /// The queue.
         queue: Queue,
-        /// The capacity asked for.
-        asked: usize,
+        /// What is there, and what is wanted.
+        difference: Difference,
     },
     /// The transport was closed. Stop.
     #[error("the transport is closed")]
@@ -67,6 +72,27 @@ pub enum DeclareError {
     /// The broker could not be reached or refused. Try again.
     #[error("the broker is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// In what a queue that is there is not the one that is wanted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Difference {
+    /// Which property.
+    pub what: String,
+    /// What it is.
+    pub there: String,
+    /// What it should be.
+    pub wanted: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "its {} is {}, wanted is {}",
+            self.what, self.there, self.wanted
+        )
+    }
 }
 
 /// Why nothing can be received from a queue.
@@ -105,6 +131,9 @@ pub enum WhyUndelivered {
     /// Its queue holds as much as it may. Publish it again later.
     #[error("the queue is full")]
     Full,
+    /// It is larger than this transport carries. Give up.
+    #[error("it is larger than the transport carries")]
+    TooLarge,
     /// There is no such queue. Declare it, or give up.
     #[error("there is no such queue")]
     NoSuchQueue,

@@ -76,3 +76,20 @@ async fn the_oldest_dead_letter_gives_way() {
     assert_eq!(first[0].message.id, MessageId(1));
     assert_eq!(transport.dropped_dead_letters(), 1);
 }
+
+#[tokio::test]
+async fn a_queue_takes_what_it_was_declared_with_and_not_one_more() {
+    let transport = InProcess::new();
+    let queue = Queue::new("cmd.payments").expect("a good name");
+    let declared = transport.declare(&queue, 2).await;
+    declared.expect("a new queue can be declared");
+    let messages = (0..4).map(|number| {
+        let id = MessageId(number);
+        let (from, to) = (Queue::inbox(0), queue.clone());
+        Message::new(id, Kind::Request, from, to, "null".into())
+    });
+    let published = transport.publish(messages.collect()).await;
+    let given_back = published.expect_err("two are too many").0;
+    let ids: Vec<_> = given_back.iter().map(|it| it.message.id.0).collect();
+    assert_eq!(ids, [2, 3]);
+}

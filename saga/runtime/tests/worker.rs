@@ -606,7 +606,10 @@ async fn a_command_whose_inbox_does_not_exist_goes_to_the_dead_letters() {
     let mut letters = Vec::new();
     dead.receive(&mut letters, 10).await.expect("it is open");
     let dead_letter = letters[0].message.dead_letter().expect("it is one");
-    assert_eq!(dead_letter.reason, "its inbox inbox.7 does not exist");
+    assert_eq!(
+        dead_letter.reason,
+        "its reply to inbox.7 was not taken: there is no such queue"
+    );
 }
 
 #[tokio::test]

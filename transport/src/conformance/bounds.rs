@@ -1,14 +1,18 @@
 //! Nothing grows without a bound, and no bound can block a publisher.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::WhyUndelivered;
 
 /// A full queue gives back what it cannot take, in order, and keeps what it has.
 pub async fn a_full_queue_gives_messages_back(transport: &dyn Transport) {
     let queue = declared(transport, 2).await;
-    let messages = ["a", "b", "c", "d"].map(|content| message(&queue, content));
+    publish(transport, &queue, &["a"]).await;
+    publish(transport, &queue, &["b"]).await;
+    let messages = ["c", "d"].map(|content| message(&queue, content));
     let published = transport.publish(messages.into()).await;
-    let given_back = published.expect_err("two are too many").0;
+    let given_back = published.expect_err("there is no room").0;
     let told: Vec<_> = given_back
         .iter()
         .map(|it| (it.message.content.as_str(), it.why))
@@ -22,6 +26,24 @@ pub async fn a_full_queue_gives_messages_back(transport: &dyn Transport) {
     assert_eq!(contents(&receive(&mut *consumer, 2).await), ["a", "b"]);
     publish(transport, &queue, &["e"]).await;
     assert_eq!(contents(&receive(&mut *consumer, 1).await), ["e"]);
+}
+
+/// Of more messages than there is room for each is taken or given back, and never both.
+pub async fn what_is_given_back_was_not_taken(transport: &dyn Transport) {
+    let queue = declared(transport, 10).await;
+    let all: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
+    let messages = all.iter().map(|content| message(&queue, content));
+    let published = transport.publish(messages.collect()).await;
+    let given_back = published.expect_err("there is no room for all").0;
+    let taken = all.len() - given_back.len();
+    assert!(taken >= 10, "took {taken}");
+
+    let mut consumer = consume_up_to(transport, &queue, all.len()).await;
+    let received = receive(&mut *consumer, taken).await;
+    assert!(consumer.is_empty().await.expect("the queue is there"));
+    let given_back = given_back.iter().map(|it| it.message.content.as_str());
+    let told: BTreeSet<_> = contents(&received).into_iter().chain(given_back).collect();
+    assert_eq!(told.len(), all.len());
 }
 
 /// One full queue does not keep back the messages to another.

@@ -2,7 +2,7 @@
 //!
 //! Each takes a transport on which nothing was declared yet and panics where the property does not
 //! hold. An implementation runs them all from its tests, with a limit on the time: see
-//! `tests/in_process.rs`. [`for_each_property!`](crate::for_each_property) keeps their list.
+//! `tests/in_process.rs` and `tests/rabbitmq.rs`. [`for_each_property!`](crate::for_each_property) keeps their list.
 
 mod bounds;
 mod closing;
@@ -36,6 +36,7 @@ macro_rules! for_each_property {
             a_cancelled_receive_loses_nothing
             a_message_sent_twice_arrives_twice
             a_full_queue_gives_messages_back
+            what_is_given_back_was_not_taken
             a_full_queue_holds_up_no_other
             waiting_for_room_ends_when_there_is_some
             the_prefetch_bounds_what_is_outstanding

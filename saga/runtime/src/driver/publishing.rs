@@ -33,7 +33,9 @@ impl Driver {
             match why {
                 WhyUndelivered::Closed => return Err(DriveError::Inbox(ConsumerError::Closed)),
                 // Its attempt ends at its deadline, as that of any command that gets lost.
-                WhyUndelivered::NoSuchQueue => warn!(queue = %message.to, "nobody takes a command"),
+                WhyUndelivered::NoSuchQueue | WhyUndelivered::TooLarge => {
+                    warn!(queue = %message.to, %why, "nobody takes a command");
+                }
                 // The window is smaller than any queue, so this is a transport in trouble. The
                 // command is kept; its attempt's deadline bounds the wait.
                 _ => {

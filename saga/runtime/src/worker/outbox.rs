@@ -121,8 +121,8 @@ impl Outbox {
             };
             let message = back.message;
             match back.why {
-                WhyUndelivered::NoSuchQueue => {
-                    let reason = format!("its inbox {} does not exist", message.to);
+                why @ (WhyUndelivered::NoSuchQueue | WhyUndelivered::TooLarge) => {
+                    let reason = format!("its reply to {} was not taken: {why}", message.to);
                     error!(%id, "a reply cannot be sent: {reason}");
                     self.rejected.extend(tag.map(|tag| (tag, reason)));
                 }

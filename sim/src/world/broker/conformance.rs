@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use sagalog_transport::{
-    ConsumeError, Consumer, ConsumerError, DeadLetter, DeclareError, Delivery, Message, Nack,
-    PublishError, Queue, Tag, Transport, Undelivered, WhyUndelivered, conformance,
+    ConsumeError, Consumer, ConsumerError, DeadLetter, DeclareError, Delivery, Difference, Message,
+    Nack, PublishError, Queue, Tag, Transport, Undelivered, WhyUndelivered, conformance,
     for_each_property,
 };
 use tokio::sync::Notify;
@@ -96,7 +96,11 @@ impl Transport for SimTransport {
         }
         Err(DeclareError::Different {
             queue: queue.clone(),
-            asked: capacity,
+            difference: Difference {
+                what: "capacity".into(),
+                there: "another".into(),
+                wanted: capacity.to_string(),
+            },
         })
     }
 

@@ -1,0 +1,214 @@
+//! A private RabbitMQ from the installed packages, for tests: on free ports of this machine, with
+//! its own data, without plugins. It ends with the process that started it, however that ends.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// Far beyond what a start takes on a busy machine.
+const STARTING: Duration = Duration::from_secs(180);
+
+/// A private RabbitMQ.
+pub(crate) struct Broker {
+    port: u16,
+    folder: PathBuf,
+    vhosts: usize,
+    used: AtomicUsize,
+    keeper: Mutex<Keeper>,
+}
+
+/// The script that has the broker's processes, ruled over a pipe.
+struct Keeper {
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Broker {
+    /// The one that the tests of this binary share, each with a vhost of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(64))
+    }
+
+    /// A new one with so many vhosts. Starting takes some seconds.
+    pub(crate) fn start(vhosts: usize) -> Self {
+        assert!(
+            Path::new(SERVER).exists(),
+            "RabbitMQ is not installed: run ./test, which installs it, or \
+             `apt-get install --no-install-recommends rabbitmq-server`"
+        );
+        let folder = tempfile::tempdir().expect("a temporary folder").keep();
+        for inner in ["data", "log"] {
+            fs::create_dir(folder.join(inner)).expect("a folder");
+        }
+        let write = |name, text: String| fs::write(folder.join(name), text).expect("a file");
+        write("plugins", "[].".into());
+        write("definitions.json", definitions(vhosts));
+        let definitions = folder.join("definitions.json");
+        let configuration = format!("load_definitions = {}\n", definitions.display());
+        write("rabbitmq.conf", configuration);
+        let [port, distribution, names] = free_ports();
+        let mut process = Command::new("sh")
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../transport/tests/broker/serve.sh"
+            ))
+            .env("DIR", &folder)
+            .env("PORT", port.to_string())
+            .env("DIST_PORT", distribution.to_string())
+            .env("EPMD_PORT", names.to_string())
+            .env("NODE", format!("sagalog{port}@localhost"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let orders = process.stdin.take().expect("it is piped");
+        let answers = BufReader::new(process.stdout.take().expect("it is piped"));
+        let keeper = Keeper {
+            process,
+            orders,
+            answers,
+        };
+        let broker = Self {
+            port,
+            folder,
+            vhosts,
+            used: AtomicUsize::new(0),
+            keeper: Mutex::new(keeper),
+        };
+        broker.start_again();
+        broker
+    }
+
+    /// The URL of a vhost that nobody has used.
+    pub(crate) fn url(&self) -> String {
+        let number = self.used.fetch_add(1, Ordering::Relaxed);
+        assert!(number < self.vhosts, "more tests than vhosts");
+        self.url_of(self.port, &vhost(number))
+    }
+
+    /// The URL of a vhost, at this port, such as that of a proxy.
+    pub(crate) fn url_of(&self, port: u16, vhost: &str) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{port}/{vhost}")
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends the broker at once, as a power cut would.
+    pub(crate) fn kill(&self) {
+        self.order("kill");
+    }
+
+    /// Starts it on the same port and data, and waits until it greets.
+    pub(crate) fn start_again(&self) {
+        self.order("start");
+        let end = Instant::now() + STARTING;
+        while !self.greets() {
+            assert!(
+                Instant::now() < end,
+                "the broker does not start:\n{}",
+                self.output()
+            );
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Tells it to take no more messages, as if it were short of memory.
+    pub(crate) fn raise_memory_alarm(&self) {
+        self.order("ctl set_vm_memory_high_watermark 0");
+    }
+
+    /// Takes that back.
+    pub(crate) fn clear_memory_alarm(&self) {
+        self.order("ctl set_vm_memory_high_watermark 0.4");
+    }
+
+    fn greets(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return false;
+        };
+        let mut kind = [0];
+        let greeted = stream
+            .write_all(b"AMQP\x00\x00\x09\x01")
+            .and_then(|()| std::io::Read::read_exact(&mut stream, &mut kind));
+        greeted.is_ok()
+    }
+
+    fn order(&self, order: &str) {
+        let mut keeper = self.keeper.lock().expect("no other order failed");
+        writeln!(keeper.orders, "{order}").expect("the keeper lives");
+        let mut answer = String::new();
+        keeper
+            .answers
+            .read_line(&mut answer)
+            .expect("the keeper lives");
+        assert_eq!(answer, "done\n", "{order}:\n{}", self.output());
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.folder.join("out")).unwrap_or_default()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.order("end");
+        let keeper = self.keeper.get_mut().expect("no order failed");
+        keeper.process.wait().expect("it ends when told to");
+    }
+}
+
+fn vhost(number: usize) -> String {
+    format!("v{number}")
+}
+
+fn definitions(vhosts: usize) -> String {
+    let mut text = String::from(
+        r#"{"users":[{"name":"guest","password":"guest","tags":"administrator"}],"vhosts":["#,
+    );
+    let all = |text: &mut String, write: &dyn Fn(&mut String, String)| {
+        for number in 0..vhosts {
+            let comma = if number == 0 { "" } else { "," };
+            text.push_str(comma);
+            write(text, vhost(number));
+        }
+    };
+    all(&mut text, &|text, vhost| {
+        write!(text, r#"{{"name":"{vhost}"}}"#).expect("a string takes all");
+    });
+    text.push_str(r#"],"permissions":["#);
+    all(&mut text, &|text, vhost| {
+        write!(
+            text,
+            r#"{{"user":"guest","vhost":"{vhost}","configure":".*","write":".*","read":".*"}}"#
+        )
+        .expect("a string takes all");
+    });
+    text.push_str("]}");
+    text
+}
+
+/// Three ports that nobody listens at. They are held together, so that they differ.
+fn free_ports() -> [u16; 3] {
+    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    held.map(|held| held.local_addr().expect("it is bound").port())
+}
