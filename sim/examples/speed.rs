@@ -60,6 +60,11 @@ fn main() {
         let steps = best(|| drop(black_box(hundred.again()))) * 600.0;
         println!("100 sagas of 6 steps   {steps:>10.0} saga steps/s (target 100000)");
     }
+    if wanted("nodes") {
+        let hundred = many(100).nodes(3).play(&healthy);
+        let steps = best(|| drop(black_box(hundred.again()))) * 600.0;
+        println!("100 sagas and 3 nodes  {steps:>10.0} saga steps/s (target 100000)");
+    }
     if wanted("fork") {
         let middle = sim(6).play(&healthy);
         let forks = best(|| drop(black_box(middle.clone())));

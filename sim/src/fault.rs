@@ -77,11 +77,26 @@ pub enum Fault {
     StepsAside,
     /// It waits for a while, and others go ahead.
     Waits,
+    /// The answer to the node's last renewal of its leases comes late, and all after it fail.
+    HeartbeatFails,
+    /// Another takes the partition over while the node is alive and well.
+    TakenOver,
+    /// The node dies; of two that take over, the second does while the first reads the log.
+    RacedReading,
+    /// The node dies; of two that take over, the second does while the first appends that it owns
+    /// the partition.
+    RacedAppending,
+    /// The node dies; the clock of the next is an hour ahead.
+    SuccessorAhead,
+    /// The node dies; the clock of the next is an hour behind.
+    SuccessorBehind,
+    /// The clocks of the nodes run at different rates, as far as leases tolerate it.
+    Drift,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 42] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -117,6 +132,13 @@ impl Fault {
         Self::OneMoreSaga,
         Self::StepsAside,
         Self::Waits,
+        Self::HeartbeatFails,
+        Self::TakenOver,
+        Self::RacedReading,
+        Self::RacedAppending,
+        Self::SuccessorAhead,
+        Self::SuccessorBehind,
+        Self::Drift,
     ];
 
     /// What can go wrong at a point, simplest first, the core before the others.
@@ -128,6 +150,7 @@ impl Fault {
                 Self::Blackholed,
                 Self::Tight,
                 Self::OneMoreSaga,
+                Self::Drift,
             ],
             Point::Call => &[Self::Duplicated, Self::Lost],
             Point::Commit => &[
@@ -143,6 +166,12 @@ impl Fault {
                 Self::Cancelled,
                 Self::ClockAhead,
                 Self::ClockBack,
+                Self::HeartbeatFails,
+                Self::TakenOver,
+                Self::RacedReading,
+                Self::RacedAppending,
+                Self::SuccessorAhead,
+                Self::SuccessorBehind,
             ],
             Point::Deliver => &[
                 Self::Duplicated,
@@ -174,7 +203,7 @@ impl Fault {
     pub fn at_site(site: &Site) -> impl Iterator<Item = Self> {
         let of_world = site.is_of_the_world();
         let fits = move |fault: &Self| match fault {
-            Self::Tight => of_world && site.nth == 1,
+            Self::Tight | Self::Drift => of_world && site.nth == 1,
             Self::OneMoreSaga => of_world,
             // So that nothing waits past its deadline.
             Self::Waits => site.nth == 1,
@@ -182,6 +211,20 @@ impl Fault {
             _ => true,
         };
         Self::at(site.point).iter().copied().filter(fits)
+    }
+
+    /// Whether it can only happen where there are several nodes ([`Sim::nodes`](crate::Sim::nodes)).
+    pub const fn needs_several_nodes(self) -> bool {
+        matches!(
+            self,
+            Self::HeartbeatFails
+                | Self::TakenOver
+                | Self::RacedReading
+                | Self::RacedAppending
+                | Self::SuccessorAhead
+                | Self::SuccessorBehind
+                | Self::Drift
+        )
     }
 
     /// Whether it is tried together with others in an exhaustive search. What is left out differs
@@ -228,6 +271,11 @@ impl Fault {
                 | Self::OneMoreSaga
                 | Self::StepsAside
                 | Self::Waits
+                | Self::HeartbeatFails
+                | Self::TakenOver
+                | Self::RacedReading
+                | Self::RacedAppending
+                | Self::Drift
         )
     }
 
@@ -268,6 +316,13 @@ impl Fault {
             Self::OneMoreSaga => "one more saga",
             Self::StepsAside => "steps aside",
             Self::Waits => "waits",
+            Self::HeartbeatFails => "heartbeat fails",
+            Self::TakenOver => "taken over alive",
+            Self::RacedReading => "two take over, the first reading",
+            Self::RacedAppending => "two take over, the first appending",
+            Self::SuccessorAhead => "successor's clock ahead",
+            Self::SuccessorBehind => "successor's clock behind",
+            Self::Drift => "clocks drift",
         }
     }
 }

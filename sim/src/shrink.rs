@@ -133,7 +133,11 @@ impl Shrinker<'_> {
         let end = REPLAYS_MAX.saturating_sub(RESERVE * faults.len() as u64);
         let mut simplified = false;
         for (site, fault) in &faults {
-            for simpler in Fault::at_site(site).take_while(|simpler| simpler != fault) {
+            for simpler in self
+                .setup
+                .faults_at(site)
+                .take_while(|simpler| simpler != fault)
+            {
                 if self.replays >= end {
                     // What was shown of the plan before is not shown of this one.
                     self.best = before;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -67,6 +68,8 @@ impl Sim {
             rules: Rules::DEFAULT,
             participants: BTreeMap::new(),
             models: Models::default(),
+            nodes: NonZeroU32::MIN,
+            partitions: None,
             sagas: Vec::new(),
             calls: Vec::new(),
             mends: None,
@@ -109,6 +112,36 @@ impl Sim {
             saga: id,
             query: Query::Start { definition, input },
         });
+        self
+    }
+
+    /// So many nodes instead of one. They share the partitions of the log, of which there are as many
+    /// if [`Self::partitions`] does not say otherwise; a saga is in the partition that its id gives.
+    /// The nodes are `n1`, `n2` and so on; another takes over what one of them owned when its lease
+    /// is out, and gives it back when it is there again.
+    ///
+    /// # Panics
+    /// If there are none, or more than 16.
+    pub fn nodes(mut self, nodes: u32) -> Self {
+        assert!(
+            (1..=NODES_MAX).contains(&nodes),
+            "1 to {NODES_MAX} nodes, not {nodes}"
+        );
+        self.setup.nodes = NonZeroU32::new(nodes).expect("it is not 0");
+        self
+    }
+
+    /// So many partitions of the log, shared by the nodes.
+    ///
+    /// # Panics
+    /// If there are none, or more than 64.
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        let range = 1..=PARTITIONS_MAX;
+        assert!(
+            range.contains(&partitions),
+            "1 to {PARTITIONS_MAX} partitions, not {partitions}"
+        );
+        self.setup.partitions = NonZeroU32::new(partitions);
         self
     }
 
@@ -469,6 +502,12 @@ pub enum Unserved {
         model: &'static str,
     },
 }
+
+/// The most nodes of a world.
+const NODES_MAX: u32 = 16;
+
+/// The most partitions of a world.
+const PARTITIONS_MAX: u32 = 64;
 
 /// A fault of a plan has no consequence in its run: what the run shows is not about it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

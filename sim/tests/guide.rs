@@ -171,6 +171,19 @@ fn is_parked(world: &World) -> bool {
     world.sagas().any(|saga| saga.parked().next().is_some())
 }
 
+#[test]
+fn several_nodes_share_the_log() {
+    let plan: Plan = "commit s1 charge#1: crash before"
+        .parse()
+        .expect("a good plan");
+    let run = sim()
+        .nodes(2) // n1 and n2
+        .partitions(4) // of the log, shared by them
+        .run(&plan)
+        .expect("the run comes there");
+    run.check();
+}
+
 const APPROVAL: Signal<bool> = Signal::new("approval");
 
 #[test]

@@ -253,6 +253,24 @@ planted! {
     AcknowledgesOnReceipt = (1, 0),
     /// The simulated shell: calls are not handled again after a restart. A crash.
     ForgetsCallsInACrash = (16, 1),
+    /// The simulated node: a lease is judged by the wall clocks of two nodes. A clock jumps ahead.
+    JudgesLeasesByTheWallClock = (25, 1),
+    /// The simulated node: it counts its lease from the answer to its renewal. A renewal fails.
+    CountsTheLeaseFromTheAnswer = (26, 1),
+    /// The simulated node: it stops no earlier than its lease is out. A renewal fails.
+    LeavesNoMargin = (26, 1),
+    /// The simulated node: it goes on although its leases are not renewed. A renewal fails.
+    GoesOnWithoutHeartbeats = (27, 1),
+    /// The simulated node: a lease is kept when its partition is given back. A crash.
+    KeepsTheLeaseAtShutdown = (28, 1),
+    /// The simulated node: of a dead node's partitions only one is taken over. A crash.
+    RecoversOnePartitionOnly = (28, 1),
+    /// The simulated shell: a take-over reads the log before it raises the epoch. A take-over from an
+    /// owner that is alive.
+    ReadsBeforeItAcquires = (30, 1),
+    /// The simulated shell: what was fenced is appended under a new epoch. A take-over from an owner
+    /// that is alive.
+    AppendsUnderTheNewEpoch = (22, 1),
     /// The simulated shell: a node that dies leaves its partition without an owner. A crash.
     NobodyTakesOver = (28, 1),
     /// The simulated participants: no tombstone is kept. An action comes after its compensation.

@@ -1,6 +1,8 @@
 //! I6, I17, I18: when nothing is left to do, every saga has ended or waits for somebody, and nothing
 //! is held for those that have ended.
 
+use sagalog_model::log::PartitionId;
+
 use super::Violation;
 use crate::world::World;
 
@@ -17,31 +19,34 @@ pub(super) fn everything_ended_or_waits_for_somebody(world: &World) -> Result<()
         what,
         at: world.now(),
     };
-    let Some(node) = world.node() else {
-        return Err(plain("I17", "nobody owns the partition".into()));
-    };
-    if world.inbox_len() > 0 {
-        return Err(plain(
-            "I17",
-            format!("{} answers were never acknowledged", world.inbox_len()),
-        ));
+    let unacknowledged = world.inbox_len();
+    if unacknowledged > 0 {
+        let what = format!("{unacknowledged} answers were never acknowledged");
+        return Err(plain("I17", what));
     }
-    if world.unanswered_calls() > 0 {
-        return Err(plain(
-            "I17",
-            format!("{} calls were never answered", world.unanswered_calls()),
-        ));
+    for partition in world.partitions() {
+        nothing_is_left(world, partition).map_err(|(invariant, what)| plain(invariant, what))?;
+    }
+    Ok(())
+}
+
+fn nothing_is_left(world: &World, partition: PartitionId) -> Result<(), (&'static str, String)> {
+    let share = world.share(partition);
+    let Some(owner) = share.owner() else {
+        return Err(("I17", format!("nobody owns partition {partition}")));
+    };
+    let unanswered = share.unanswered_calls();
+    if unanswered > 0 {
+        return Err(("I17", format!("{unanswered} calls were never answered")));
     }
     let live = world
-        .sagas()
+        .sagas_of(partition)
         .filter(|state| !state.status().is_terminal())
         .count();
-    let held = node.machine().sagas().count();
+    let held = owner.machine().sagas().count();
     if held > live {
-        return Err(plain(
-            "I18",
-            format!("{held} sagas are held in memory, {live} are under way"),
-        ));
+        let what = format!("{held} sagas are held in memory, {live} are under way");
+        return Err(("I18", what));
     }
     Ok(())
 }

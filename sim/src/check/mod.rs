@@ -14,20 +14,24 @@ mod effects;
 mod ends;
 mod liveness;
 mod order;
+mod ownership;
 mod publishing;
 mod redecide;
 mod shadow;
 mod transparency;
 
 use sagalog_engine::Answer;
-use sagalog_model::{Command, Reply, SagaEvent, SagaId, log::Time};
+use sagalog_model::{
+    Command, Reply, SagaEvent, SagaId,
+    log::{PartitionId, Time},
+};
 
 pub(crate) use determinism::{DETERMINISM, differs_when_repeated};
 pub(crate) use redecide::redecided;
 pub(crate) use shadow::Shadow;
 pub(crate) use transparency::{Story, differs};
 
-use crate::world::{ClientCall, Property, World};
+use crate::world::{ClientCall, NodeNumber, Ownership, Property, World};
 
 /// Something that must not happen did.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,9 +66,14 @@ pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
 }
 
 /// An event has become durable, and is not folded yet.
-pub(crate) fn recorded(world: &World, saga: &SagaId, event: &SagaEvent) -> Result<(), Violation> {
+pub(crate) fn recorded(
+    world: &World,
+    partition: PartitionId,
+    saga: &SagaId,
+    event: &SagaEvent,
+) -> Result<(), Violation> {
     answers::recorded_as_given(world, saga, event)?;
-    shadow::timed_out_only_what_was_published(world, saga, event)
+    shadow::timed_out_only_what_was_published(world, partition, saga, event)
 }
 
 /// A command is about to be served.
@@ -86,14 +95,29 @@ pub(crate) fn call_answered(
     acknowledgements::answers_what_is_durable(world, call, answer)
 }
 
-/// An append has become durable and its node knows.
-pub(crate) fn durable(world: &World) -> Result<(), Violation> {
-    shadow::equals_live_state(world)
+/// An append has become durable and its owner knows.
+pub(crate) fn durable(world: &World, of: Ownership) -> Result<(), Violation> {
+    ownership::is_the_only_one(world, of)?;
+    shadow::equals_live_state(world, of.partition)
+}
+
+/// A node judges that a partition has no owner any more, and is about to take it over.
+pub(crate) fn taken_from_nobody(
+    world: &World,
+    partition: PartitionId,
+    by: NodeNumber,
+) -> Result<(), Violation> {
+    ownership::is_over(world, partition, by)
+}
+
+/// An append was refused because of its epoch.
+pub(crate) fn fenced(world: &World, of: Ownership) -> Result<(), Violation> {
+    ownership::could_not_know(world, of)
 }
 
 /// A node has taken over.
-pub(crate) fn taken_over(world: &World) -> Result<(), Violation> {
-    shadow::is_recovered_whole(world)
+pub(crate) fn taken_over(world: &World, of: Ownership) -> Result<(), Violation> {
+    shadow::is_recovered_whole(world, of)
 }
 
 /// What must hold whenever the log has grown; the author's own properties too.

@@ -2,20 +2,24 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sagalog_model::{Command, Direction, SagaEvent, SagaId, log::Time};
+use sagalog_model::{
+    Command, Direction, SagaEvent, SagaId,
+    log::{PartitionId, Time},
+};
 use sagalog_projections::SagaState;
 
 use super::{Violation, attempts, publishing::Publishing};
 use crate::{
     fault::Fault,
-    world::{Setup, World},
+    world::{Ownership, Setup, World},
 };
 
 /// What is durable, folded apart from the node's own state.
 #[derive(Clone, Default)]
 pub(crate) struct Shadow {
     states: BTreeMap<SagaId, SagaState>,
-    publishing: Publishing,
+    /// By partition.
+    publishing: BTreeMap<PartitionId, Publishing>,
 }
 
 impl Shadow {
@@ -23,6 +27,7 @@ impl Shadow {
     pub(crate) fn apply(
         &mut self,
         setup: &Setup,
+        partition: PartitionId,
         saga: &SagaId,
         event: &SagaEvent,
         at: Time,
@@ -48,7 +53,10 @@ impl Shadow {
             ));
         };
         if let SagaEvent::AttemptAsked(asked) = event {
-            self.publishing.asked(saga, asked);
+            self.publishing
+                .entry(partition)
+                .or_default()
+                .asked(saga, asked);
         }
         attempts::within_policy(state, event, at)
             .map_err(|(invariant, what)| violation(invariant, what))?;
@@ -58,14 +66,18 @@ impl Shadow {
     }
 
     /// A node has taken over.
-    pub(crate) fn owned_anew(&mut self, now: Time) {
-        self.publishing.owned_anew(now);
+    pub(crate) fn owned_anew(&mut self, partition: PartitionId, now: Time) {
+        self.publishing
+            .entry(partition)
+            .or_default()
+            .owned_anew(now);
     }
 
     /// I7, I14: a command is published. What the live state has given up already, though not yet in
     /// the log, is not published any more; nor is what nobody waits for.
     pub(crate) fn published(
         &mut self,
+        partition: PartitionId,
         command: &Command,
         live: Option<&SagaState>,
         at: Time,
@@ -79,6 +91,8 @@ impl Shadow {
             })
         };
         self.publishing
+            .entry(partition)
+            .or_default()
             .published(command, is_open)
             .map_err(|(invariant, what)| Violation {
                 invariant,
@@ -104,12 +118,13 @@ impl Shadow {
     }
 }
 
-/// I3: a node that has nothing on its way to the log holds exactly what the log adds up to.
-pub(super) fn equals_live_state(world: &World) -> Result<(), Violation> {
-    let Some(node) = world.node().filter(|node| node.is_at_rest()) else {
+/// I3: an owner that has nothing on its way to the log holds exactly what the log adds up to.
+pub(super) fn equals_live_state(world: &World, partition: PartitionId) -> Result<(), Violation> {
+    let owner = world.share(partition).owner();
+    let Some(owner) = owner.filter(|owner| owner.is_at_rest()) else {
         return Ok(());
     };
-    for (id, live, _) in node.machine().sagas() {
+    for (id, live, _) in owner.machine().sagas() {
         let Some(folded) = world.shadow().of(id) else {
             continue;
         };
@@ -125,17 +140,17 @@ pub(super) fn equals_live_state(world: &World) -> Result<(), Violation> {
 }
 
 /// I3: who has taken over holds exactly the sagas that are under way, each as the log adds it up.
-pub(super) fn is_recovered_whole(world: &World) -> Result<(), Violation> {
-    let Some(node) = world.node() else {
+pub(super) fn is_recovered_whole(world: &World, of: Ownership) -> Result<(), Violation> {
+    let Some(owner) = world.owner(of) else {
         return Ok(());
     };
-    let live: BTreeMap<_, _> = node
+    let live: BTreeMap<_, _> = owner
         .machine()
         .sagas()
         .map(|(id, state, _)| (id, state))
         .collect();
     let under_way = |state: &&SagaState| !state.status().is_terminal();
-    for folded in world.shadow().states().filter(under_way) {
+    for folded in world.sagas_of(of.partition).filter(under_way) {
         if live.get(folded.id()).is_none_or(|live| *live != folded) {
             let what = "what was recovered is not what the log adds up to".into();
             return Err(Violation::of("I3", world, folded.id(), what));
@@ -155,14 +170,23 @@ const SHORT: Duration = Duration::from_millis(200);
 /// a deadline may come first.
 pub(super) fn timed_out_only_what_was_published(
     world: &World,
+    partition: PartitionId,
     saga: &SagaId,
     event: &SagaEvent,
 ) -> Result<(), Violation> {
     let SagaEvent::AttemptTimedOut(e) = event else {
         return Ok(());
     };
-    let may_come_first =
-        |fault| matches!(fault, Fault::Tight | Fault::ClockAhead | Fault::ClockBack);
+    let may_come_first = |fault| {
+        matches!(
+            fault,
+            Fault::Tight
+                | Fault::ClockAhead
+                | Fault::ClockBack
+                | Fault::SuccessorAhead
+                | Fault::SuccessorBehind
+        )
+    };
     let deadline = world.shadow().of(saga).and_then(|state| {
         let (_, step) = state.step(state.graph().find(&e.node)?)?;
         let open = step.attempts(e.direction).open?;
@@ -170,13 +194,10 @@ pub(super) fn timed_out_only_what_was_published(
         Some(open.deadline).filter(|deadline| deadline.since(open.asked_at) > SHORT)
     });
     let accounted = deadline.is_none_or(|deadline| {
-        world.shadow().publishing.is_accounted_for(
-            saga,
-            &e.node,
-            e.direction,
-            e.attempt.0,
-            deadline,
-        )
+        let publishing = world.shadow().publishing.get(&partition);
+        publishing.is_some_and(|it| {
+            it.is_accounted_for(saga, &e.node, e.direction, e.attempt.0, deadline)
+        })
     });
     if accounted || world.plan().iter().any(|(_, fault)| may_come_first(fault)) {
         return Ok(());

@@ -1,7 +1,7 @@
 //! Every plan up to a number of faults, breadth first: runs share their beginnings.
 
 use super::{Found, Search};
-use crate::{check::Violation, fault::Fault, plan::Plan, site::Site};
+use crate::{check::Violation, fault::Fault, plan::Plan, site::Site, world::Setup};
 
 /// A plan whose run has no violation, to be extended at places from this one on.
 type Parent = (Plan, usize);
@@ -69,7 +69,7 @@ impl Search {
             let fresh = before.visited().len().max(*from);
             for place in fresh..world.visited().len() {
                 let site = &world.visited()[place];
-                for fault in alternatives(site, plan, level.kinds) {
+                for fault in alternatives(world.setup(), site, plan, level.kinds) {
                     if self.is_spent() {
                         return Extended::Spent;
                     }
@@ -113,9 +113,15 @@ enum Extended {
 }
 
 /// What may go wrong at a site besides the plan.
-fn alternatives(site: &Site, plan: &Plan, kinds: Kinds) -> impl Iterator<Item = Fault> {
+fn alternatives(
+    setup: &Setup,
+    site: &Site,
+    plan: &Plan,
+    kinds: Kinds,
+) -> impl Iterator<Item = Fault> {
     let point = site.point;
     let taken = plan.at(site).is_some();
-    Fault::at_site(site)
+    setup
+        .faults_at(site)
         .filter(move |fault| !taken && fault.is_core(point) == (kinds == Kinds::Core))
 }

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 
 use super::{Found, Search, random::SEED, situation::situation};
 use crate::{
-    fault::Fault,
     plan::Plan,
     site::Site,
-    world::{SplitMix, World},
+    world::{Setup, SplitMix, World},
 };
 
 /// How often a plan that was not tried yet is looked for.
@@ -56,7 +55,7 @@ impl Search {
             if is_new {
                 guide.keep(&world, last.as_ref(), self.base.visited().len());
             }
-            next = guide.draw(&mut random);
+            next = guide.draw(&mut random, self.base.setup());
         }
         None
     }
@@ -91,7 +90,7 @@ impl Guide {
     }
 
     /// A plan that was not tried yet, and its last fault's place.
-    fn draw(&mut self, random: &mut SplitMix) -> Option<(Plan, Option<Site>)> {
+    fn draw(&mut self, random: &mut SplitMix, setup: &Setup) -> Option<(Plan, Option<Site>)> {
         for _ in 0..DRAWS_MAX {
             let [one, other] = [0; 2].map(|_| random.below(self.kept.len() as u64) as usize);
             // Rather the shorter one, and the one that was extended less often.
@@ -108,7 +107,7 @@ impl Guide {
                 continue;
             }
             let site = &kept.places[random.below(kept.places.len() as u64) as usize];
-            let faults: Vec<_> = Fault::at_site(site).collect();
+            let faults: Vec<_> = setup.faults_at(site).collect();
             if faults.is_empty() || kept.plan.at(site).is_some() {
                 continue;
             }

@@ -14,7 +14,7 @@ impl Search {
             if self.is_spent() {
                 return None;
             }
-            let (found, faults) = self.roll(Dice::swarm(&mut random));
+            let (found, faults) = self.roll(Dice::swarm(&mut random, self.base.setup()));
             self.report.swarm += 1;
             *self.report.swarm_faults.entry(faults).or_default() += 1;
             if found.is_some() {
@@ -31,7 +31,7 @@ impl Search {
             if self.is_spent() {
                 return None;
             }
-            let (found, _) = self.roll(Dice::schedule(&mut random));
+            let (found, _) = self.roll(Dice::schedule(&mut random, self.base.setup()));
             self.report.schedules += 1;
             if found.is_some() {
                 return found;

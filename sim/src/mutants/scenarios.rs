@@ -31,6 +31,11 @@ pub fn scenarios() -> Vec<Scenario> {
         plain("hurry", lines::hurry()),
         plain("at once", lines::at_once()),
         plain("two", lines::three().and_saga(&5)),
+        plain("nodes", lines::three().and_saga(&5).nodes(2)),
+        plain(
+            "partitions",
+            lines::three().and_saga(&5).nodes(2).partitions(4),
+        ),
         cancelled("cancel", lines::three(), 7),
         cancelled("late cancel", lines::order(), 17),
     ]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sagalog_engine::{Input, Query, Request, Ticket, input::Wish};
-use sagalog_model::SagaId;
+use sagalog_model::{SagaId, log::PartitionId};
 
 use super::{ClientCall, DOWN, Happening, World};
 use crate::{
@@ -31,8 +31,9 @@ impl World {
         }
         self.next_ticket += 1;
         let ticket = self.next_ticket;
-        self.calls.insert(ticket, call);
-        self.feed_call(ticket);
+        let partition = self.setup.partition(&call.saga);
+        self.share_mut(partition).calls.insert(ticket, call);
+        self.feed_call(partition, ticket);
     }
 
     /// Somebody cancels a saga, at whatever moment this is.
@@ -75,14 +76,14 @@ impl World {
             .add(self.now.after(*after), Happening::Call(call));
     }
 
-    pub(super) fn feed_call(&mut self, ticket: u64) {
-        let call = &self.calls[&ticket];
+    pub(super) fn feed_call(&mut self, partition: PartitionId, ticket: u64) {
+        let call = &self.share(partition).calls[&ticket];
         let input = Input {
             ticket: Ticket(ticket),
             saga: call.saga.clone(),
             what: call.query.clone(),
         };
-        self.feed(input);
+        self.feed(partition, input);
     }
 }
 

@@ -35,6 +35,10 @@ impl World {
                     self.conditions.tight = true;
                     self.bites.insert((site, Fault::Tight));
                 }
+                Some(Fault::Drift) => {
+                    self.clocks_drift();
+                    self.bites.insert((site, Fault::Drift));
+                }
                 Some(Fault::OneMoreSaga) => {
                     for call in self.setup.calls_of_one_more(nth) {
                         let at = self.now.after(call.after);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Chain;
+use super::{Chain, Setup};
 use crate::{fault::Fault, site::Site};
 
 /// Chooses faults at random, from a few kinds. The plan that comes of it is the reproducer, not the
@@ -22,10 +22,10 @@ impl Dice {
     const FAULTS_MAX: u32 = 12;
 
     /// A random subset of all kinds, each with a weight of 5, 15 or 40 percent.
-    pub(crate) fn swarm(random: &mut SplitMix) -> Self {
+    pub(crate) fn swarm(random: &mut SplitMix, setup: &Setup) -> Self {
         let share = [25, 50, 75][random.below(3) as usize];
         let mut weights = BTreeMap::new();
-        for fault in Fault::ALL {
+        for fault in Fault::ALL.into_iter().filter(|fault| setup.has(*fault)) {
             let weight = [5, 15, 40][random.below(3) as usize];
             if random.below(100) < share {
                 weights.insert(fault, weight);
@@ -40,13 +40,13 @@ impl Dice {
     }
 
     /// A random order of chains, and at most two faults besides.
-    pub(crate) fn schedule(random: &mut SplitMix) -> Self {
+    pub(crate) fn schedule(random: &mut SplitMix, setup: &Setup) -> Self {
         let left = random.below(3) as u32;
         let priorities = Some(Priorities::of(random));
         Self {
             left,
             priorities,
-            ..Self::swarm(random)
+            ..Self::swarm(random, setup)
         }
     }
 

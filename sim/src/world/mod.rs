@@ -4,16 +4,20 @@
 mod agenda;
 mod broker;
 mod clients;
+mod clock;
 mod conditions;
 mod dice;
+mod lease;
 mod ledger;
 mod log;
 mod models;
 mod node;
 mod order;
+mod owner;
 mod participant;
 mod participants;
 mod setup;
+mod share;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +28,7 @@ use std::{
 
 use sagalog_model::{
     Command, Reply, SagaEvent, SagaId,
-    log::{Epoch, PartitionId, Time},
+    log::{PartitionId, Time},
 };
 use sagalog_projections::SagaState;
 use serde::Serialize;
@@ -33,19 +37,23 @@ pub(crate) use dice::{Dice, SplitMix};
 pub use ledger::{Account, Ledger};
 pub(crate) use log::Row;
 pub(crate) use models::Models;
-pub(crate) use node::Guard;
+pub(crate) use node::NodeNumber;
 pub(crate) use order::Chain;
+pub(crate) use owner::Guard;
 pub use participant::Fails;
 pub(crate) use participant::{Needed, Participant, read, write};
 pub(crate) use setup::{ClientCall, Property, Setup};
+pub(crate) use share::Ownership;
 
 use self::{
     agenda::Agenda,
     broker::{ConsumerId, Station},
     conditions::Conditions,
     log::SimLog,
-    node::{Node, Zombie},
+    node::Node,
+    owner::{Owner, Zombie},
     participants::Sent,
+    share::Share,
 };
 use crate::{
     author,
@@ -82,21 +90,17 @@ pub struct World {
     dice: Option<Dice>,
     turns: u64,
     now: Time,
-    /// How far the node's clock is off, in microseconds.
-    skew: i64,
+    nodes: Vec<Node>,
+    /// The partitions, by their number.
+    shares: Vec<Share>,
     conditions: Conditions,
     broker_down_until: Time,
     database_down_until: Time,
-    /// The node dies once more before it owns the partition.
-    dies_again: bool,
     agenda: Agenda,
     log: SimLog,
     ledger: Ledger,
-    node: Option<Node>,
     /// Replies in the inboxes of their partitions.
     inboxes: Station<PartitionId, Reply>,
-    /// Calls of clients that are not answered.
-    calls: BTreeMap<u64, ClientCall>,
     next_ticket: u64,
     /// How often each node was parked.
     parked: BTreeMap<(SagaId, Arc<str>), u32>,
@@ -131,7 +135,7 @@ pub struct TraceLine {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// The node: crashes, take-overs.
+    /// The nodes: crashes, take-overs; which one, if there are several.
     Node,
     /// The log: events.
     Log,
@@ -144,9 +148,13 @@ pub enum Lane {
 enum Happening {
     Begin,
     Call(ClientCall),
-    TakeOver,
+    ComesBack(NodeNumber),
+    Stops(NodeNumber),
+    LookAtTheLease(PartitionId),
+    IsForced(Ownership),
+    FindsOut(Ownership),
     ZombieResumes(Zombie),
-    Committed { epoch: Epoch },
+    Committed(Ownership),
     CommandArrives { command: Command, in_time: bool },
     WorkerIsGone { queue: Arc<str>, worker: ConsumerId },
     ReplyArrives(Reply),
@@ -173,17 +181,15 @@ impl World {
             dice: None,
             turns: 0,
             now: BEGINNING,
-            skew: 0,
+            nodes: vec![Node::new(BEGINNING); setup.nodes.get() as usize],
+            shares: vec![Share::default(); setup.partitions().get() as usize],
             conditions: Conditions::default(),
             broker_down_until: BEGINNING,
             database_down_until: BEGINNING,
-            dies_again: false,
             agenda,
-            log: SimLog::with_partitions(1),
+            log: SimLog::with_partitions(setup.partitions().get()),
             ledger: Ledger::over(setup.models.clone()),
-            node: None,
             inboxes: Station::new(),
-            calls: BTreeMap::new(),
             next_ticket: 0,
             parked: BTreeMap::new(),
             effects: 0,
@@ -253,9 +259,11 @@ impl World {
         if self.violation.is_some() {
             return false;
         }
-        let timer = self.node.as_ref().and_then(Node::next_timer);
-        let timer = timer.map(|timer| self.real(timer));
-        let Some(next) = [self.agenda.next(), timer].into_iter().flatten().min() else {
+        let Some(next) = [self.agenda.next(), self.next_timer()]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
             self.rest();
             return false;
         };
@@ -272,12 +280,18 @@ impl World {
         match happening {
             Happening::Begin => {
                 self.world_begins();
-                self.take_over();
+                for partition in self.partitions() {
+                    self.take_over(partition, self.home(partition));
+                }
             }
             Happening::Call(call) => self.call(call),
-            Happening::TakeOver => self.take_over(),
+            Happening::ComesBack(node) => self.comes_back(node),
+            Happening::Stops(node) => self.stops(node),
+            Happening::LookAtTheLease(partition) => self.look_at_the_lease(partition),
+            Happening::IsForced(from) => self.is_forced(from),
+            Happening::FindsOut(owner) => self.finds_out(owner),
             Happening::ZombieResumes(zombie) => self.zombie_resumes(&zombie),
-            Happening::Committed { epoch } => self.committed(epoch),
+            Happening::Committed(owner) => self.committed(owner),
             on_its_way if self.now < self.broker_down_until => {
                 self.agenda.add(self.broker_down_until, on_its_way);
             }
@@ -299,14 +313,11 @@ impl World {
         }
     }
 
-    /// What the node's clock shows.
-    fn node_time(&self) -> Time {
-        Time::from_micros(self.now.as_micros().saturating_add_signed(self.skew))
-    }
-
-    /// When the node's clock shows this.
-    fn real(&self, shown: Time) -> Time {
-        Time::from_micros(shown.as_micros().saturating_add_signed(-self.skew))
+    /// When the next timer of any owner is due.
+    fn next_timer(&self) -> Option<Time> {
+        let owners = self.shares.iter().flat_map(|share| &share.owners);
+        let due = |owner: &Owner| Some(self.node(owner.node).clock.real(owner.next_timer()?));
+        owners.filter_map(due).min()
     }
 
     /// Nothing is left to do: what must hold in the end is looked at.
@@ -354,7 +365,7 @@ impl World {
     }
 
     fn come_to(&mut self, site: Site) -> Option<Fault> {
-        let fault = self.plan.at(&site);
+        let fault = self.plan.at(&site).filter(|fault| self.setup.has(*fault));
         if let Some(fault) = fault {
             // A condition bites when something meets it.
             if site.point != Point::Config {
@@ -461,6 +472,12 @@ impl World {
         events.into_iter().map(|(_, event)| event).collect()
     }
 
+    /// The sagas of a partition, as far as its log goes.
+    pub(crate) fn sagas_of(&self, partition: PartitionId) -> impl Iterator<Item = &SagaState> {
+        let is_there = move |state: &&SagaState| self.setup.partition(state.id()) == partition;
+        self.sagas().filter(is_there)
+    }
+
     /// What was violated.
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
@@ -524,14 +541,15 @@ impl World {
         self.marks.iter().copied()
     }
 
-    /// Who owns the partition: whether somebody does, has appended all it has to, and is not the first;
-    /// and what that does not know of yet.
-    pub(crate) fn ownership(&self) -> [bool; 5] {
-        let node = self.node.as_ref();
+    /// Who owns the partitions: whether somebody owns each, has appended all it has to, and is not the
+    /// first, or was taken over and does not know; and what those do not know of yet.
+    pub(crate) fn ownership(&self) -> [bool; 6] {
+        let owners = || self.shares.iter().map(Share::owner);
         [
-            node.is_some(),
-            node.is_some_and(Node::is_at_rest),
-            node.is_some_and(|node| !node.is_the_first()),
+            owners().all(|owner| owner.is_some()),
+            owners().flatten().all(Owner::is_at_rest),
+            owners().flatten().any(|owner| !owner.is_the_first()),
+            self.shares.iter().any(|share| share.owners.len() > 1),
             self.now < self.database_down_until,
             self.inbox_len() == 0,
         ]
@@ -549,15 +567,7 @@ impl World {
         &self.shadow
     }
 
-    pub(crate) fn node(&self) -> Option<&Node> {
-        self.node.as_ref()
-    }
-
-    pub(crate) fn unanswered_calls(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// The replies that are not acknowledged.
+    /// The replies of all partitions that are not acknowledged.
     pub(crate) fn inbox(&self) -> impl Iterator<Item = &Reply> {
         self.inboxes.messages()
     }

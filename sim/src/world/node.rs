@@ -1,474 +1,220 @@
-//! The node: drives the production machine as the production shell does, and dies when told to.
+//! The nodes: each drives some partitions, has clocks of its own, dies, is paused, and comes back.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
-use sagalog_engine::{
-    Answer, Effect, Evaluate, Input, Partition, Query, Ticket,
-    partition::{Found, Taken},
-};
-use sagalog_eventlog::AppendError;
-use sagalog_model::{
-    AnyDefinition, Expression, Outputs, Payload, Reply, SagaEvent, SagaId,
-    event::SagaEvent as E,
-    log::{Epoch, PartitionId, Time},
+use sagalog_model::log::{PartitionId, Time};
+
+use super::{
+    DOWN, Happening, LONG_AFTER, Lane, World, clock::Clock, owner::Zombie, share::Ownership,
 };
 
-use super::{DOWN, HOP, Happening, JUMP, LONG_AFTER, Lane, World};
-use crate::{
-    author, check,
-    fault::Fault,
-    site::{Point, Subject},
-    world::{
-        broker::{Delivery, Tag},
-        log::Row,
-    },
-};
-
-/// Tickets of deliveries begin here, those of calls at 1.
-const DELIVERIES: u64 = 1 << 32;
-
-/// The only partition.
-const PARTITION: PartitionId = PartitionId::new(0);
-
-/// The number of the only node: it comes back as itself.
-const NODE: u32 = 1;
-
-/// A node that owns the partition.
-#[derive(Clone)]
-pub(crate) struct Node {
-    machine: Partition<Guard>,
-    epoch: Epoch,
-    appending: Option<Vec<Arc<Row>>>,
-}
-
-/// A node that was paused in the middle of an append, and does not know that it owns nothing.
+/// A process that may own partitions.
 #[derive(Clone, Debug)]
-pub(super) struct Zombie {
-    epoch: Epoch,
-    appending: Vec<Arc<Row>>,
+pub(super) struct Node {
+    pub(super) clock: Clock,
+    pub(super) health: Health,
+    /// Since when it has been up without a break: it has watched no lease for longer.
+    pub(super) since: Time,
+    /// It does not come back before.
+    down_until: Time,
 }
 
-/// Runs the definition's functions; a panic is told as theirs.
-#[derive(Clone, Copy)]
-pub(crate) struct Guard;
+/// What a node can do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Health {
+    /// Anything.
+    Up,
+    /// It goes on, but its leases are not renewed.
+    CutOff,
+    /// Nothing: it is dead or paused.
+    Down,
+}
 
-impl Evaluate for Guard {
-    fn evaluate(
-        &self,
-        definition: &AnyDefinition,
-        what: Expression,
-        outputs: &dyn Outputs,
-    ) -> Result<Payload, String> {
-        let name = || match what {
-            Expression::Node(node) => {
-                format!("the function at `{}`", definition.graph().node(node).id)
-            }
-            Expression::Result(block) => {
-                let label = &definition.graph().block(block).label;
-                format!("the function at the end of `{label}`")
-            }
-        };
-        author::call(name, || definition.evaluate(what, outputs)).map_err(|error| error.to_string())
+/// Which node, from 0; people call the first one `n1`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct NodeNumber(pub(super) usize);
+
+impl NodeNumber {
+    /// Its number in the log.
+    pub(super) const fn in_the_log(self) -> u32 {
+        self.0 as u32 + 1
+    }
+}
+
+impl fmt::Display for NodeNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0 + 1)
     }
 }
 
 impl Node {
-    pub(super) fn next_timer(&self) -> Option<Time> {
-        self.machine
-            .next_timer()
-            .filter(|_| !self.machine.is_full())
-    }
-
-    pub(crate) fn machine(&self) -> &Partition<Guard> {
-        &self.machine
-    }
-
-    /// Whether nobody owned the partition before.
-    pub(crate) fn is_the_first(&self) -> bool {
-        self.epoch == Epoch::new(1)
-    }
-
-    pub(crate) fn is_at_rest(&self) -> bool {
-        self.appending.is_none()
+    pub(super) fn new(beginning: Time) -> Self {
+        Self {
+            clock: Clock::default(),
+            health: Health::Up,
+            since: beginning,
+            down_until: beginning,
+        }
     }
 }
 
 impl World {
-    /// Does what the machine asks for, as the shell's loop does.
-    pub(super) fn pump(&mut self) {
-        let now = self.node_time();
-        if let Some(node) = &mut self.node {
-            node.machine.fire_timers(now);
-        }
-        self.look_up();
-        self.perform();
-        self.append();
+    pub(super) fn node(&self, node: NodeNumber) -> &Node {
+        &self.nodes[node.0]
     }
 
-    fn perform(&mut self) {
-        while let Some(effect) = self
-            .node
-            .as_mut()
-            .and_then(|node| node.machine.poll_effect())
-        {
-            match effect {
-                Effect::Ask(command) => {
-                    let checked = check::asked(self, &command);
-                    self.checked(checked);
-                    let node = self.node.as_ref();
-                    let live = node.and_then(|node| node.machine.peek(&command.saga));
-                    let checked = self.shadow.published(&command, live, self.now);
-                    self.checked(checked);
-                    self.send(command);
-                }
-                Effect::Answer { ticket, answer } => self.answered(ticket.0, &answer),
-            }
-        }
+    pub(super) fn node_mut(&mut self, node: NodeNumber) -> &mut Node {
+        &mut self.nodes[node.0]
     }
 
-    fn answered(&mut self, ticket: u64, answer: &Answer) {
-        if ticket > DELIVERIES {
-            let tag = Tag(ticket - DELIVERIES);
-            if let Some(reply) = self.inboxes.acknowledge(&PARTITION, tag) {
-                let checked = check::acknowledged(self, &reply, answer);
-                self.checked(checked);
-            }
-        } else if let Some(call) = self.calls.remove(&ticket) {
-            let checked = check::call_answered(self, &call, answer);
-            self.checked(checked);
+    pub(crate) fn has_several_nodes(&self) -> bool {
+        self.nodes.len() > 1
+    }
+
+    /// Where a partition belongs when all are well.
+    pub(super) fn home(&self, partition: PartitionId) -> NodeNumber {
+        NodeNumber(partition.get() as usize % self.nodes.len())
+    }
+
+    /// The nodes that may take a partition over, the one where it belongs first.
+    pub(super) fn contenders(&self, partition: PartitionId) -> impl Iterator<Item = NodeNumber> {
+        let (home, count) = (self.home(partition).0, self.nodes.len());
+        let nodes = (home..home + count).map(move |node| NodeNumber(node % count));
+        nodes.filter(|node| self.node(*node).health == Health::Up)
+    }
+
+    /// Another node that is up; the same one if there is none, as a process of its own.
+    pub(super) fn another(&self, partition: PartitionId, than: NodeNumber) -> NodeNumber {
+        let mut others = self.contenders(partition).filter(|node| *node != than);
+        others.next().unwrap_or(than)
+    }
+
+    /// Every other clock is slow from now on, the others are fast.
+    pub(super) fn clocks_drift(&mut self) {
+        for pair in self.nodes.chunks_mut(2) {
+            let [slow, fast @ ..] = pair else { continue };
+            slow.clock.run_slow();
+            fast.iter_mut().for_each(|node| node.clock.run_fast());
         }
     }
 
-    fn look_up(&mut self) {
-        let now = self.node_time();
-        let Some(node) = &mut self.node else { return };
-        for saga in node.machine.poll_look_up() {
-            let found = self
-                .log
-                .partition(PARTITION)
-                .history(&saga)
-                .map_or(Found::Nothing, Found::History);
-            node.machine.found(&saga, found, now);
+    /// What a node's clock shows.
+    pub(super) fn time_of(&self, node: NodeNumber) -> Time {
+        self.node(node).clock.shows(self.now)
+    }
+
+    pub(super) fn in_words(&self, partition: PartitionId) -> Cow<'static, str> {
+        match self.shares.len() {
+            1 => "the partition".into(),
+            _ => format!("partition {partition}").into(),
         }
     }
 
-    fn append(&mut self) {
-        let Some(node) = &mut self.node else { return };
-        if node.appending.is_some() {
-            return;
-        }
-        let batches = node.machine.poll_append();
-        if batches.is_empty() {
-            return;
-        }
-        let epoch = node.epoch;
-        let rows: Vec<_> = batches.into_iter().map(Row::new).map(Arc::new).collect();
-        if let Some(why) = rows.iter().find_map(|row| row.unreadable()) {
-            return self.violate("I3", why.to_owned());
-        }
-        if std::mem::take(&mut self.dies_again) {
-            return self.die();
-        }
-        let visited = self.fault_of_commit(&rows);
-        let fault = visited.as_ref().map(|(_, fault)| *fault);
-        match fault {
-            None => self.commits(rows, epoch, HOP),
-            Some(Fault::Slow) => self.commits(rows, epoch, DOWN),
-            Some(Fault::Cancelled) => {
-                self.commits(rows, epoch, HOP);
-                self.cancel(visited.expect("there is a fault").0);
-            }
-            Some(Fault::ClockAhead) => {
-                self.skew += JUMP.as_micros() as i64;
-                self.commits(rows, epoch, HOP);
-            }
-            Some(Fault::ClockBack) => {
-                self.skew -= JUMP.as_micros() as i64;
-                self.commits(rows, epoch, HOP);
-            }
-            Some(Fault::CrashBeforeCommit) => self.die(),
-            #[cfg(feature = "mutants")]
-            Some(Fault::CrashAfterCommit) if mutant!(self, TearsBatches) => {
-                self.store(epoch, &crate::mutants::torn(&rows));
-                self.die();
-            }
-            Some(Fault::CrashAfterCommit) => {
-                self.store(epoch, &rows);
-                self.die();
-            }
-            Some(Fault::CrashTwice) => {
-                self.store(epoch, &rows);
-                self.die();
-                self.dies_again = true;
-            }
-            Some(Fault::DatabaseDown) => {
-                self.database_down_until = self.now.after(2 * DOWN);
-                self.take_over();
-            }
-            Some(Fault::DownLong) => {
-                self.die_for(LONG_AFTER);
-            }
-            Some(Fault::UnknownDone) if mutant!(self, AppendsAgain) => {
-                self.store(epoch, &rows);
-                self.commits(rows, epoch, HOP);
-            }
-            Some(Fault::UnknownNotDone) if mutant!(self, TakesUnknownForDone) => {
-                let last = rows.last().expect("there is something to append");
-                let through = last.batch().last_position();
-                self.node_mut().machine.committed(through);
-            }
-            Some(Fault::UnknownNotDone) if mutant!(self, KeepsTheMachine) => {}
-            Some(Fault::UnknownDone) => {
-                self.store(epoch, &rows);
-                self.take_over();
-                self.pump();
-            }
-            Some(Fault::UnknownNotDone) => {
-                self.take_over();
-                self.pump();
-            }
-            Some(Fault::LeaseLost) => {
-                let zombie = Zombie {
-                    epoch,
-                    appending: rows,
-                };
-                self.node = None;
-                self.agenda.add(self.now.after(DOWN), Happening::TakeOver);
-                self.agenda
-                    .add(self.now.after(3 * DOWN), Happening::ZombieResumes(zombie));
-            }
-            Some(other) => unreachable!("{other} does not happen to an append"),
-        }
-    }
-
-    fn commits(&mut self, rows: Vec<Arc<Row>>, epoch: Epoch, takes: Duration) {
-        self.node_mut().appending = Some(rows);
-        self.agenda
-            .add(self.now.after(takes), Happening::Committed { epoch });
-    }
-
-    /// A group commit is named after the first saga's batch in it.
-    fn fault_of_commit(&mut self, rows: &[Arc<Row>]) -> Option<(SagaId, Fault)> {
-        let (saga, subject) = rows.iter().find_map(|row| {
-            let first = row.events().first()?;
-            let saga = match &row.batch().name {
-                Some(name) => SagaId::new(name.as_str()).ok(),
-                None => self.saga_of(row),
-            };
-            Some((saga?, subject_of(first)))
-        })?;
-        let fault = self.visit(&saga, subject, Point::Commit)?;
-        Some((saga, fault))
-    }
-
-    pub(super) fn committed(&mut self, epoch: Epoch) {
-        let Some(node) = &mut self.node else { return };
-        if node.epoch != epoch {
-            return;
-        }
-        let Some(rows) = node.appending.take() else {
-            return;
-        };
-        self.store(epoch, &rows);
-        if let (Some(node), Some(last)) = (&mut self.node, rows.last()) {
-            node.machine.committed(last.batch().last_position());
-        }
-        let checked = check::durable(self);
-        self.checked(checked);
-    }
-
-    fn store(&mut self, epoch: Epoch, rows: &[Arc<Row>]) {
-        let partition = self.log.partition_mut(PARTITION);
-        match partition.append(NODE, epoch, rows) {
-            Ok(appended) if appended.already => {
-                let what = "an append is done again, and it was stored already";
-                self.violate("I1", what.into());
-            }
-            Ok(_) => self.stored(rows),
-            Err(fenced @ AppendError::Fenced { .. }) => self.violate("I16", fenced.to_string()),
-            Err(refused) => self.violate("I1", refused.to_string()),
-        }
-    }
-
-    fn saga_of(&self, row: &Row) -> Option<SagaId> {
-        let partition = self.log.partition(PARTITION);
-        partition.saga(row.batch().stream).cloned()
-    }
-
-    fn stored(&mut self, rows: &[Arc<Row>]) {
-        for row in rows {
-            let saga = self.saga_of(row);
-            if saga.is_some() != row.is_of_a_saga() {
-                let stream = row.batch().stream;
-                self.violate("I1", format!("events of another kind in stream {stream}"));
-            }
-            let Some(saga) = saga else { continue };
-            for event in row.events() {
-                self.say_of(Lane::Log, Some(&saga), || crate::report::event(event));
-                let at = row.batch().at;
-                let checked = check::recorded(self, &saga, event);
-                self.checked(checked);
-                let checked = self.shadow.apply(&self.setup, &saga, event, at);
-                self.checked(checked);
-                if let E::Parked(parked) = event {
-                    self.node_is_parked(&saga, &parked.node);
-                }
-            }
-        }
-        let checked = check::properties(self);
-        self.checked(checked);
-    }
-
-    pub(super) fn die(&mut self) {
-        self.die_for(DOWN);
-    }
-
-    fn die_for(&mut self, down: Duration) {
-        self.say(Lane::Node, || "dies".into());
-        self.node = None;
-        if !mutant!(self, NobodyTakesOver) {
-            self.agenda.add(self.now.after(down), Happening::TakeOver);
-        }
-    }
-
-    /// Start, take-over and recovery, as in the production shell: raise the epoch, read, fold; then
-    /// everything that was not answered comes again.
-    pub(super) fn take_over(&mut self) {
-        if self.now < self.database_down_until {
-            return self.die();
-        }
-        let keeps_epoch = mutant!(self, TakesOverWithoutAnEpoch);
-        let partition = self.log.partition_mut(PARTITION);
-        let owned = if keeps_epoch && partition.epoch().get() > 0 {
-            partition.ownership()
-        } else {
-            // Whoever had it is gone, or its lease has run out.
-            partition.release(NODE);
-            partition.acquire(NODE).expect("it is the only node")
-        };
-        let epoch = owned.epoch;
-        self.shadow.owned_anew(self.node_time());
-        self.say(Lane::Node, || format!("owns the partition, epoch {epoch}"));
-        let partition = self.log.partition(PARTITION);
-        let taken = Taken {
-            partition: PARTITION,
-            epoch,
-            node: "node".into(),
-            tail: owned.tail,
-            last_at: owned.last_at,
-            heads: partition.heads(),
-            open: partition.histories(&owned.open),
-            late: partition.late().collect(),
-            now: self.node_time(),
-        };
-        let registry = self.setup.registry_with(partition.system());
-        let mut machine = match Partition::take_over(taken, registry, Guard, self.rules()) {
-            Ok(machine) => machine,
-            Err(error) => return self.violate("I3", error.to_string()),
-        };
-        if let Some(before) = self.inboxes.dies(&PARTITION) {
-            self.inboxes.is_gone(before);
-        }
-        if self.inboxes.is_empty(&PARTITION) {
-            machine.inbox_is_empty();
-        }
-        self.node = Some(Node {
-            machine,
-            epoch,
-            appending: None,
+    /// A line in the lane of the nodes: which one, if there are several.
+    pub(super) fn node_says(&mut self, node: NodeNumber, what: impl FnOnce() -> String) {
+        let several = self.has_several_nodes();
+        self.say(Lane::Node, || match several {
+            true => format!("{node} {}", what()),
+            false => what(),
         });
-        let checked = check::taken_over(self);
-        self.checked(checked);
-        self.take_deliveries();
-        if mutant!(self, ForgetsCallsInACrash) {
+    }
+
+    pub(super) fn dies(&mut self, node: NodeNumber) {
+        self.dies_for(node, DOWN);
+    }
+
+    pub(super) fn dies_for(&mut self, node: NodeNumber, down: Duration) {
+        self.node_says(node, || "dies".into());
+        self.goes_down(node);
+        if !mutant!(self, NobodyTakesOver) {
+            self.comes_back_after(node, down);
+        }
+    }
+
+    pub(super) fn owner_dies(&mut self, of: Ownership) {
+        if let Some(owner) = self.owner(of) {
+            self.dies(owner.node);
+        }
+    }
+
+    pub(super) fn owner_is_paused(&mut self, of: Ownership) {
+        if let Some(owner) = self.owner(of) {
+            self.is_paused(owner.node);
+        }
+    }
+
+    /// Nobody is left until all that was asked is overdue.
+    pub(super) fn all_die_for_long(&mut self) {
+        for node in (0..self.nodes.len()).map(NodeNumber) {
+            self.dies_for(node, LONG_AFTER);
+        }
+    }
+
+    /// A node is paused beyond its leases; then it goes on with what it was about to append.
+    pub(super) fn is_paused(&mut self, node: NodeNumber) {
+        let zombies = self.goes_down(node);
+        if self.has_several_nodes() {
+            self.comes_back_after(node, 3 * DOWN);
+        } else {
+            // What takes over is another process of the same name.
+            self.comes_back_after(node, DOWN);
+        }
+        for zombie in zombies {
+            let at = self.now.after(3 * DOWN);
+            self.agenda.add(at, Happening::ZombieResumes(zombie));
+        }
+    }
+
+    /// It drives nothing any more, and its leases run out. What it was about to append may still come.
+    pub(super) fn goes_down(&mut self, node: NodeNumber) -> Vec<Zombie> {
+        let mut zombies = Vec::new();
+        for partition in self.partitions() {
+            let owners = &mut self.share_mut(partition).owners;
+            owners.retain_mut(|owner| {
+                if owner.node != node {
+                    return true;
+                }
+                let of = Ownership {
+                    partition,
+                    epoch: owner.epoch,
+                };
+                zombies.extend(
+                    owner
+                        .appending
+                        .take()
+                        .map(|rows| Zombie::new(of, node, rows)),
+                );
+                false
+            });
+        }
+        self.node_mut(node).health = Health::Down;
+        self.renews_no_more(node);
+        zombies
+    }
+
+    pub(super) fn comes_back_after(&mut self, node: NodeNumber, down: Duration) {
+        let at = self.now.after(down);
+        self.node_mut(node).down_until = at;
+        self.agenda.add(at, Happening::ComesBack(node));
+    }
+
+    /// A node is there again: it takes what is free, and is given what belongs to it.
+    pub(super) fn comes_back(&mut self, node: NodeNumber) {
+        if self.now < self.node(node).down_until {
             return;
         }
-        for ticket in self.calls.keys().copied().collect::<Vec<_>>() {
-            self.feed_call(ticket);
+        let now = self.now;
+        let back = self.node_mut(node);
+        if back.health == Health::Up {
+            return;
         }
-    }
-
-    /// I4: a node that was paused beyond its lease goes on, and must not get anything into the log.
-    pub(super) fn zombie_resumes(&mut self, zombie: &Zombie) {
-        let takes_stale_epochs = mutant!(self, LogTakesStaleEpochs);
-        let partition = self.log.partition_mut(PARTITION);
-        let epoch = if takes_stale_epochs {
-            partition.epoch()
-        } else {
-            zombie.epoch
-        };
-        match partition.append(NODE, epoch, &zombie.appending) {
-            Err(AppendError::Fenced { .. }) => {
-                self.say(Lane::Node, || "the paused node is fenced, and stops".into())
-            }
-            Ok(_) => self.violate(
-                "I4",
-                format!("epoch {} appended after it was fenced", zombie.epoch),
-            ),
-            Err(refused) => self.violate("I4", refused.to_string()),
-        }
-    }
-
-    pub(super) fn reply_arrives(&mut self, reply: Reply) {
-        self.inboxes.arrives(&PARTITION, reply);
-        self.take_deliveries();
-    }
-
-    /// What waits in the inbox goes to the node. A node that has died leaves it where it is until
-    /// the next one takes over: the broker finds out no earlier.
-    fn take_deliveries(&mut self) {
-        for Delivery { tag, message, .. } in self.inboxes.receive(&PARTITION) {
-            self.feed(Input {
-                ticket: Ticket(DELIVERIES + tag.0),
-                saga: message.saga.clone(),
-                what: Query::Reply(message),
-            });
-            if mutant!(self, AcknowledgesOnReceipt) {
-                self.inboxes.acknowledge(&PARTITION, tag);
+        back.health = Health::Up;
+        back.since = now;
+        for partition in self.partitions() {
+            self.look_at_the_lease(partition);
+            if mutant!(self, RecoversOnePartitionOnly) {
+                break;
             }
         }
-    }
-
-    pub(super) fn feed(&mut self, input: Input) {
-        let now = self.node_time();
-        if let Some(node) = &mut self.node {
-            node.machine.handle(input, now);
-        }
-    }
-
-    fn node_mut(&mut self) -> &mut Node {
-        self.node
-            .as_mut()
-            .expect("the caller has looked that it is there")
-    }
-}
-
-/// What a batch is about: its first event is the fact that came in.
-fn subject_of(first: &SagaEvent) -> Subject {
-    let other = |what: &str| Subject::Other(what.into());
-    let attempt = |node: &Arc<str>, direction, attempt: u32| Subject::Attempt {
-        node: node.clone(),
-        direction,
-        attempt,
-    };
-    match first {
-        E::Started(_) => other("start"),
-        E::AttemptSucceeded(e) => attempt(&e.node, e.direction, e.attempt.0),
-        E::AttemptFailed(e) => attempt(&e.node, e.direction, e.attempt.0),
-        E::AttemptUnknown(e) => attempt(&e.node, e.direction, e.attempt.0),
-        E::AttemptTimedOut(e) => attempt(&e.node, e.direction, e.attempt.0),
-        E::AttemptRenewed(e) => attempt(&e.node, e.direction, e.attempt.0),
-        E::ActionNotFound(e) => attempt(&e.node, sagalog_model::Direction::Probe, e.attempt.0),
-        E::SignalReceived(e) => Subject::Other(e.signal.clone()),
-        E::CancelRequested(_) => other("cancel"),
-        E::DeadlinePassed(_) => other("deadline"),
-        E::RetryDue(e) => Subject::Other(e.node.clone()),
-        E::SleepEnded(e) => Subject::Other(e.node.clone()),
-        E::WaitTimedOut(e) => Subject::Other(e.node.clone()),
-        E::StepDeadlinePassed(e) => Subject::Other(e.node.clone()),
-        E::RetryRequested(e) => Subject::Other(e.node.clone()),
-        E::ResolvedByHand(e) => Subject::Other(e.node.clone()),
-        E::SkippedByHand(e) => Subject::Other(e.node.clone()),
-        _ => other("batch"),
     }
 }

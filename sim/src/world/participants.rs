@@ -6,7 +6,7 @@ use sagalog_model::{
     Command, Direction, FailureClass, Outcome, Reply, graph::participant, log::Time,
 };
 
-use super::{DOWN, HOP, Happening, LONG_AFTER, Lane, World, broker::ConsumerId};
+use super::{DOWN, HOP, Happening, LONG_AFTER, Lane, Ownership, World, broker::ConsumerId};
 use crate::{
     fault::Fault,
     site::{Point, Subject},
@@ -27,8 +27,8 @@ enum Worker {
 }
 
 impl World {
-    /// The node publishes a command.
-    pub(super) fn send(&mut self, command: Command) {
+    /// An owner publishes a command.
+    pub(super) fn send(&mut self, owner: Ownership, command: Command) {
         self.say_of(Lane::World, Some(&command.saga), || {
             format!("ask {}", subject(&command))
         });
@@ -60,16 +60,15 @@ impl World {
                 self.broker_down_until = self.now.after(DOWN);
                 self.arrives(at, command, true);
             }
-            Some(Fault::CrashBeforePublish) => self.die(),
+            Some(Fault::CrashBeforePublish) => self.owner_dies(owner),
             Some(Fault::CrashAfterPublish) => {
                 self.arrives(at, command, true);
-                self.die();
+                self.owner_dies(owner);
             }
             // The node is paused with the command in its hand; when it goes on it publishes it,
             // while another has owned the partition for long.
             Some(Fault::LeaseLost) => {
-                self.node = None;
-                self.agenda.add(self.now.after(DOWN), Happening::TakeOver);
+                self.owner_is_paused(owner);
                 self.arrives(self.now.after(3 * DOWN), command, true);
             }
             Some(other) => unreachable!("{other} does not happen to a command"),

@@ -2,15 +2,20 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use sagalog_engine::{Query, Rules, partition::Registry};
-use sagalog_model::{AnyDefinition, Kind, SagaId, log::NewEvent, system::SystemEvent};
+use sagalog_model::{
+    AnyDefinition, Kind, SagaId,
+    log::{NewEvent, PartitionId},
+    system::SystemEvent,
+};
 
 use super::{Models, Participant, World, log::system_event};
-use crate::{fault::Fault, mend::Mends, plan::Plan};
+use crate::{fault::Fault, mend::Mends, plan::Plan, site::Site};
 
 /// What a client does, and when.
 #[derive(Clone, Debug)]
@@ -36,6 +41,9 @@ pub(crate) struct Setup {
     pub(crate) participants: BTreeMap<String, Participant>,
     /// What their functions work on, as every run begins.
     pub(crate) models: Models,
+    pub(crate) nodes: NonZeroU32,
+    /// As many as nodes, if not said otherwise.
+    pub(crate) partitions: Option<NonZeroU32>,
     pub(crate) sagas: Vec<SagaId>,
     pub(crate) calls: Vec<ClientCall>,
     /// Who looks after parked nodes, and how long after.
@@ -52,9 +60,9 @@ pub(crate) struct Setup {
 impl Setup {
     /// The number of a saga in plans and reports: by the order of starting, from 1.
     pub(crate) fn ordinal(&self, saga: &SagaId) -> u32 {
-        let known = self.sagas.iter().position(|known| known == saga);
-        let at = known.map(|at| at as u32 + 1);
-        at.or_else(|| saga.as_str().strip_prefix('s')?.parse().ok())
+        let number = saga.as_str().strip_prefix('s');
+        number
+            .and_then(|number| number.parse().ok())
             .expect("sagas are numbered")
     }
 
@@ -66,6 +74,29 @@ impl Setup {
         let mut nodes = self.definition.graph().nodes.iter();
         let mut branches = || nodes.any(|node| matches!(node.kind, Kind::All { .. }));
         !self.models.is_empty() && (sagas || branches())
+    }
+
+    /// Into how many partitions the log is split.
+    pub(crate) fn partitions(&self) -> NonZeroU32 {
+        self.partitions.unwrap_or(self.nodes)
+    }
+
+    /// Where a saga is.
+    pub(crate) fn partition(&self, saga: &SagaId) -> PartitionId {
+        match self.partitions().get() {
+            1 => PartitionId::new(0),
+            _ => PartitionId::of(saga.as_str(), self.partitions()),
+        }
+    }
+
+    /// Whether a kind of fault can happen in such a world.
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.nodes.get() > 1 || !fault.needs_several_nodes()
+    }
+
+    /// What can go wrong at a site of such a world, simplest first.
+    pub(crate) fn faults_at(&self, site: &Site) -> impl Iterator<Item = Fault> {
+        Fault::at_site(site).filter(|fault| self.has(*fault))
     }
 
     /// What clients do with the `nth` saga that a plan adds: what they do with the first.
