@@ -1,6 +1,7 @@
 //! Tries the sagas of the tests with more than a test can afford:
-//! `sagas [--faults N] [--swarm N] [--at-most N] [--cancel STEP:UNTIL] [--plan FILE] [NAME...]`.
+//! `sagas [--faults N] [--swarm N] [--schedules N] [--guided N] [--at-most N] [--nodes N] [--cancel STEP:UNTIL] [--plan FILE] [NAME...]`.
 //!
+//! All numbers are for each saga. `--nodes 3` runs each in a world of three nodes.
 //! `--cancel 3:60` cancels each saga after 0, 3, 6 and so on up to 60 ms, in an exploration for each.
 //! `--plan` runs one plan instead, and prints what happens.
 
@@ -15,12 +16,13 @@ use std::{
 
 use sagalog_sim::{Explore, Mend, Plan, Sim, World};
 
-const USAGE: &str = "usage: sagas [--faults N] [--swarm N] [--at-most N] [--cancel STEP:UNTIL] [--plan FILE] [NAME...]";
+const USAGE: &str = "usage: sagas [--faults N] [--swarm N] [--schedules N] [--guided N] [--at-most N] [--nodes N] [--cancel STEP:UNTIL] [--plan FILE] [NAME...]";
 
 struct Arguments {
     budget: Explore,
     plan: Option<Plan>,
     cancels: Vec<u64>,
+    nodes: u32,
     names: Vec<String>,
 }
 
@@ -34,11 +36,12 @@ fn main() -> ExitCode {
     };
     let wanted =
         |name| arguments.names.is_empty() || arguments.names.iter().any(|other| other == name);
-    let mut all_hold = true;
+    let (began, mut all_runs, mut all_hold) = (Instant::now(), 0, true);
     for saga in sagas::all().into_iter().filter(|saga| wanted(saga.name)) {
         let began = Instant::now();
         let mut runs = 0;
-        for (when, sim) in cancelled(&saga.sim, &arguments.cancels) {
+        let sim = saga.sim.nodes(arguments.nodes);
+        for (when, sim) in cancelled(&sim, &arguments.cancels) {
             match try_out(&sim, &arguments) {
                 Ok(more) => runs += more,
                 Err(failure) => {
@@ -47,9 +50,12 @@ fn main() -> ExitCode {
                 }
             }
         }
+        all_runs += runs;
         let ms = began.elapsed().as_millis();
         println!("{:20} {runs:>9} runs {ms:>8} ms", saga.name);
     }
+    let rate = all_runs as f64 / began.elapsed().as_secs_f64();
+    println!("{:20} {all_runs:>9} runs, {rate:.0} a second", "all");
     if all_hold {
         ExitCode::SUCCESS
     } else {
@@ -86,11 +92,13 @@ fn try_out(sim: &Sim, arguments: &Arguments) -> Result<u64, String> {
 }
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let (mut faults, mut swarm, mut at_most) = (1, 0, u64::MAX);
+    let (mut faults, mut swarm, mut schedules, mut guided) = (1, 0, 0, 0);
+    let mut at_most = u64::MAX;
     let mut arguments = Arguments {
         budget: Explore::exhaustive(1),
         plan: None,
         cancels: Vec::new(),
+        nodes: 1,
         names: Vec::new(),
     };
     while let Some(argument) = given.next() {
@@ -109,6 +117,9 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         match &*argument {
             "--faults" => faults = number()? as usize,
             "--swarm" => swarm = number()?,
+            "--schedules" => schedules = number()?,
+            "--guided" => guided = number()?,
+            "--nodes" => arguments.nodes = number()? as u32,
             "--at-most" => at_most = number()?,
             "--cancel" => {
                 arguments.cancels =
@@ -123,6 +134,8 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     }
     arguments.budget = Explore::exhaustive(faults)
         .and_swarm(swarm)
+        .and_schedules(schedules)
+        .and_guided(guided)
         .at_most(at_most);
     Ok(arguments)
 }

@@ -1,6 +1,7 @@
 //! Which plans are tried: all of them up to a number of faults, random ones, and those that grow where
 //! they lead to something new.
 
+mod baked;
 mod exhaust;
 mod guided;
 mod random;
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sagalog_model::Kind;
 use sagalog_projections::{SagaState, Status};
 
+pub(crate) use self::baked::baked_in;
 use crate::{
     check::{Story, Violation, differs, differs_when_repeated, redecided},
     coverage::Coverage,
@@ -142,6 +144,10 @@ pub struct Failure {
     pub plan: Plan,
     /// What is violated.
     pub violation: Violation,
+    /// The number of the log's event after which it was inevitable: it failed in this way however it went
+    /// on, healthy and 99 times with random faults and orders that the engine promises to mask. None if it
+    /// could be averted until the end, or if that took too long to tell.
+    pub baked_in: Option<u64>,
     /// What happened.
     pub timeline: String,
     /// How many runs the shrinker needed.

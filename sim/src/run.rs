@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     check::{DETERMINISM, Violation, differs_when_repeated},
-    explore::{Explore, explore, healthy, verdict},
+    explore::{Explore, baked_in, explore, healthy, verdict},
     explored::Explored,
     plan::Plan,
-    report::{RunDocument, page, timeline},
+    report::{RunDocument, page},
     world::{Setup, World},
 };
 
@@ -15,6 +15,7 @@ use crate::{
 pub struct Run {
     world: World,
     violation: Option<Violation>,
+    baked_in: Option<u64>,
 }
 
 impl Run {
@@ -25,11 +26,16 @@ impl Run {
             ..setup.clone()
         });
         let world = World::run(&traced, plan.clone());
-        let healthy = (!plan.is_empty()).then(|| healthy(&Arc::new(setup.clone())));
-        let healthy = healthy.flatten();
+        let untraced = Arc::new(setup.clone());
+        let healthy = (!plan.is_empty()).then(|| healthy(&untraced)).flatten();
+        let healthy = healthy.as_ref();
+        let violation = differs_when_repeated(&world).or_else(|| verdict(&world, healthy));
+        let inevitable = |violation| baked_in(&untraced, plan, violation, healthy);
+        let baked_in = violation.as_ref().and_then(inevitable);
         Self {
-            violation: differs_when_repeated(&world).or_else(|| verdict(&world, healthy.as_ref())),
             world,
+            violation,
+            baked_in,
         }
     }
 
@@ -37,6 +43,7 @@ impl Run {
     pub(crate) fn found(mut self, violation: &Violation) -> Self {
         if violation.invariant == DETERMINISM {
             self.violation = Some(violation.clone());
+            self.baked_in = None;
         }
         self
     }
@@ -49,6 +56,13 @@ impl Run {
     /// What was violated, if anything was.
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
+    }
+
+    /// The number of the log's event after which what was violated was inevitable: it came however the run
+    /// went on, healthy and 99 times with random faults and orders that the engine promises to mask. None
+    /// if nothing was violated, if it could be averted until the end, or if that took too long to tell.
+    pub fn baked_in(&self) -> Option<u64> {
+        self.baked_in
     }
 
     /// Tries what else could have happened once the log held so many events of sagas: every plan that is
@@ -81,12 +95,12 @@ impl Run {
 
     /// What happened, as text for people and snapshots.
     pub fn timeline(&self) -> String {
-        timeline(&self.world, self.violation())
+        self.document().to_string()
     }
 
     /// What happened, with stable field names.
     pub fn document(&self) -> RunDocument {
-        RunDocument::of(&self.world, self.violation())
+        RunDocument::of(&self.world, self.violation(), self.baked_in)
     }
 
     /// What happened, as one page of HTML that needs nothing else.

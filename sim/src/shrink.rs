@@ -7,7 +7,7 @@ use crate::{
     explore::{Failure, healthy, verdict},
     fault::Fault,
     plan::Plan,
-    report::timeline,
+    run::Run,
     site::Site,
     world::{Setup, World},
 };
@@ -31,13 +31,10 @@ pub(crate) fn shrink(setup: &Arc<Setup>, plan: Plan, violation: Violation) -> Fa
     shrinker.drop_in_parts();
     let needed = shrinker.drop_and_simplify();
     let (plan, violation) = shrinker.best;
-    let traced = Arc::new(Setup {
-        traces: true,
-        ..Setup::clone(setup)
-    });
-    let world = World::run(&traced, plan.clone());
+    let run = Run::of(setup, &plan).found(&violation);
     Failure {
-        timeline: timeline(&world, Some(&violation)),
+        baked_in: run.baked_in(),
+        timeline: run.timeline(),
         plan,
         violation,
         replays: shrinker.replays,
@@ -166,18 +163,13 @@ impl Shrinker<'_> {
             verdict(&world, self.healthy.as_ref())
         };
         match violation {
-            Some(violation) if is_alike(&violation, &self.best.1) => {
+            Some(violation) if violation.is_alike(&self.best.1) => {
                 self.best = (plan, violation);
                 true
             }
             _ => false,
         }
     }
-}
-
-/// The same invariant; of the author's own, the same one.
-fn is_alike(one: &Violation, other: &Violation) -> bool {
-    one.invariant == other.invariant && (one.invariant != "author" || one.what == other.what)
 }
 
 fn faults(plan: &Plan) -> Vec<(Site, Fault)> {

@@ -103,6 +103,41 @@ fn a_saga_that_forgets_to_give_one_item_back_is_told_with_its_smallest_plan() {
     insta::assert_snapshot!(with_figures(&explored));
 }
 
+/// The lines that are marked as the one after which the failure was inevitable.
+fn baked_in(run: &Run) -> Vec<String> {
+    let lines = run.document().lines.into_iter();
+    let marked = lines.filter(|line| line.baked_in);
+    marked.map(|line| line.what).collect()
+}
+
+#[test]
+fn the_event_after_which_a_failure_was_inevitable_is_marked_and_not_the_one_where_it_shows() {
+    let unpaid = sim().eventually("whoever books pays", |world| world.net("charge") > 0);
+    let run = unpaid.run(&"outcome s1 charge#1: fails".parse().expect("a good plan"));
+    let run = run.expect("its place is visited");
+    assert_eq!(baked_in(&run), ["ask room compensation#1"]);
+    assert!(run.timeline().contains("room compensation#1 succeeded"));
+    assert_eq!(run.timeline().matches("<<< baked in").count(), 1);
+}
+
+#[test]
+fn what_could_be_averted_until_the_end_is_marked_nowhere() {
+    let calm = sim()
+        .cancel(60 * SECOND)
+        .eventually("nobody calls twice", |world| {
+            world.bites().all(|(_, fault)| fault != Fault::Duplicated)
+        });
+    let plan = "call s1 cancel: twice".parse().expect("a good plan");
+    let run = calm.run(&plan).expect("its place is visited");
+    assert!(run.violation().is_some());
+    assert_eq!((run.baked_in(), baked_in(&run)), (None, vec![]));
+}
+
+#[test]
+fn what_holds_has_no_mark() {
+    assert_eq!(run("outcome s1 charge#1: fails").baked_in(), None);
+}
+
 #[test]
 fn where_several_sagas_run_each_line_says_which_it_is_about() {
     let plan = "outcome s2 room#1: fails".parse().expect("a good plan");

@@ -55,6 +55,11 @@ impl Violation {
             at: world.now(),
         }
     }
+
+    /// The same invariant; of the author's own, the same one.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        self.invariant == other.invariant && (self.invariant != "author" || self.what == other.what)
+    }
 }
 
 /// A command was published.

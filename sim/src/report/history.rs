@@ -105,6 +105,7 @@ impl HistoryDocument {
                 saga: saga.map(ToString::to_string),
                 what: shortened(&what),
                 fault: false,
+                baked_in: false,
                 changed,
             });
         }

@@ -37,9 +37,10 @@ pub(super) fn stretches(lines: &[Happened], room: usize) -> Vec<Stretch> {
     chosen.unwrap_or_else(|| head_and_tail(lines, room))
 }
 
-/// What is worth a look: a fault, or a node that dies or takes over after the beginning.
+/// What is worth a look: a fault, a node that dies or takes over after the beginning, or the event after
+/// which a failure was inevitable.
 fn is_remarkable(at: usize, line: &Happened) -> bool {
-    line.fault || (line.lane == Lane::Node && at > 0)
+    line.fault || line.baked_in || (line.lane == Lane::Node && at > 0)
 }
 
 fn shown_around(lines: &[Happened], around: usize) -> Vec<bool> {
@@ -112,6 +113,7 @@ mod tests {
             saga: None,
             what: "a line".into(),
             fault: faults.contains(&at),
+            baked_in: false,
             changed: None,
         };
         (0..count).map(line).collect()

@@ -25,6 +25,9 @@ pub struct Happened {
     pub what: String,
     /// Whether this is a fault of the plan.
     pub fault: bool,
+    /// Whether this is the event after which what the run violates was inevitable.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub baked_in: bool,
     /// If this is an event of a saga: what it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,

@@ -18,7 +18,6 @@ pub use lines::{Happened, SagaEnd};
 pub(crate) use page::page;
 pub use run::{PlannedFault, RunDocument, Violated};
 pub use state::{Changed, NodeEnd};
-pub(crate) use text::timeline;
 
 /// A number as people write it: three digits at a time.
 fn grouped(number: u64) -> String {

@@ -58,7 +58,7 @@ pub struct Violated {
 }
 
 impl RunDocument {
-    pub(crate) fn of(world: &World, violation: Option<&Violation>) -> Self {
+    pub(crate) fn of(world: &World, violation: Option<&Violation>, baked_in: Option<u64>) -> Self {
         let graph = world.setup().definition.graph();
         let bites: Vec<_> = world.bites().map(|(site, _)| site).collect();
         let plan = world.plan().iter().map(|(site, fault)| PlannedFault {
@@ -68,12 +68,19 @@ impl RunDocument {
             happened: bites.contains(&site),
         });
         let mut histories = Histories::of(world);
+        let mut events = 0;
+        let mut is_baked_in = |line: &TraceLine| {
+            let is_event = line.lane == Lane::Log && line.saga.is_some();
+            events += u64::from(is_event);
+            is_event && baked_in == Some(events)
+        };
         let happened = |line: &TraceLine| Happened {
             at_ms: millis(line.at),
             lane: line.lane,
             saga: line.saga.as_ref().map(ToString::to_string),
             what: shortened(&line.what),
             fault: is_fault(line),
+            baked_in: is_baked_in(line),
             changed: histories.next(line),
         };
         let lines = world.trace().iter().map(happened).collect();

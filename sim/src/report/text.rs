@@ -10,10 +10,7 @@ use super::{
     keep::{Stretch, stretches},
     lines::Happened,
 };
-use crate::{
-    check::Violation,
-    world::{Lane, World},
-};
+use crate::world::Lane;
 
 /// The most lines of a run's timeline; of a longer run, healthy stretches are left out.
 const LINES_MAX: usize = 60;
@@ -21,16 +18,15 @@ const LINES_MAX: usize = 60;
 /// The most columns of a line.
 const COLUMNS: usize = 120;
 
+/// Behind the event after which a failure was inevitable.
+const BAKED_IN: &str = "  <<< baked in";
+
 /// Where the lanes begin, from the end of the time.
 const NODE: usize = 2;
 const LOG: usize = NODE + 11;
 const WORLD: usize = LOG + 38;
 
 /// The timeline of a run: plan, times in milliseconds from the beginning, lanes.
-pub(crate) fn timeline(world: &World, violation: Option<&Violation>) -> String {
-    RunDocument::of(world, violation).to_string()
-}
-
 impl fmt::Display for RunDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let violated_at = self.violation.as_ref().map_or(0, |it| it.at_ms);
@@ -122,12 +118,17 @@ impl Page {
             Lane::Log => LOG,
             Lane::World => WORLD,
         };
-        match &line.saga {
+        let mut what = match &line.saga {
             Some(saga) if self.several || line.lane == Lane::Log => {
-                self.at(Some(line.at_ms), lane, &format!("{saga}: {}", line.what));
+                format!("{saga}: {}", line.what)
             }
-            _ => self.at(Some(line.at_ms), lane, &line.what),
+            _ => line.what.clone(),
+        };
+        if line.baked_in {
+            let room = COLUMNS - self.time - lane - BAKED_IN.len();
+            what = cut(&what, room) + BAKED_IN;
         }
+        self.at(Some(line.at_ms), lane, &what);
     }
 
     fn at(&mut self, at_ms: Option<u64>, column: usize, what: &str) {
@@ -144,15 +145,17 @@ impl Page {
 
     /// Too long a line would break the lanes.
     fn push(&mut self, line: &str) {
-        let chars = line.chars().map(plain);
-        if line.chars().count() <= COLUMNS {
-            self.text.extend(chars);
-        } else {
-            self.text.extend(chars.take(COLUMNS - 1));
-            self.text.push('…');
-        }
+        self.text.extend(cut(line, COLUMNS).chars().map(plain));
         self.text.push('\n');
     }
+}
+
+/// As much of a text as has room.
+fn cut(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room - 1).chain(['…']).collect()
 }
 
 /// Control characters would break the lanes as well.

@@ -39,6 +39,13 @@ impl Dice {
         }
     }
 
+    /// The same of those kinds alone that the engine promises to mask wherever they happen.
+    pub(crate) fn masked(random: &mut SplitMix, setup: &Setup) -> Self {
+        let mut dice = Self::swarm(random, setup);
+        dice.weights.retain(|fault, _| fault.is_transparent());
+        dice
+    }
+
     /// A random order of chains, and at most two faults besides.
     pub(crate) fn schedule(random: &mut SplitMix, setup: &Setup) -> Self {
         let left = random.below(3) as u32;

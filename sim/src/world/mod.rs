@@ -526,6 +526,11 @@ impl World {
         &self.trace
     }
 
+    /// How many moments it has lived through.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
+    }
+
     /// How many events of sagas are durable.
     pub fn events(&self) -> u64 {
         self.log.events()
