@@ -17,6 +17,7 @@ mod leaf;
 mod ledger;
 
 mod memory;
+mod sql;
 mod sqlite;
 
 mod checkpoint;

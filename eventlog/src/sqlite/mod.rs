@@ -7,7 +7,6 @@
 //! ```
 
 mod failure;
-mod follow;
 mod insert;
 mod lock;
 mod reader;
@@ -18,7 +17,7 @@ mod writer;
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
 
@@ -31,7 +30,6 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
-    follow::Follower,
     reader::Reader,
     recovery::PARTITION,
     schema::Found,
@@ -43,6 +41,7 @@ use crate::{
     ledger,
     owner::Owner,
     row::Row,
+    sql::follow::Follower,
 };
 
 pub use self::schema::OpenError;
@@ -147,15 +146,12 @@ impl SqliteLog {
         }
         let mut log = Self::reading(file).await?;
         let (commands, receiver) = mpsc::channel(QUEUE);
-        let owning = Arc::new(AtomicBool::new(false));
-        log.follower = log.follower.beside_owner(owning.clone());
         let writer = Writer {
             connection,
             log: log.log.clone(),
             lock_file: lock_file(file),
             snapshot_every: options.snapshot_every,
-            tail: log.follower.tail(),
-            owning,
+            told: log.follower.told(),
             owned: None,
             broken: None,
         };
@@ -182,7 +178,11 @@ impl SqliteLog {
         let log: Arc<str> = file.display().to_string().into();
         let reader = Reader::open(SqliteConnectOptions::new().filename(file), log.clone()).await;
         let reader = reader.map_err(|error| schema::unreadable(file, error))?;
-        let follower = Follower::new(reader.clone());
+        let looked_at = reader.clone();
+        let follower = Follower::new(move || {
+            let reader = looked_at.clone();
+            async move { reader.tail().await }
+        });
         Ok(Self {
             log,
             reader,

@@ -3,28 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
-use sagalog_model::log::{
-    BatchId, Digest, Epoch, InputId, Position, StreamKey, StreamName, StreamState, Time, Version,
-};
+use sagalog_model::log::{Position, StreamKey, StreamName, Version};
 use sqlx::{
-    Row as _, Sqlite, SqlitePool,
+    Sqlite, SqlitePool,
     query::Query,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
 };
 
 use super::failure::{self, Failure};
 use crate::{
-    body,
     contract::{Head, PAGE_BYTES, StreamHead},
     error::{Damage, ReadError},
-    ledger::Occupant,
     row::Row,
+    sql::columns::{Columns, rows_of, stream_name, to_sql},
 };
 
 /// How many read at once; more wait.
 const CONNECTIONS: u32 = 4;
-/// The longest page in rows.
-const MAX_ROWS: usize = 10_000;
 
 /// The statement that reads whole rows, and what follows its columns.
 macro_rules! rows {
@@ -68,10 +63,10 @@ impl Reader {
             .await
             .map_err(|error| self.unreadable(error))?;
         let tail = row
-            .map(|row| row.try_get::<i64, _>(0))
+            .map(|row| row.number(0))
             .transpose()
             .map_err(|error| self.unreadable(error))?;
-        Ok(Position::new(tail.unwrap_or(0) as u64))
+        Ok(Position::new(tail.unwrap_or(0)))
     }
 
     pub(super) async fn heads(&self, names: &[StreamName]) -> Result<Vec<Option<Head>>, ReadError> {
@@ -89,21 +84,9 @@ impl Reader {
             .await
             .map_err(|error| self.unreadable(error))?;
         for row in rows {
-            let head = |row: &SqliteRow| {
-                Ok((
-                    row.try_get::<i64, _>(0)?,
-                    key(row, 1)?,
-                    number(row, 2)?,
-                    state(row, 3)?,
-                ))
-            };
-            let (index, stream, version, state) =
-                head(&row).map_err(|error| self.unreadable(error))?;
-            heads[index as usize] = Some(Head {
-                stream,
-                version: Version::new(version),
-                state,
-            });
+            let head = |row: &SqliteRow| Ok((row.number(0)?, row.head(1)?));
+            let (index, head) = head(&row).map_err(|error| self.unreadable(error))?;
+            heads[index as usize] = Some(head);
         }
         Ok(heads)
     }
@@ -170,11 +153,7 @@ impl Reader {
             .fetch_optional(&self.pool)
             .await
             .map_err(|error| self.unreadable(error))?;
-        let name = |row: SqliteRow| {
-            row.try_get::<Option<&str>, _>(0)?
-                .map(stream_name)
-                .transpose()
-        };
+        let name = |row: SqliteRow| row.maybe_text(0)?.map(stream_name).transpose();
         Ok(row
             .map(name)
             .transpose()
@@ -198,18 +177,8 @@ impl Reader {
             .fetch_all(&self.pool)
             .await
             .map_err(|error| self.unreadable(error))?;
-        let listed = |row: &SqliteRow| {
-            Ok(StreamHead {
-                name: stream_name(row.try_get(0)?)?,
-                key: key(row, 1)?,
-                version: Version::new(number(row, 2)?),
-                state: state(row, 3)?,
-                first_at: Time::from_micros(number(row, 4)?),
-                last_at: Time::from_micros(number(row, 5)?),
-            })
-        };
         rows.iter()
-            .map(listed)
+            .map(Columns::listed)
             .collect::<Result<_, _>>()
             .map_err(|error| self.unreadable(error))
     }
@@ -232,8 +201,8 @@ impl Reader {
     }
 
     fn row(&self, row: &SqliteRow, bytes: &mut usize) -> Result<Row, ReadError> {
-        let position = number(row, 0).map_err(|error| self.unreadable(error))?;
-        decode(row, bytes).map_err(|what| {
+        let position = row.number(0).map_err(|error| self.unreadable(error))?;
+        row.stored(bytes).map_err(|what| {
             Damage {
                 log: self.log.to_string(),
                 position: Some(Position::new(position)),
@@ -264,94 +233,4 @@ impl Reader {
             },
         }
     }
-}
-
-/// What is stored in a place that is wanted.
-pub(super) fn occupant(row: &SqliteRow) -> Result<Occupant, sqlx::Error> {
-    let id = BatchId(u128::from_be_bytes(bytes(row, 0)?));
-    Ok(Occupant {
-        id,
-        digest: Digest(bytes(row, 1)?),
-        last: Position::new(number(row, 2)?),
-    })
-}
-
-fn decode(
-    row: &SqliteRow,
-    bytes_read: &mut usize,
-) -> Result<Row, Box<dyn std::error::Error + Send + Sync>> {
-    let body: &str = row.try_get(12)?;
-    *bytes_read += body.len();
-    let events = body::decode(body)?;
-    let count = number(row, 3)?;
-    if events.is_empty() || events.len() as u64 != count {
-        return Err(format!(
-            "the row should have {count} events and has {}",
-            events.len()
-        )
-        .into());
-    }
-    Ok(Row {
-        position: Position::new(number(row, 0)?),
-        stream: key(row, 1)?,
-        version: Version::new(number(row, 2)?),
-        state: state(row, 4)?,
-        at: Time::from_micros(number(row, 5)?),
-        epoch: Epoch::new(number(row, 6)?),
-        id: BatchId(u128::from_be_bytes(bytes(row, 7)?)),
-        input: InputId(u128::from_be_bytes(bytes(row, 8)?)),
-        digest: Digest(bytes(row, 9)?),
-        chain: Digest(bytes(row, 10)?),
-        name: row
-            .try_get::<Option<&str>, _>(11)?
-            .map(stream_name)
-            .transpose()?,
-        events,
-    })
-}
-
-fn number(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
-    let number: i64 = row.try_get(column)?;
-    u64::try_from(number)
-        .map_err(|_| sqlx::Error::Decode(format!("column {column} is negative: {number}").into()))
-}
-
-fn key(row: &SqliteRow, column: usize) -> Result<StreamKey, sqlx::Error> {
-    number(row, column).map(StreamKey::new)
-}
-
-fn state(row: &SqliteRow, column: usize) -> Result<StreamState, sqlx::Error> {
-    match number(row, column)? {
-        0 => Ok(StreamState::Closed),
-        1 => Ok(StreamState::Open),
-        other => Err(sqlx::Error::Decode(
-            format!("there is no stream state {other}").into(),
-        )),
-    }
-}
-
-fn bytes<const LENGTH: usize>(row: &SqliteRow, column: usize) -> Result<[u8; LENGTH], sqlx::Error> {
-    let bytes: &[u8] = row.try_get(column)?;
-    bytes.try_into().map_err(|_| {
-        sqlx::Error::Decode(
-            format!(
-                "column {column} should have {LENGTH} bytes and has {}",
-                bytes.len()
-            )
-            .into(),
-        )
-    })
-}
-
-fn stream_name(name: &str) -> Result<StreamName, sqlx::Error> {
-    StreamName::new(name).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-/// A number for a statement; beyond what SQLite counts there is nothing stored.
-fn to_sql(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn rows_of(limit: usize) -> i64 {
-    limit.min(MAX_ROWS) as i64
 }

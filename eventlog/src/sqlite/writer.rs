@@ -4,24 +4,17 @@
 //! future could leave open, no pool that could hand such a connection on, no `select!`. Callers
 //! talk to it through a bounded queue and may go away meanwhile.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use sagalog_model::log::{Epoch, Position, StreamKey, StreamName, Version};
-use sqlx::{Connection, Row as _, SqliteConnection};
-use tokio::sync::{mpsc, oneshot, watch};
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     failure::{self, Failure},
     insert,
     lock::{Lock, NotLocked},
-    recovery::{self, NotRecovered, PARTITION, Recovered},
+    recovery::{self, PARTITION},
 };
 use crate::{
     contract::{Appended, Ownership},
@@ -29,6 +22,11 @@ use crate::{
     ledger::{self, Ledger, Occupant},
     owner::Owner,
     row::Row,
+    sql::{
+        columns::Columns,
+        follow::Told,
+        snapshot::{self, NotRecovered, Recovered},
+    },
 };
 
 /// What the writer is asked to do.
@@ -53,8 +51,7 @@ pub(super) struct Writer {
     pub(super) lock_file: PathBuf,
     pub(super) snapshot_every: u64,
     /// Where readers see how far the log is.
-    pub(super) tail: watch::Sender<Position>,
-    pub(super) owning: Arc<AtomicBool>,
+    pub(super) told: Told,
     pub(super) owned: Option<Owned>,
     /// Set by the first failure after which nothing is certain; from then on nothing is written.
     pub(super) broken: Option<Broken>,
@@ -89,11 +86,11 @@ impl Writer {
         let Self {
             connection,
             owned,
-            owning,
+            told,
             ..
         } = self;
         let _ = connection.close().await;
-        owning.store(false, Ordering::Release);
+        told.gave_up();
         drop(owned);
     }
 
@@ -117,8 +114,7 @@ impl Writer {
         } = recovered.map_err(|error| self.not_recovered(error))?;
         let ledger = Ledger::new(PARTITION, epoch, end, open);
         let ownership = ledger.ownership();
-        self.tail.send_replace(end.position);
-        self.owning.store(true, Ordering::Release);
+        self.told.owns(end.position);
         self.owned = Some(Owned {
             ledger,
             snapshot,
@@ -205,7 +201,7 @@ impl Writer {
             .as_mut()
             .expect("only an owner appends, and appending does not end that");
         let appended = owned.ledger.stored(rows);
-        self.tail.send_replace(appended.last);
+        self.told.moved(appended.last);
         appended
     }
 
@@ -291,24 +287,20 @@ impl Writer {
     }
 
     fn give_up(&mut self) {
-        self.owning.store(false, Ordering::Release);
+        self.told.gave_up();
         self.owned = None;
     }
 
-    /// Writes a recovery snapshot once enough was appended since the last: the more streams are
-    /// open, the larger it is and the rarer it is written.
+    /// Writes a recovery snapshot once enough was appended since the last.
     async fn snapshot_if_due(&mut self) {
         let Some(owned) = &mut self.owned else { return };
-        let (position, open) = (
-            owned.ledger.end().position,
-            owned.ledger.open().len() as u64,
-        );
-        let every = self.snapshot_every.max(4 * open);
-        if self.broken.is_some() || position.get() - owned.snapshot.get() < every {
+        if self.broken.is_some()
+            || !snapshot::is_due(&owned.ledger, owned.snapshot, self.snapshot_every)
+        {
             return;
         }
         match recovery::store(&mut self.connection, &owned.ledger).await {
-            Ok(()) => owned.snapshot = position,
+            Ok(()) => owned.snapshot = owned.ledger.end().position,
             // It is tried again after the next append; what was appended is not in doubt.
             Err(error) => drop(self.not_appended(&error)),
         }
@@ -317,7 +309,7 @@ impl Writer {
     async fn stored_epoch(&mut self) -> Result<Epoch, sqlx::Error> {
         let query = sqlx::query("select epoch from ownership where partition = 0");
         let row = query.fetch_one(&mut self.connection).await?;
-        Ok(Epoch::new(row.try_get::<i64, _>(0)? as u64))
+        Ok(Epoch::new(row.number(0)?))
     }
 
     /// The first failure is the one that is told from then on.
@@ -371,7 +363,7 @@ impl Writer {
     }
 
     fn not_acquired(&mut self, error: sqlx::Error) -> AcquireError {
-        self.owning.store(false, Ordering::Release);
+        self.told.gave_up();
         let log = self.log.to_string();
         match failure::of(&error) {
             Failure::Corrupt(what) => Damage {
@@ -409,13 +401,9 @@ async fn last_versions(
     .bind(super::json(streams))
     .fetch_all(connection)
     .await?;
-    let head = |row: &sqlx::sqlite::SqliteRow| {
-        Ok((
-            StreamKey::new(row.try_get::<i64, _>(0)? as u64),
-            Version::new(row.try_get::<i64, _>(1)? as u64),
-        ))
-    };
-    rows.iter().map(head).collect()
+    rows.iter()
+        .map(|row| Ok((row.key(0)?, Version::new(row.number(1)?))))
+        .collect()
 }
 
 /// What is stored at the streams and versions of `rows`.
@@ -432,7 +420,7 @@ async fn occupants(
             .bind(row.stream.get() as i64)
             .bind(row.version.get() as i64);
         let found = query.fetch_optional(&mut *connection).await?;
-        occupants.push(found.as_ref().map(super::reader::occupant).transpose()?);
+        occupants.push(found.as_ref().map(Columns::occupant).transpose()?);
     }
     Ok(occupants)
 }

@@ -1,6 +1,9 @@
-//! Seeing the tail move: told by the writer of this handle, or by looking at another's file.
+//! Seeing the tail move: told by the writer of this handle, or by looking at what another wrote.
 
 use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,51 +14,81 @@ use std::{
 use sagalog_model::log::Position;
 use tokio::sync::watch;
 
-use super::reader::Reader;
 use crate::error::ReadError;
 
 /// How often another process's log is looked at: often while it moves, less often while it rests.
 const FASTEST: Duration = Duration::from_millis(20);
 const SLOWEST: Duration = Duration::from_millis(250);
 
-#[derive(Debug)]
-pub(super) struct Follower {
-    reader: Reader,
+/// Reads the tail.
+type Look = Arc<
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Position, ReadError>> + Send>> + Send + Sync,
+>;
+
+pub(crate) struct Follower {
+    look: Look,
     tail: watch::Sender<Position>,
-    /// Whether the writer of this handle owns the log and so tells the tail itself.
+    /// Whether the writer of this handle owns the partition and so tells the tail itself.
     owning: Arc<AtomicBool>,
     /// Whether somebody looks already.
     looking: Arc<Mutex<bool>>,
 }
 
+/// Where a writer tells the tail of a partition that it owns.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    tail: watch::Sender<Position>,
+    owning: Arc<AtomicBool>,
+}
+
+impl Told {
+    /// The writer owns the partition, which ends there.
+    pub(crate) fn owns(&self, tail: Position) {
+        self.tail.send_replace(tail);
+        self.owning.store(true, Ordering::Release);
+    }
+
+    /// The partition ends there by now.
+    pub(crate) fn moved(&self, tail: Position) {
+        self.tail.send_replace(tail);
+    }
+
+    /// The writer does not own it any more.
+    pub(crate) fn gave_up(&self) {
+        self.owning.store(false, Ordering::Release);
+    }
+}
+
 impl Follower {
-    pub(super) fn new(reader: Reader) -> Self {
-        let tail = watch::Sender::new(Position::default());
+    pub(crate) fn new<F>(look: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Position, ReadError>> + Send + 'static,
+    {
         Self {
-            reader,
-            tail,
+            look: Arc::new(move || Box::pin(look())),
+            tail: watch::Sender::new(Position::default()),
             owning: Arc::default(),
             looking: Arc::default(),
         }
     }
 
-    pub(super) fn beside_owner(self, owning: Arc<AtomicBool>) -> Self {
-        Self { owning, ..self }
+    /// For the writer of the same handle.
+    pub(crate) fn told(&self) -> Told {
+        Told {
+            tail: self.tail.clone(),
+            owning: self.owning.clone(),
+        }
     }
 
-    pub(super) fn tail(&self) -> watch::Sender<Position> {
-        self.tail.clone()
-    }
-
-    pub(super) async fn watch(&self) -> Result<watch::Receiver<Position>, ReadError> {
-        forward(&self.tail, self.reader.tail().await?);
+    pub(crate) async fn watch(&self) -> Result<watch::Receiver<Position>, ReadError> {
+        forward(&self.tail, (self.look)().await?);
         let mut looking = self.looking.lock().expect(NO_PANIC);
         let receiver = self.tail.subscribe();
         if !*looking {
             *looking = true;
-            let (reader, tail) = (self.reader.clone(), self.tail.clone());
+            let (tail_of, tail) = (self.look.clone(), self.tail.clone());
             tokio::spawn(look(
-                reader,
+                tail_of,
                 tail,
                 self.owning.clone(),
                 self.looking.clone(),
@@ -65,9 +98,17 @@ impl Follower {
     }
 }
 
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower")
+            .field("tail", &self.tail)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Looks until nobody watches.
 async fn look(
-    reader: Reader,
+    tail_of: Look,
     tail: watch::Sender<Position>,
     owning: Arc<AtomicBool>,
     looking: Arc<Mutex<bool>>,
@@ -84,8 +125,7 @@ async fn look(
         }
         // A log that cannot be read now is looked at again; readers get the error themselves.
         let moved = !owning.load(Ordering::Acquire)
-            && reader
-                .tail()
+            && tail_of()
                 .await
                 .is_ok_and(|position| forward(&tail, position));
         pause = if moved {
