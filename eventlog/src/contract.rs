@@ -1,5 +1,7 @@
 //! What every event log promises.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sagalog_model::log::{
     Batch, Epoch, PartitionId, Position, StreamKey, StreamName, StreamState, Time, Version,
@@ -7,7 +9,7 @@ use sagalog_model::log::{
 use tokio::sync::watch;
 
 use crate::{
-    error::{AcquireError, AppendError, ReadError},
+    error::{AcquireError, AppendError, ReadError, RenewError},
     owner::Owner,
     row::Row,
 };
@@ -29,6 +31,9 @@ use crate::{
 ///   owner assigns them; the log checks them and stores all batches of an append or none.
 /// - **One owner.** [`acquire`](Self::acquire) raises the epoch durably. An append under another
 ///   epoch than the current one writes nothing, whatever was on its way.
+/// - **A lease, where the system does not tell who died.** If the log has a [`lease`](Self::lease),
+///   an owner is alive as long as it appends or [renews](Self::renew). Whoever wants its partition
+///   watches it for that long, by its own clock, and takes it from one that stays silent.
 /// - **Durable before answered.** What [`append`](Self::append) answered, what a reader returned
 ///   and what [`watch`](Self::watch) shows survives a crash.
 /// - **No reader skips.** There is one writer and nothing becomes visible below the tail later.
@@ -46,8 +51,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// How many partitions it has, fixed when it was created.
     fn partitions(&self) -> u32;
 
+    /// How long an owner may be silent before another may take its partition; renewing four times as
+    /// often keeps it. `None` if it is kept until it is released or its handle goes.
+    fn lease(&self) -> Option<Duration>;
+
     /// Takes a partition: raises its epoch durably and reads where it ends. On a handle that owns
-    /// it already this is how it recovers from an append of unknown outcome.
+    /// it already this is how it recovers from an append of unknown outcome. If another has it and
+    /// the log has a [`lease`](Self::lease), this watches that owner until it is seen alive or was
+    /// silent for as long.
     ///
     /// # Errors
     /// [`AcquireError::Held`] if another process, or another handle in this one, has it.
@@ -56,6 +67,12 @@ pub trait EventLog: Send + Sync + 'static {
         partition: PartitionId,
         owner: Owner,
     ) -> Result<Ownership, AcquireError>;
+
+    /// Says that the owner is alive, as an append does.
+    ///
+    /// # Errors
+    /// [`RenewError`] says what to do next.
+    async fn renew(&self, partition: PartitionId, epoch: Epoch) -> Result<(), RenewError>;
 
     /// Stores all batches in one commit, or none.
     ///

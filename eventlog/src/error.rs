@@ -8,6 +8,80 @@ use sagalog_model::log::{
 
 use crate::owner::Holder;
 
+/// Why a log cannot be opened. It was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no such log.
+    #[error("there is no log at {log}")]
+    Missing {
+        /// The log.
+        log: String,
+    },
+    /// What is there is something else.
+    #[error("{log} is not a Sagalog log")]
+    NotALog {
+        /// Where.
+        log: String,
+    },
+    /// It was written by a newer program.
+    #[error(
+        "{log} has log format {found}, this program knows formats up to {known}: use a newer program"
+    )]
+    Newer {
+        /// The log.
+        log: String,
+        /// Its format.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// What is stored contradicts itself.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// The words that say where the log is, or how to open it, do not make sense.
+    #[error("the log cannot be opened like this: {why}")]
+    BadOptions {
+        /// What is wrong with them.
+        why: String,
+    },
+    /// It was made with another number of partitions, which stays as it is.
+    #[error("{log} has {partitions} partitions, which cannot change: {asked} were asked for")]
+    Partitions {
+        /// The log.
+        log: String,
+        /// How many it has.
+        partitions: u32,
+        /// How many were asked for.
+        asked: u32,
+    },
+    /// The server is none that can keep a log.
+    #[error("{log} cannot be kept there: {why}")]
+    Unsuitable {
+        /// The log.
+        log: String,
+        /// What is missing, and how to fix it.
+        why: String,
+    },
+    /// The server does not let this user in, or not do what is needed.
+    #[error("{log} refuses this user: {what}")]
+    Denied {
+        /// The log.
+        log: String,
+        /// What the server said.
+        what: String,
+    },
+    /// It could not be opened now.
+    #[error("{log} cannot be opened")]
+    Unavailable {
+        /// The log.
+        log: String,
+        /// What the store said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
 /// Why a partition could not be acquired.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +111,38 @@ pub enum AcquireError {
     Broken(#[from] Broken),
     /// The store could not be reached or refused; nothing is owned.
     #[error("{log} cannot be acquired now")]
+    Unavailable {
+        /// The log.
+        log: String,
+        /// What the store said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// Why an owner could not say that it is alive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// A higher epoch owns the partition: stop.
+    #[error("epoch {epoch} no longer owns partition {partition}: epoch {current} does")]
+    Fenced {
+        /// The partition.
+        partition: PartitionId,
+        /// The epoch that was renewed.
+        epoch: Epoch,
+        /// The epoch that owns it now.
+        current: Epoch,
+    },
+    /// This handle does not own the partition: acquire it first.
+    #[error("partition {partition} is not owned by this handle, acquire it first")]
+    NotOwned {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// It could not be said now: say it again. If it cannot be said for a whole lease, another may
+    /// take the partition.
+    #[error("{log} cannot be told now that its owner is alive")]
     Unavailable {
         /// The log.
         log: String,
@@ -139,6 +245,15 @@ pub enum Refusal {
         log: String,
         /// What the store said.
         what: String,
+    },
+    /// The store cannot be reached, and could not for a while.
+    #[error("{log} cannot be reached")]
+    Unreachable {
+        /// The log.
+        log: String,
+        /// What was said when it was tried last.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The same batch id is stored with another content.
     #[error("batch {id} is stored with another input content: one id must always mean one content")]

@@ -11,7 +11,7 @@ use sagalog_model::log::{
 use crate::{
     body, chain,
     contract::{Appended, MAX_APPEND_BYTES, MAX_BATCHES, Ownership},
-    error::{AppendError, Conflict, Refusal},
+    error::{AppendError, Conflict, Refusal, RenewError},
     row::Row,
 };
 
@@ -68,6 +68,15 @@ impl Ledger {
             last_at: self.end.at,
             open,
         }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     pub(crate) fn end(&self) -> End {
@@ -199,7 +208,7 @@ pub(crate) fn rows(epoch: Epoch, batches: Vec<Batch>) -> Result<Vec<Row>, Refusa
             why: "an append needs a batch".to_owned(),
         });
     };
-    let bytes = rows.iter().map(size).sum();
+    let bytes = size(&rows);
     if bytes > MAX_APPEND_BYTES {
         return Err(Refusal::TooMuch {
             what: "bytes",
@@ -226,6 +235,24 @@ pub(crate) fn rows(epoch: Epoch, batches: Vec<Batch>) -> Result<Vec<Row>, Refusa
     Ok(rows)
 }
 
+/// Whether an owner that says it is alive is the owner.
+pub(crate) fn renewed(
+    partition: PartitionId,
+    epoch: Epoch,
+    current: Epoch,
+    owned: bool,
+) -> Result<(), RenewError> {
+    match () {
+        () if current > epoch => Err(RenewError::Fenced {
+            partition,
+            epoch,
+            current,
+        }),
+        () if !owned => Err(RenewError::NotOwned { partition }),
+        () => Ok(()),
+    }
+}
+
 /// What becomes of an append that conflicts: if every batch is stored already, it is answered
 /// with where it is.
 pub(crate) fn settle(
@@ -249,8 +276,8 @@ pub(crate) fn settle(
     })
 }
 
-/// About how many bytes the events of a row take.
-fn size(row: &Row) -> usize {
+/// About how many bytes the events of rows take.
+pub(crate) fn size(rows: &[Row]) -> usize {
     let event = |event: &crate::row::Recorded| {
         let data = match &event.data {
             Data::None => 0,
@@ -259,7 +286,7 @@ fn size(row: &Row) -> usize {
         };
         event.kind.len() + event.control.len() + data + 16
     };
-    row.events.iter().map(event).sum()
+    rows.iter().flat_map(|row| &row.events).map(event).sum()
 }
 
 /// Why no log could store the row behind `next`, if so.

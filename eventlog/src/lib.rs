@@ -1,8 +1,8 @@
 //! The append-only event log of Sagalog: what it promises, and the backends that keep it.
 //!
-//! [`EventLog`] is the contract. [`MemoryLog`] and [`SqliteLog`] keep it; [`conformance`] proves
-//! that they do, and is public so that any other backend can prove the same. The bytes on disk and
-//! under the hash are in `docs/log-format.md`.
+//! [`EventLog`] is the contract. [`MemoryLog`], [`SqliteLog`] and, with the feature `postgres`,
+//! `PostgresLog` keep it; [`conformance`] proves that they do, and is public so that any other
+//! backend can prove the same. The bytes on disk and under the hash are in `docs/log-format.md`.
 //!
 //! A log knows streams and bytes. What they mean is not its business.
 
@@ -17,6 +17,8 @@ mod leaf;
 mod ledger;
 
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sql;
 mod sqlite;
 
@@ -25,6 +27,8 @@ mod subscription;
 mod verify;
 
 pub mod conformance;
+#[cfg(feature = "test-servers")]
+pub mod test_servers;
 
 pub use chain::seal;
 pub use checkpoint::{CheckpointError, CheckpointStore};
@@ -32,11 +36,14 @@ pub use contract::{
     Appended, EventLog, Head, MAX_APPEND_BYTES, MAX_BATCHES, Ownership, PAGE_BYTES, StreamHead,
 };
 pub use error::{
-    AcquireError, AppendError, Broken, Conflict, Damage, NoPartition, ReadError, Refusal,
+    AcquireError, AppendError, Broken, Conflict, Damage, NoPartition, OpenError, ReadError,
+    Refusal, RenewError,
 };
 pub use memory::MemoryLog;
 pub use owner::{Holder, Owner};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresLog, PostgresOptions};
 pub use row::{Event, Recorded, Row};
-pub use sqlite::{Durability, OpenError, SqliteLog, SqliteOptions};
+pub use sqlite::{Durability, SqliteLog, SqliteOptions};
 pub use subscription::{Subscription, SubscriptionError};
 pub use verify::{Fault, Verified, VerifyError, verify};

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::{
     contract::{Appended, EventLog, Head, Ownership, StreamHead},
-    error::{AcquireError, AppendError, Conflict, NoPartition, ReadError},
+    error::{AcquireError, AppendError, Conflict, NoPartition, ReadError, RenewError},
     ledger::{self, End, Ledger, Occupant},
     owner::{Holder, Owner},
     row::Row,
@@ -119,6 +120,11 @@ impl EventLog for MemoryLog {
         self.store.partitions.len() as u32
     }
 
+    fn lease(&self) -> Option<Duration> {
+        // A partition is owned as long as its handle is there.
+        None
+    }
+
     async fn acquire(
         &self,
         partition: PartitionId,
@@ -142,6 +148,17 @@ impl EventLog for MemoryLog {
             ledger,
         });
         Ok(ownership)
+    }
+
+    async fn renew(&self, partition: PartitionId, epoch: Epoch) -> Result<(), RenewError> {
+        let Ok(stored) = self.partition(partition) else {
+            return Err(RenewError::NotOwned { partition });
+        };
+        let owned = stored
+            .owner
+            .as_ref()
+            .is_some_and(|owned| owned.handle == self.handle);
+        ledger::renewed(partition, epoch, stored.epoch, owned)
     }
 
     async fn append(

@@ -1,6 +1,6 @@
 //! Drafts and appends batches, as an owner would.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, future::Future, pin::pin, sync::Arc};
 
 use sagalog_model::log::{
     Batch, BatchId, Data, Digest, Epoch, InputId, NewEvent, Position, SchemaVersion, StreamKey,
@@ -87,6 +87,24 @@ impl Author {
     /// Those of the log.
     pub async fn append(&self, batches: Vec<Batch>) -> Result<Appended, AppendError> {
         self.log.append(PARTITION, self.epoch(), batches).await
+    }
+
+    /// Renews until `other` is done.
+    pub async fn alive_during<T>(&self, other: impl Future<Output = T>) -> T {
+        let Some(lease) = self.log.lease() else {
+            return other.await;
+        };
+        let mut other = pin!(other);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut other => return done,
+                () = tokio::time::sleep(lease / 4) => {
+                    let renewed = self.log.renew(PARTITION, self.epoch()).await;
+                    renewed.expect("an owner that is alive keeps its partition");
+                }
+            }
+        }
     }
 
     /// Appends what must be taken.

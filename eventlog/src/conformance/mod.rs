@@ -63,6 +63,8 @@ macro_rules! for_each_property {
             an_append_whose_caller_left_is_whole_or_absent
             a_refused_append_leaves_the_owner_able
             a_partition_has_one_owner
+            a_silent_owner_keeps_its_partition_for_its_lease
+            renewing_says_whether_it_is_still_owned
             acquiring_again_raises_the_epoch
             an_older_epoch_writes_nothing
             an_owner_that_was_followed_is_fenced

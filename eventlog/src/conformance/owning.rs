@@ -1,13 +1,13 @@
 //! Properties of ownership.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use sagalog_model::log::{PartitionId, Position, StreamKey, Version};
 
 use super::{Author, PARTITION, Subject};
 use crate::{
     contract::EventLog,
-    error::{AcquireError, AppendError, ReadError},
+    error::{AcquireError, AppendError, ReadError, RenewError},
     owner::Holder,
 };
 
@@ -15,7 +15,8 @@ use crate::{
 pub async fn a_partition_has_one_owner(subject: &dyn Subject) {
     let author = Author::of(subject).await;
     let other = subject.open().await;
-    match other.acquire(PARTITION, Author::owner()).await {
+    let acquired = other.acquire(PARTITION, Author::owner());
+    match author.alive_during(acquired).await {
         Err(AcquireError::Held { by, .. }) => assert_eq!(by, Holder::Known(Author::owner())),
         other => panic!("held expected, got {other:?}"),
     }
@@ -25,6 +26,66 @@ pub async fn a_partition_has_one_owner(subject: &dyn Subject) {
         .await
         .expect("nothing is in the way");
     Author::on(other).await;
+}
+
+/// An owner that says nothing loses its partition after its lease to whoever asks for it, and is
+/// told so; where there is no lease it keeps it.
+pub async fn a_silent_owner_keeps_its_partition_for_its_lease(subject: &dyn Subject) {
+    let mut silent = Author::of(subject).await;
+    silent.stream("a").await;
+    let other = subject.open().await;
+    let asked = Instant::now();
+    let acquired = other.acquire(PARTITION, Author::owner()).await;
+    let Some(lease) = silent.log.lease() else {
+        assert!(
+            matches!(acquired, Err(AcquireError::Held { .. })),
+            "{acquired:?}"
+        );
+        return;
+    };
+    let taken = acquired.expect("its owner is silent");
+    assert!(asked.elapsed() >= lease, "it was watched for a lease");
+    assert_eq!(taken.tail, Position::new(2));
+    let late = silent.begin("b");
+    let fenced = silent.append(vec![late]).await;
+    assert!(
+        matches!(fenced, Err(AppendError::Fenced { current, .. }) if current == taken.epoch),
+        "{fenced:?}"
+    );
+    assert_eq!(
+        other.tail(PARTITION).await.expect("readable"),
+        Position::new(2)
+    );
+}
+
+/// Renewing says whether the partition is still owned under that epoch.
+pub async fn renewing_says_whether_it_is_still_owned(subject: &dyn Subject) {
+    let old = Author::of(subject).await;
+    old.log
+        .renew(PARTITION, old.epoch())
+        .await
+        .expect("it owns the partition");
+    let new = Author::on(old.log.clone()).await;
+    let fenced = |renewed: Result<(), RenewError>, now| {
+        assert!(
+            matches!(renewed, Err(RenewError::Fenced { current, .. }) if current == now),
+            "{renewed:?}"
+        );
+    };
+    fenced(old.log.renew(PARTITION, old.epoch()).await, new.epoch());
+    let stranger = subject.open().await;
+    for (log, released) in [(&stranger, false), (&new.log, true)] {
+        if released {
+            log.release(PARTITION).await.expect("nothing is in the way");
+        }
+        let renewed = log.renew(PARTITION, new.epoch()).await;
+        assert!(
+            matches!(renewed, Err(RenewError::NotOwned { .. })),
+            "{renewed:?}"
+        );
+    }
+    let next = Author::on(stranger).await;
+    fenced(new.log.renew(PARTITION, new.epoch()).await, next.epoch());
 }
 
 /// Each acquisition has a higher epoch than all before it, on the same handle and on others.

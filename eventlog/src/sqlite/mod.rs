@@ -37,14 +37,12 @@ use self::{
 };
 use crate::{
     contract::{Appended, EventLog, Head, Ownership, StreamHead},
-    error::{AcquireError, AppendError, NoPartition, ReadError},
+    error::{AcquireError, AppendError, NoPartition, OpenError, ReadError, RenewError},
     ledger,
     owner::Owner,
     row::Row,
     sql::follow::Follower,
 };
-
-pub use self::schema::OpenError;
 
 /// How many callers may wait for the writer; more wait to get into the queue.
 const QUEUE: usize = 64;
@@ -168,14 +166,14 @@ impl SqliteLog {
         let file = file.as_ref();
         if schema::look(file).await? == Found::Nothing {
             return Err(OpenError::Missing {
-                file: file.to_owned(),
+                log: schema::name(file),
             });
         }
         Self::reading(file).await
     }
 
     async fn reading(file: &Path) -> Result<Self, OpenError> {
-        let log: Arc<str> = file.display().to_string().into();
+        let log: Arc<str> = schema::name(file).into();
         let reader = Reader::open(SqliteConnectOptions::new().filename(file), log.clone()).await;
         let reader = reader.map_err(|error| schema::unreadable(file, error))?;
         let looked_at = reader.clone();
@@ -220,6 +218,11 @@ impl EventLog for SqliteLog {
         1
     }
 
+    fn lease(&self) -> Option<Duration> {
+        // The lock beside the file goes with its process.
+        None
+    }
+
     async fn acquire(
         &self,
         partition: PartitionId,
@@ -234,6 +237,19 @@ impl EventLog for SqliteLog {
         acquired.unwrap_or_else(|| {
             Err(AcquireError::Unavailable {
                 log: log(),
+                source: WriterEnded.into(),
+            })
+        })
+    }
+
+    async fn renew(&self, partition: PartitionId, epoch: Epoch) -> Result<(), RenewError> {
+        if self.check(partition).is_err() || self.writer.is_none() {
+            return Err(RenewError::NotOwned { partition });
+        }
+        let renewed = self.ask(|answer| Command::Renew { epoch, answer }).await;
+        renewed.unwrap_or_else(|| {
+            Err(RenewError::Unavailable {
+                log: self.log.to_string(),
                 source: WriterEnded.into(),
             })
         })

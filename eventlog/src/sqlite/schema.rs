@@ -1,11 +1,11 @@
 //! What makes a file a Sagalog log, and of which format.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::failure::{self, Failure};
-use crate::error::Damage;
+use crate::error::{Damage, OpenError};
 
 /// "Sagl".
 const APPLICATION_ID: i64 = 0x5361_676c;
@@ -13,48 +13,6 @@ const APPLICATION_ID: i64 = 0x5361_676c;
 const FORMAT: i64 = 1;
 
 const CREATE: &str = include_str!("schema.sql");
-
-/// Why a file cannot be opened as a log.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// There is no such file.
-    #[error("there is no log at {file}")]
-    Missing {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The file is something else. It was not changed.
-    #[error("{file} is not a Sagalog log")]
-    NotALog {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The file was written by a newer program. It was not changed.
-    #[error(
-        "{file} has log format {found}, this program knows formats up to {known}: use a newer program"
-    )]
-    Newer {
-        /// The file.
-        file: PathBuf,
-        /// Its format.
-        found: i64,
-        /// The newest format known here.
-        known: i64,
-    },
-    /// What is stored contradicts itself.
-    #[error(transparent)]
-    Damaged(#[from] Damage),
-    /// The file could not be opened now.
-    #[error("{file} cannot be opened")]
-    Unavailable {
-        /// The file.
-        file: PathBuf,
-        /// What the store said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,7 +31,7 @@ pub(super) async fn look(file: &Path) -> Result<Found, OpenError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => {
             return Err(OpenError::Unavailable {
-                file: file.to_owned(),
+                log: name(file),
                 source: error.into(),
             });
         }
@@ -93,14 +51,12 @@ pub(super) async fn look(file: &Path) -> Result<Found, OpenError> {
         (0, 0) if tables == 0 => Ok(Found::Nothing),
         (APPLICATION_ID, FORMAT) => Ok(Found::Log),
         (APPLICATION_ID, found) if found > FORMAT => Err(OpenError::Newer {
-            file: file.to_owned(),
+            log: name(file),
             found,
             known: FORMAT,
         }),
         // An older format would be brought forward here; format 1 is the first.
-        _ => Err(OpenError::NotALog {
-            file: file.to_owned(),
-        }),
+        _ => Err(OpenError::NotALog { log: name(file) }),
     }
 }
 
@@ -129,19 +85,22 @@ async fn identify(connection: &mut SqliteConnection) -> Result<(i64, i64, i64), 
     Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
 }
 
+/// What a file is called in messages.
+pub(super) fn name(file: &Path) -> String {
+    file.display().to_string()
+}
+
 pub(super) fn unreadable(file: &Path, error: sqlx::Error) -> OpenError {
     match failure::of(&error) {
-        Failure::NotADatabase => OpenError::NotALog {
-            file: file.to_owned(),
-        },
+        Failure::NotADatabase => OpenError::NotALog { log: name(file) },
         Failure::Corrupt(what) => Damage {
-            log: file.display().to_string(),
+            log: name(file),
             position: None,
             what,
         }
         .into(),
         _ => OpenError::Unavailable {
-            file: file.to_owned(),
+            log: name(file),
             source: error.into(),
         },
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     contract::{Appended, Ownership},
-    error::{AcquireError, AppendError, Broken, Conflict, Damage, ReadError, Refusal},
+    error::{AcquireError, AppendError, Broken, Conflict, Damage, ReadError, Refusal, RenewError},
     ledger::{self, Ledger, Occupant},
     owner::Owner,
     row::Row,
@@ -34,6 +34,10 @@ pub(super) enum Command {
     Acquire {
         owner: Owner,
         answer: oneshot::Sender<Result<Ownership, AcquireError>>,
+    },
+    Renew {
+        epoch: Epoch,
+        answer: oneshot::Sender<Result<(), RenewError>>,
     },
     Append {
         epoch: Epoch,
@@ -71,6 +75,7 @@ impl Writer {
             // Whoever asked may be gone, which changes nothing.
             match command {
                 Command::Acquire { owner, answer } => drop(answer.send(self.acquire(owner).await)),
+                Command::Renew { epoch, answer } => drop(answer.send(self.renew(epoch).await)),
                 Command::Append {
                     epoch,
                     rows,
@@ -140,6 +145,21 @@ impl Writer {
             ));
         }
         Ok(epoch.next())
+    }
+
+    /// There is nothing to renew: the lock is held as long as it is owned.
+    async fn renew(&mut self, epoch: Epoch) -> Result<(), RenewError> {
+        let current = match &self.owned {
+            Some(owned) => owned.ledger.epoch(),
+            None => self
+                .stored_epoch()
+                .await
+                .map_err(|error| RenewError::Unavailable {
+                    log: self.log.to_string(),
+                    source: error.into(),
+                })?,
+        };
+        ledger::renewed(PARTITION, epoch, current, self.owned.is_some())
     }
 
     async fn append(&mut self, epoch: Epoch, mut rows: Vec<Row>) -> Result<Appended, AppendError> {

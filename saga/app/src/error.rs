@@ -141,6 +141,7 @@ impl From<OpenError> for CliError {
             OpenError::NotALog { .. } => ("not_a_log", Exit::Failed),
             OpenError::Newer { .. } => ("newer_format", Exit::Failed),
             OpenError::Damaged(_) => ("damaged", Exit::Failed),
+            OpenError::BadOptions { .. } => ("bad_log", Exit::Usage),
             _ => ("log_unavailable", Exit::Failed),
         };
         Self::new(code, exit, chain(&error))

@@ -5,6 +5,7 @@
 
 mod inputs;
 mod publishing;
+mod renewing;
 mod taking_over;
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
@@ -13,7 +14,7 @@ use sagalog_engine::{
     Effect, Partition, Rules, Ticket,
     partition::{CannotTakeOver, DefinitionChanged, Found, Registry},
 };
-use sagalog_eventlog::{AcquireError, AppendError, Appended, EventLog};
+use sagalog_eventlog::{AcquireError, AppendError, Appended, EventLog, RenewError};
 use sagalog_model::{
     SagaId,
     log::{Epoch, PartitionId, Time},
@@ -72,6 +73,9 @@ pub enum DriveError {
     /// start goes on from there.
     #[error("the log takes no more")]
     Append(#[source] AppendError),
+    /// Somebody else owns the partition by now. What was answered is durable.
+    #[error("the partition is not owned any more")]
+    Lost(#[source] RenewError),
     /// The transport failed.
     #[error("the inbox cannot be read")]
     Inbox(#[from] ConsumerError),
@@ -107,6 +111,8 @@ pub(crate) struct Driver {
     appending: Underway<Result<Appended, AppendError>>,
     looking_up: Underway<Result<Vec<(SagaId, Found)>, HistoryError>>,
     publishing: Underway<Result<(), PublishError>>,
+    /// Waits until it is time to say that this owner is alive, and says so.
+    renewing: Underway<Result<(), RenewError>>,
     waking: Option<(Time, Sleep)>,
 }
 
@@ -115,6 +121,7 @@ enum Event {
     Appended(Result<Appended, AppendError>),
     LookedUp(Result<Vec<(SagaId, Found)>, HistoryError>),
     Published(Result<(), PublishError>),
+    Renewed(Result<(), RenewError>),
     Received(Result<(), ConsumerError>),
     Called(usize),
     Woken,
@@ -164,6 +171,7 @@ impl Driver {
                     }
                 }
                 Event::Published(result) => self.published(result)?,
+                Event::Renewed(result) => renewing::renewed(result)?,
                 Event::Received(result) => {
                     result?;
                     self.receive(&mut deliveries).await?;
@@ -196,6 +204,7 @@ impl Driver {
             result = underway(&mut self.appending) => Event::Appended(result),
             found = underway(&mut self.looking_up) => Event::LookedUp(found),
             result = underway(&mut self.publishing) => Event::Published(result),
+            result = underway(&mut self.renewing) => Event::Renewed(result),
             result = self.inbox.receive(deliveries, INPUTS), if takes => Event::Received(result),
             count = self.calls.recv_many(calls, INPUTS), if takes => Event::Called(count),
             () = wake(&mut self.waking) => Event::Woken,
@@ -226,6 +235,9 @@ impl Driver {
         }
         if self.appending.is_none() {
             self.append();
+        }
+        if self.renewing.is_none() {
+            self.renew();
         }
         self.rearm();
         Ok(())

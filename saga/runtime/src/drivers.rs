@@ -54,17 +54,25 @@ impl Drivers {
             drivers: Vec::new(),
             stop: shared.stop.clone(),
         };
-        let mut callers = Vec::new();
+        let (mut callers, mut parts) = (Vec::new(), Vec::new());
         for partition in (0..shared.log.partitions()).map(PartitionId::new) {
             let (calls, waiting) = mpsc::channel(CALLS);
             callers.push(calls);
-            match shared.take_over(partition, waiting).await {
-                Ok(driver) => taken.drivers.push(driver),
-                Err(error) => {
-                    taken.give_back().await?;
-                    return Err(error);
-                }
+            parts.push(shared.parts(partition, waiting).await?);
+        }
+        // At once: an owner that fell silent is watched once, not once for each of its partitions.
+        let mut taking: JoinSet<_> = parts.into_iter().map(Driver::take_over).collect();
+        let mut first = None;
+        while let Some(driver) = taking.join_next().await {
+            match driver {
+                Ok(Ok(driver)) => taken.drivers.push(driver),
+                Ok(Err(error)) => first = first.or(Some(error)),
+                Err(bug) => std::panic::resume_unwind(bug.into_panic()),
             }
+        }
+        if let Some(error) = first {
+            taken.give_back().await?;
+            return Err(error.into());
         }
         Ok((taken, Router::new(callers)))
     }
@@ -98,14 +106,14 @@ impl Drivers {
 }
 
 impl Shared {
-    async fn take_over(
+    async fn parts(
         &self,
         partition: PartitionId,
         calls: mpsc::Receiver<crate::driver::Call>,
-    ) -> Result<Driver, StartError> {
+    ) -> Result<Parts, StartError> {
         let inbox = Queue::inbox(partition.get());
         self.transport.declare(&inbox, INBOX).await?;
-        let driver = Driver::take_over(Parts {
+        Ok(Parts {
             log: self.log.clone(),
             inbox: self.transport.consume(&inbox, PREFETCH).await?,
             transport: self.transport.clone(),
@@ -116,7 +124,6 @@ impl Shared {
             node: self.node.clone(),
             calls,
             stop: self.stop.clone(),
-        });
-        Ok(driver.await?)
+        })
     }
 }

@@ -56,6 +56,8 @@ pub use worker::{Attempt, Failure, Found, Worker};
 
 pub use sagalog_engine::{Refusal, Rules};
 pub use sagalog_eventlog::{EventLog, MemoryLog, SqliteLog, SqliteOptions};
+#[cfg(feature = "postgres")]
+pub use sagalog_eventlog::{PostgresLog, PostgresOptions};
 pub use sagalog_model::*;
 pub use sagalog_projections::{SagaState, Status, Why};
 pub use sagalog_transport::{InProcess, Transport};

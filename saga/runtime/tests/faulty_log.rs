@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,7 +16,8 @@ use sagalog::{
     log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamName, Version},
 };
 use sagalog_eventlog::{
-    AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, Row, StreamHead,
+    AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, RenewError, Row,
+    StreamHead,
 };
 use tokio::sync::watch;
 
@@ -68,6 +70,12 @@ impl EventLog for Forgetful {
     }
     fn partitions(&self) -> u32 {
         self.log.partitions()
+    }
+    fn lease(&self) -> Option<Duration> {
+        self.log.lease()
+    }
+    async fn renew(&self, partition: PartitionId, epoch: Epoch) -> Result<(), RenewError> {
+        self.log.renew(partition, epoch).await
     }
     async fn acquire(
         &self,

@@ -1,14 +1,18 @@
 //! A log that counts its commits.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use sagalog::{EventLog, SqliteLog};
 use sagalog_eventlog::{
-    AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, Row, StreamHead,
+    AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, RenewError, Row,
+    StreamHead,
 };
 use sagalog_model::log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamName, Version};
 use tokio::sync::watch;
@@ -55,6 +59,14 @@ impl EventLog for Counted {
 
     fn partitions(&self) -> u32 {
         self.log.partitions()
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.log.lease()
+    }
+
+    async fn renew(&self, partition: PartitionId, epoch: Epoch) -> Result<(), RenewError> {
+        self.log.renew(partition, epoch).await
     }
 
     async fn acquire(

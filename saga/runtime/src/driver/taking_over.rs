@@ -11,7 +11,7 @@ use sagalog_model::log::{Epoch, PartitionId};
 use sagalog_transport::Queue;
 use tracing::{info, warn};
 
-use super::{DriveError, Driver, Parts};
+use super::{DriveError, Driver, Parts, renewing::alive_during};
 use crate::{clock::Clock, guard::Guard, history::Reader};
 
 impl Driver {
@@ -59,6 +59,7 @@ impl Driver {
             appending: None,
             looking_up: None,
             publishing: None,
+            renewing: None,
             waking: None,
         };
         driver.look_at_the_inbox().await?;
@@ -102,6 +103,7 @@ impl Driver {
         self.machine = machine;
         self.epoch = epoch;
         self.looking_up = None;
+        self.renewing = None;
         self.look_at_the_inbox().await?;
         let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
         pending.sort_unstable_by_key(|(ticket, _)| *ticket);
@@ -134,11 +136,14 @@ async fn take(
         .acquire(partition, Owner::this_process(node, clock.now()))
         .await?;
     let mut registry = registry.clone();
-    for (fingerprint, graph) in reader.graphs().await?.into_values() {
-        registry.record(fingerprint, graph)?;
-    }
-    let (heads, late) = reader.system_streams().await?;
-    let open = reader.open(owned.open).await?;
+    let reading = async {
+        for (fingerprint, graph) in reader.graphs().await?.into_values() {
+            registry.record(fingerprint, graph)?;
+        }
+        let (heads, late) = reader.system_streams().await?;
+        Ok((heads, late, reader.open(owned.open).await?))
+    };
+    let (heads, late, open) = alive_during(log, partition, owned.epoch, reading).await?;
     info!(
         partition = partition.get(),
         epoch = owned.epoch.get(),

@@ -1,15 +1,18 @@
 //! The simulated log keeps the contract of every event log: its kit is run on the rules that the
 //! worlds run on. What is here only gives them the shape of the contract, and the hashes.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use sagalog_eventlog::{
     AcquireError, AppendError, Appended, CheckpointStore, EventLog, Head, Holder, NoPartition,
-    Owner, Ownership, ReadError, Row as StoredRow, StreamHead,
+    Owner, Ownership, ReadError, RenewError, Row as StoredRow, StreamHead,
     conformance::{self, Subject},
     for_each_property, seal,
 };
@@ -144,6 +147,30 @@ impl EventLog for SimHandle {
 
     fn partitions(&self) -> u32 {
         self.shared.partitions.len() as u32
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        // A node of the simulated world loses a partition when the plan says so.
+        None
+    }
+
+    async fn renew(&self, id: PartitionId, epoch: Epoch) -> Result<(), RenewError> {
+        if self.beside(id).is_err() {
+            return Err(RenewError::NotOwned { partition: id });
+        }
+        match self.log().partition(id).fence(self.node, epoch) {
+            Ok(()) => Ok(()),
+            Err(AppendError::Fenced {
+                partition,
+                epoch,
+                current,
+            }) => Err(RenewError::Fenced {
+                partition,
+                epoch,
+                current,
+            }),
+            Err(_) => Err(RenewError::NotOwned { partition: id }),
+        }
     }
 
     async fn acquire(&self, id: PartitionId, owner: Owner) -> Result<Ownership, AcquireError> {

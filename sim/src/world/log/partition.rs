@@ -119,7 +119,7 @@ impl LogPartition {
         })
     }
 
-    fn fence(&self, node: u32, epoch: Epoch) -> Result<(), AppendError> {
+    pub(super) fn fence(&self, node: u32, epoch: Epoch) -> Result<(), AppendError> {
         if self.owner == Some(node) && self.epoch == epoch {
             return Ok(());
         }
