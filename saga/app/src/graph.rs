@@ -1,6 +1,6 @@
 //! `sagalog graph`: a definition for people.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
 use sagalog::history::Reader;
 use sagalog_model::Graph;
@@ -8,7 +8,7 @@ use sagalog_model::Graph;
 use crate::{
     App,
     error::{CliError, Exit},
-    log::{LogArg, PARTITION},
+    log::{LogArg, partitions},
     output::Output,
 };
 
@@ -40,16 +40,18 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
 }
 
 async fn known(args: &Args, app: &App) -> Result<Vec<Arc<Graph>>, CliError> {
-    if args.log.given().is_none() && !app.definitions().is_empty() {
+    if !args.log.is_given() && !app.definitions().is_empty() {
         return Ok(app
             .definitions()
             .iter()
             .map(|definition| definition.graph().clone())
             .collect());
     }
-    let recorded = Reader::new(args.log.read().await?, PARTITION)
-        .graphs()
-        .await?;
+    let log = args.log.read().await?;
+    let mut recorded = BTreeMap::new();
+    for partition in partitions(&*log) {
+        recorded.extend(Reader::new(log.clone(), partition).graphs().await?);
+    }
     Ok(recorded.into_values().map(|(_, graph)| graph).collect())
 }
 
@@ -75,8 +77,8 @@ fn pick(args: &Args, graphs: Vec<Arc<Graph>>) -> Result<Arc<Graph>, CliError> {
             .map_or_else(String::new, |version| format!(" version {version}"));
         let place = args
             .log
-            .given()
-            .map_or_else(|| "this program".into(), |file| file.display().to_string());
+            .shown()
+            .unwrap_or_else(|| "this program".to_owned());
         let message = format!("{place} has no definition {}{version}", args.name);
         let fix = if said.is_empty() {
             "it has none at all".into()

@@ -1,45 +1,106 @@
 //! Opening the log that a command is about.
 
 use std::{
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
-use sagalog_eventlog::SqliteLog;
-use sagalog_model::log::PartitionId;
+use sagalog_eventlog::{EventLog, PostgresLog, PostgresOptions, SqliteLog};
+use sagalog_model::{SagaId, log::PartitionId};
 
 use crate::error::{CliError, Exit};
 
-/// A log in a file has one partition.
+/// The only partition of a log in a file.
 pub(crate) const PARTITION: PartitionId = PartitionId::new(0);
+
+/// How long a server is waited for that does not answer: somebody sits in front of this.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Which log.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LogArg {
-    /// The log's file
-    #[arg(long = "log", env = "SAGALOG_LOG", value_name = "PATH")]
-    file: Option<PathBuf>,
+    /// The log's file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE to read a log there
+    // Its value may have a password in it, so the help does not show what the variable holds.
+    #[arg(
+        long = "log",
+        env = "SAGALOG_LOG",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
+    place: Option<PathBuf>,
 }
 
 impl LogArg {
-    /// The file that was named, if one was.
-    pub(crate) fn given(&self) -> Option<&Path> {
-        self.file.as_deref()
+    /// Whether a log was named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.place.is_some()
     }
 
-    /// The file.
-    pub(crate) fn file(&self) -> Result<&Path, CliError> {
-        self.given().ok_or_else(|| {
+    /// What was named, without a password.
+    pub(crate) fn shown(&self) -> Option<String> {
+        let place = self.place.as_deref()?;
+        Some(match url(place) {
+            Some(_) => "the log in PostgreSQL".to_owned(),
+            None => place.display().to_string(),
+        })
+    }
+
+    fn place(&self) -> Result<&Path, CliError> {
+        self.place.as_deref().ok_or_else(|| {
             CliError::new("no_log_named", Exit::Usage, "no log was named")
                 .fix("give it with --log PATH, or set SAGALOG_LOG")
         })
     }
 
-    /// The log, to read, whoever drives it.
-    pub(crate) async fn read(&self) -> Result<Arc<SqliteLog>, CliError> {
-        Ok(Arc::new(SqliteLog::read_only(self.file()?).await?))
+    /// The file, for what works on files only.
+    pub(crate) fn file(&self) -> Result<&Path, CliError> {
+        let place = self.place()?;
+        if url(place).is_some() {
+            return Err(CliError::new(
+                "not_a_file",
+                Exit::Usage,
+                "this command works on a log in a file, not on one in PostgreSQL",
+            )
+            .fix(
+                "reading a log there works: log read, log verify, saga list, saga show, saga why",
+            ));
+        }
+        Ok(place)
     }
+
+    /// The log, to read, whoever drives it.
+    pub(crate) async fn read(&self) -> Result<Arc<dyn EventLog>, CliError> {
+        let place = self.place()?;
+        let Some(url) = url(place) else {
+            return Ok(Arc::new(SqliteLog::read_only(place).await?));
+        };
+        let options = PostgresOptions {
+            patience: PATIENCE,
+            ..PostgresOptions::default()
+        };
+        Ok(Arc::new(PostgresLog::read_only(url, options).await?))
+    }
+}
+
+/// The address of a log in PostgreSQL, if it is one.
+fn url(place: &Path) -> Option<&str> {
+    let text = place.to_str()?;
+    let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    is_url.then_some(text)
+}
+
+/// The partitions of a log.
+pub(crate) fn partitions(log: &dyn EventLog) -> impl Iterator<Item = PartitionId> + use<> {
+    (0..log.partitions()).map(PartitionId::new)
+}
+
+/// Where a saga is.
+pub(crate) fn partition_of(log: &dyn EventLog, saga: &SagaId) -> PartitionId {
+    NonZeroU32::new(log.partitions())
+        .map_or(PARTITION, |count| PartitionId::of(saga.as_str(), count))
 }
 
 /// The folder that a log lives in.

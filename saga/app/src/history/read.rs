@@ -2,16 +2,16 @@
 
 use std::{collections::HashMap, process::ExitCode, sync::Arc};
 
-use sagalog_eventlog::{Event, EventLog, Row, SqliteLog, Subscription};
+use sagalog_eventlog::{Event, EventLog, Row, Subscription};
 use sagalog_model::{
     Payload,
-    log::{Data, Position, StreamKey},
+    log::{Data, PartitionId, Position, StreamKey},
 };
 use serde::Serialize;
 
 use crate::{
     error::{CliError, Exit},
-    log::{LogArg, PARTITION},
+    log::LogArg,
     output::{Output, Style},
     words::{plain, utc},
 };
@@ -25,6 +25,9 @@ const NAMES: usize = 10_000;
 /// Its options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The partition to show, from 0
+    #[arg(long, value_name = "PARTITION", default_value_t = 0)]
+    partition: u32,
     /// The first position to show
     #[arg(long, value_name = "POSITION", default_value_t = 1)]
     from: u64,
@@ -66,8 +69,10 @@ struct Line<'a> {
 /// Shows events in the order of the log.
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let log = args.log.read().await?;
+    let partition = PartitionId::new(args.partition);
     let mut shown = Shown {
         log: log.clone(),
+        partition,
         output,
         names: HashMap::new(),
         left: args.limit.unwrap_or(u64::MAX),
@@ -75,7 +80,7 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     let next = Position::new(args.from.max(1));
     if args.follow {
         let before = Position::new(next.get() - 1);
-        let mut rows = Subscription::after(log, PARTITION, before).await?;
+        let mut rows = Subscription::after(log, partition, before).await?;
         while shown.left > 0 {
             tokio::select! {
                 row = rows.next() => shown.row(&row?, next).await?,
@@ -84,19 +89,20 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
         }
         return Ok(Exit::Done.into());
     }
-    let mut rows = log.read(PARTITION, next, PAGE).await?;
+    let mut rows = log.read(partition, next, PAGE).await?;
     while let (Some(last), true) = (rows.last(), shown.left > 0) {
         let after = last.last_position().next();
         for row in &rows {
             shown.row(row, next).await?;
         }
-        rows = log.read(PARTITION, after, PAGE).await?;
+        rows = log.read(partition, after, PAGE).await?;
     }
     Ok(Exit::Done.into())
 }
 
 struct Shown {
-    log: Arc<SqliteLog>,
+    log: Arc<dyn EventLog>,
+    partition: PartitionId,
     output: Output,
     /// Names of streams that were seen; only a stream's first row has its name.
     names: HashMap<StreamKey, String>,
@@ -126,7 +132,7 @@ impl Shown {
         }
         let name = match &row.name {
             Some(name) => Some(name.clone()),
-            None => self.log.stream_name(PARTITION, row.stream).await?,
+            None => self.log.stream_name(self.partition, row.stream).await?,
         };
         // A stream without a name is damage that `log verify` names; here it is shown as it is.
         let name = name.map_or_else(|| format!("#{}", row.stream), String::from);

@@ -153,8 +153,14 @@ impl Chosen<'_> {
 
 /// Who owned the partition, and which answers contradict how their saga ended.
 async fn system(log: &dyn EventLog) -> Result<Vec<(Position, Time, SystemEvent)>, CliError> {
-    let mut all = events(log, &partition_stream(PARTITION), SystemEvent::decode).await?;
-    all.extend(events(log, &late_stream(), SystemEvent::decode).await?);
+    let mut all = events(
+        log,
+        PARTITION,
+        &partition_stream(PARTITION),
+        SystemEvent::decode,
+    )
+    .await?;
+    all.extend(events(log, PARTITION, &late_stream(), SystemEvent::decode).await?);
     let all = all.into_iter();
     Ok(all.map(|(place, event)| placed(place, event)).collect())
 }

@@ -7,13 +7,13 @@ use sagalog_eventlog::EventLog;
 use sagalog_model::{
     Graph, SagaEvent, SagaId,
     event::UnreadableEvent,
-    log::{Data, SchemaVersion, StreamName, Version},
+    log::{Data, PartitionId, SchemaVersion, StreamName, Version},
 };
 use sagalog_projections::timeline::{Place, Placed, Timeline};
 
 use crate::{
     error::{CliError, Exit},
-    log::{LogArg, PARTITION},
+    log::{LogArg, partition_of},
 };
 
 /// Rows of one read.
@@ -40,9 +40,10 @@ pub(super) fn saga_id(id: &str) -> Result<SagaId, CliError> {
 impl Recorded {
     /// Reads a saga's history; nothing of the user's code is needed.
     pub(super) async fn read(log: &LogArg, id: &str) -> Result<Self, CliError> {
-        let log: Arc<dyn EventLog> = log.read().await?;
-        let graphs = Reader::new(log.clone(), PARTITION).graphs().await?;
-        Self::of(&*log, &saga_id(id)?, &graphs).await
+        let (id, log) = (saga_id(id)?, log.read().await?);
+        let partition = partition_of(&*log, &id);
+        let graphs = Reader::new(log.clone(), partition).graphs().await?;
+        Self::of(&*log, &id, &graphs).await
     }
 
     /// The history of a saga in a log that is open.
@@ -51,7 +52,8 @@ impl Recorded {
         id: &SagaId,
         graphs: &Graphs,
     ) -> Result<Self, CliError> {
-        let events = events(log, id.stream(), SagaEvent::decode).await?;
+        let partition = partition_of(log, id);
+        let events = events(log, partition, id.stream(), SagaEvent::decode).await?;
         let Some((_, SagaEvent::Started(started))) = events.first() else {
             return Err(CliError::new(
                 "no_such_saga",
@@ -98,11 +100,12 @@ impl Recorded {
 /// The events of a stream, none if the log does not have it.
 pub(super) async fn events<T>(
     log: &dyn EventLog,
+    partition: PartitionId,
     stream: &StreamName,
     decode: impl Fn(&str, SchemaVersion, &str, &Data) -> Result<T, UnreadableEvent>,
 ) -> Result<Vec<(Place, T)>, CliError> {
     let head = log
-        .heads(PARTITION, std::slice::from_ref(stream))
+        .heads(partition, std::slice::from_ref(stream))
         .await?
         .pop()
         .flatten();
@@ -112,7 +115,7 @@ pub(super) async fn events<T>(
     let mut events = Vec::new();
     let mut from = Version::new(1);
     loop {
-        let rows = log.read_stream(PARTITION, head.stream, from, PAGE).await?;
+        let rows = log.read_stream(partition, head.stream, from, PAGE).await?;
         let Some(last) = rows.last() else {
             return Ok(events);
         };
@@ -128,7 +131,7 @@ pub(super) async fn events<T>(
                 let decoded = decode(&it.kind, it.schema, &it.control, &it.data);
                 let decoded = decoded.map_err(|source| HistoryError::Unreadable {
                     log: log.name().to_owned(),
-                    partition: PARTITION,
+                    partition,
                     position: event.position,
                     source,
                 })?;

@@ -8,9 +8,12 @@ use sagalog::{
     history::{Graphs, Reader},
 };
 use sagalog_eventlog::EventLog;
-use sagalog_model::{SagaId, log::StreamKey};
+use sagalog_model::{
+    SagaId,
+    log::{PartitionId, StreamKey},
+};
 
-use crate::{error::CliError, log::PARTITION};
+use crate::error::CliError;
 
 /// Streams whose histories are in memory at once.
 const PAGE: usize = 100;
@@ -64,6 +67,8 @@ impl Filter {
 /// A way through a log.
 pub(super) struct Scan {
     log: Arc<dyn EventLog>,
+    /// The partition that is being read; those before it were.
+    partition: PartitionId,
     reader: Reader,
     graphs: Graphs,
     /// Streams that were read and not looked at; a state only for those that are sagas.
@@ -72,15 +77,18 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Begins behind this stream; 0 is the beginning of the log.
+    /// Begins behind this place; 0 is the beginning of the log.
     pub(super) async fn of(log: Arc<dyn EventLog>, after: u64) -> Result<Self, CliError> {
-        let reader = Reader::new(log.clone(), PARTITION);
+        let count = u64::from(log.partitions());
+        let partition = PartitionId::new((after % count) as u32);
+        let reader = Reader::new(log.clone(), partition);
         Ok(Self {
             graphs: reader.graphs().await?,
             log,
+            partition,
             reader,
             ahead: VecDeque::new(),
-            after: StreamKey::new(after),
+            after: StreamKey::new(after / count),
         })
     }
 
@@ -106,9 +114,10 @@ impl Scan {
         Ok(!self.ahead.is_empty())
     }
 
-    /// Where to go on behind.
+    /// Where to go on behind: a stream's key, and where there are several partitions which of them.
     pub(super) fn place(&self) -> u64 {
-        self.after.get()
+        let count = u64::from(self.log.partitions());
+        self.after.get() * count + u64::from(self.partition.get())
     }
 
     /// The graphs that the log holds.
@@ -117,7 +126,13 @@ impl Scan {
     }
 
     async fn read(&mut self) -> Result<(), CliError> {
-        let heads = self.log.streams(PARTITION, self.after, PAGE).await?;
+        let mut heads = self.log.streams(self.partition, self.after, PAGE).await?;
+        while heads.is_empty() && self.partition.next().get() < self.log.partitions() {
+            (self.partition, self.after) = (self.partition.next(), StreamKey::default());
+            self.reader = Reader::new(self.log.clone(), self.partition);
+            self.graphs.extend(self.reader.graphs().await?);
+            heads = self.log.streams(self.partition, self.after, PAGE).await?;
+        }
         let is_saga = |name: &str| !name.starts_with('$');
         let sagas = heads.iter().filter(|head| is_saga(head.name.as_str()));
         let keys: Vec<_> = sagas.map(|head| head.key).collect();

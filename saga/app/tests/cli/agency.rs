@@ -4,10 +4,11 @@
 use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use sagalog::{
-    AnyDefinition, Attempt, Failure, Found, Retry, Runtime, Saga, SagaState, Signal, SqliteLog,
-    Step, Why, Worker, clock::ManualClock, control::socket_of, just, log::Time,
+    AnyDefinition, Attempt, EventLog, Failure, Found, PostgresLog, Retry, Runtime, Saga, SagaState,
+    Signal, SqliteLog, Step, Why, Worker, clock::ManualClock, control::socket_of, just, log::Time,
 };
 use sagalog_cli::App;
+use sagalog_eventlog::test_servers::PostgresServer;
 use sagalog_projections::why::{WaitsFor, why};
 use tempfile::TempDir;
 
@@ -48,8 +49,26 @@ impl Agency {
         agency
     }
 
+    /// One whose log is in PostgreSQL, which nobody reaches over a socket.
+    pub(crate) async fn in_postgres(database: &str) -> Self {
+        let mut agency = Self {
+            log: PostgresServer::shared().new_database(database).into(),
+            clock: ManualClock::at(OPENING),
+            runtime: None,
+            folder: TempDir::new().expect("room"),
+        };
+        let url = agency.log.to_str().expect("a text");
+        let log = PostgresLog::open(url).await.expect("it opens");
+        agency.drive(Arc::new(log), false).await;
+        agency
+    }
+
     pub(crate) async fn start(&mut self, with_socket: bool) {
-        let log = Arc::new(SqliteLog::open(&self.log).await.expect("it opens"));
+        let log = SqliteLog::open(&self.log).await.expect("it opens");
+        self.drive(Arc::new(log), with_socket).await;
+    }
+
+    async fn drive(&mut self, log: Arc<dyn EventLog>, with_socket: bool) {
         let mut runtime = Runtime::on(log)
             .definition(trip())
             .worker(worker(self.clock.clone()))

@@ -1,6 +1,7 @@
 //! The program from outside: what it prints, what it exits with, and whom it reaches.
 
 mod agency;
+mod postgres;
 mod program;
 
 mod export;

@@ -1,0 +1,52 @@
+//! Logs in PostgreSQL, read as logs in files are.
+
+use std::num::NonZeroU32;
+
+use sagalog::log::PartitionId;
+
+use crate::{agency::Agency, program::sagalog};
+
+#[tokio::test]
+async fn a_log_in_postgres_is_read_as_one_in_a_file_is() {
+    let agency = Agency::in_postgres("agency").await;
+    agency.ended("t-1", "flight is full").await;
+    // Of sixteen partitions, the one that its id says.
+    let at = PartitionId::of("t-1", NonZeroU32::new(16).expect("not zero"));
+    let read = sagalog(&agency.log, &format!("log read --partition {at}")).await;
+    let read = read.printed();
+    assert!(read.trim_end().ends_with("Compensated {}"), "{read}");
+    let listed = sagalog(&agency.log, "saga list").await.printed();
+    assert!(listed.contains("t-1"), "{listed}");
+    let shown = sagalog(&agency.log, "saga show t-1").await.printed();
+    assert!(shown.contains("t-1"), "{shown}");
+    let verified = sagalog(&agency.log, "log verify --json").await.printed();
+    assert!(verified.contains(r#""whole":true"#), "{verified}");
+}
+
+#[tokio::test]
+async fn what_needs_a_file_says_so() {
+    let agency = Agency::in_postgres("refusing").await;
+    let refused = sagalog(&agency.log, "saga cancel t-1 --reason why").await;
+    insta::assert_snapshot!(refused.failed(2), @"
+    error: this command works on a log in a file, not on one in PostgreSQL
+      reading a log there works: log read, log verify, saga list, saga show, saga why
+    ");
+}
+
+#[tokio::test]
+async fn a_password_is_never_repeated() {
+    let url = std::path::Path::new("postgres://ann:secret@127.0.0.1:1/log");
+    for line in [
+        "log verify",
+        "graph trip",
+        "saga list",
+        "--help",
+        "log verify --help",
+    ] {
+        let ran = sagalog(url, line).await;
+        assert!(
+            !ran.out.contains("secret") && !ran.err.contains("secret"),
+            "{line}"
+        );
+    }
+}
