@@ -8,15 +8,42 @@ use alloc::{
 };
 
 use sagalog_model::{
-    Fingerprint, Graph, StepSpec, definition::AnyDefinition, event::Started,
+    Fingerprint, Graph, StepSpec,
+    definition::AnyDefinition,
+    event::Started,
     graph::DefinitionVersion,
+    log::NewEvent,
+    system::{DefinitionRecorded, SystemEvent},
 };
 
 /// Definitions by name and version.
 #[derive(Clone, Default)]
 pub struct Registry {
-    definitions: BTreeMap<(String, DefinitionVersion), AnyDefinition>,
+    definitions: BTreeMap<(String, DefinitionVersion), Registered>,
     recorded: BTreeMap<(String, DefinitionVersion), (Fingerprint, Arc<Graph>)>,
+}
+
+/// A definition of the program.
+#[derive(Clone)]
+struct Registered {
+    definition: AnyDefinition,
+    /// As the log records it: written once, for all partitions and take-overs.
+    record: NewEvent,
+}
+
+impl Registered {
+    fn new(definition: AnyDefinition) -> Self {
+        let graph = definition.graph().clone();
+        let recorded = DefinitionRecorded {
+            saga: graph.saga.as_str().into(),
+            version: graph.version,
+            fingerprint: definition.fingerprint(),
+        };
+        Self {
+            definition,
+            record: SystemEvent::DefinitionRecorded(recorded, graph).encode(),
+        }
+    }
 }
 
 /// A definition that changed without a new version.
@@ -56,13 +83,14 @@ impl Registry {
         let graph = definition.graph();
         let key = (graph.saga.clone(), graph.version);
         let ours = definition.fingerprint();
-        let known = self.definitions.get(&key).map(AnyDefinition::fingerprint);
+        let known = self.definitions.get(&key);
+        let known = known.map(|known| known.definition.fingerprint());
         differs(
             &key,
             known.or_else(|| self.recorded.get(&key).map(|(known, _)| *known)),
             ours,
         )?;
-        self.definitions.insert(key, definition);
+        self.definitions.insert(key, Registered::new(definition));
         Ok(())
     }
 
@@ -77,18 +105,18 @@ impl Registry {
     ) -> Result<(), DefinitionChanged> {
         let key = (graph.saga.clone(), graph.version);
         if let Some(ours) = self.definitions.get(&key) {
-            differs(&key, Some(fingerprint), ours.fingerprint())?;
+            differs(&key, Some(fingerprint), ours.definition.fingerprint())?;
         }
         self.recorded.insert(key, (fingerprint, graph));
         Ok(())
     }
 
-    /// The program's definitions that the log does not hold yet.
-    pub(super) fn unrecorded(&self) -> Vec<AnyDefinition> {
+    /// The facts of the program's definitions that the log does not hold yet.
+    pub(super) fn unrecorded(&self) -> Vec<NewEvent> {
         self.definitions
             .iter()
             .filter(|(key, _)| !self.recorded.contains_key(*key))
-            .map(|(_, definition)| definition.clone())
+            .map(|(_, registered)| registered.record.clone())
             .collect()
     }
 
@@ -99,17 +127,18 @@ impl Registry {
         self.definitions
             .range(from..=to)
             .next_back()
-            .map(|(_, definition)| definition)
+            .map(|(_, registered)| &registered.definition)
     }
 
     /// The contracts of all steps of the program's definitions.
     pub fn steps(&self) -> impl Iterator<Item = StepSpec> {
-        self.definitions.values().flat_map(AnyDefinition::steps)
+        self.definitions().flat_map(AnyDefinition::steps)
     }
 
     /// The program's definitions.
     pub fn definitions(&self) -> impl Iterator<Item = &AnyDefinition> {
-        self.definitions.values()
+        let registered = self.definitions.values();
+        registered.map(|registered| &registered.definition)
     }
 
     /// The graph that a saga was started with: exactly its version, never a newer one.
@@ -118,7 +147,7 @@ impl Registry {
         started: &Started,
     ) -> Result<(Arc<Graph>, Option<AnyDefinition>), UnknownDefinition> {
         let key = (String::from(&*started.definition), started.version);
-        if let Some(definition) = self.definitions.get(&key) {
+        if let Some(Registered { definition, .. }) = self.definitions.get(&key) {
             return Ok((definition.graph().clone(), Some(definition.clone())));
         }
         match self.recorded.get(&key) {

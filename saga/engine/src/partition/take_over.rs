@@ -11,8 +11,7 @@ use sagalog_model::{
     SagaId,
     log::{Epoch, PartitionId, Position, StreamKey, StreamName, Time, Version},
     system::{
-        DefinitionRecorded, LateSuccess, PartitionOwned, SystemEvent, definitions_stream,
-        late_stream, partition_stream,
+        LateSuccess, PartitionOwned, SystemEvent, definitions_stream, late_stream, partition_stream,
     },
 };
 
@@ -173,14 +172,7 @@ impl<E: Evaluate> Partition<E> {
             SystemEvent::PartitionOwned(owned).encode(),
             now,
         );
-        for definition in self.registry.unrecorded() {
-            let graph = definition.graph().clone();
-            let recorded = DefinitionRecorded {
-                saga: graph.saga.as_str().into(),
-                version: graph.version,
-                fingerprint: definition.fingerprint(),
-            };
-            let event = SystemEvent::DefinitionRecorded(recorded, graph).encode();
+        for event in self.registry.unrecorded() {
             self.appending.push_system(&mut definitions, event, now);
         }
     }
