@@ -19,8 +19,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Starts the server given behind it as a child, says its process id, and waits. When its input ends,
 /// because the test process said so or is no more, it stops the server; unless told to keep it, it
-/// removes the directory.
+/// removes the directory. What ends the test from the keyboard must not end the guard before that.
 const GUARD: &str = r#"
+    trap '' INT TERM HUP
     directory=$1; shift
     "$@" >>"$directory/server.log" 2>&1 & server=$!
     echo $server
@@ -254,7 +255,11 @@ static TEMPLATE: LazyLock<(PathBuf, Guard)> = LazyLock::new(|| {
         .keep();
     let mut guard = Command::new("sh");
     guard
-        .args(["-c", "read word; rm -rf \"$1\"", "guard"])
+        .args([
+            "-c",
+            "trap '' INT TERM HUP; read word; rm -rf \"$1\"",
+            "guard",
+        ])
         .arg(&directory);
     let guard = Guard::begin(&mut guard);
     let mut initdb = match &*USER {
