@@ -3,6 +3,7 @@
 //! The loop waits for nothing else than its inputs: an append, a look-up and a publish are each
 //! under way at most once, beside it.
 
+mod inbox;
 mod inputs;
 mod publishing;
 mod renewing;
@@ -26,9 +27,13 @@ use tokio::{select, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub(crate) use inbox::PREFETCH;
 pub(crate) use inputs::{Call, CallAnswer};
 
-use self::inputs::{From, Pending};
+use self::{
+    inbox::Inbox,
+    inputs::{From, Pending},
+};
 use crate::{
     client::CallError,
     clock::{Clock, Sleep},
@@ -93,8 +98,7 @@ pub(crate) struct Driver {
     registry: Registry,
     rules: Rules,
     node: String,
-    inbox: Box<dyn Consumer>,
-    inbox_name: Queue,
+    inbox: Inbox,
     calls: mpsc::Receiver<Call>,
     stop: CancellationToken,
     machine: Partition<Guard>,

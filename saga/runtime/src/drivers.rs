@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    driver::{Driver, Parts},
+    driver::{Driver, PREFETCH, Parts},
     router::Router,
     runtime::{DriveError, StartError},
 };
@@ -22,9 +22,6 @@ const CALLS: usize = 1_024;
 
 /// Replies that wait in one inbox.
 const INBOX: usize = 65_536;
-
-/// Replies of one inbox taken and not yet durable.
-const PREFETCH: usize = 4_096;
 
 /// What all drivers of a process share.
 pub(crate) struct Shared {

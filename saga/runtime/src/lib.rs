@@ -60,4 +60,4 @@ pub use sagalog_eventlog::{EventLog, MemoryLog, SqliteLog, SqliteOptions};
 pub use sagalog_eventlog::{PostgresLog, PostgresOptions};
 pub use sagalog_model::*;
 pub use sagalog_projections::{SagaState, Status, Why};
-pub use sagalog_transport::{InProcess, Transport};
+pub use sagalog_transport::{InProcess, RabbitMq, Transport};

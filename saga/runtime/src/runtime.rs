@@ -1,6 +1,6 @@
 //! A runtime: one process that drives sagas on a log, with the workers it hosts.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use sagalog_engine::{
     Rules,
@@ -8,7 +8,7 @@ use sagalog_engine::{
 };
 use sagalog_eventlog::EventLog;
 use sagalog_model::AnyDefinition;
-use sagalog_transport::{ConsumeError, DeclareError, InProcess, Transport};
+use sagalog_transport::{ConsumeError, DeclareError, InProcess, Queue, Transport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use crate::{
     client::Client,
     clock::{Clock, SystemClock},
     drivers::{Drivers, Shared},
-    worker::{HandlerFault, HostError, Worker, WorkerHost},
+    worker::{COMMANDS_MAX, HandlerFault, HostError, Worker, WorkerHost},
 };
 
 /// A process that drives sagas. Dropped, it stops without waiting for anything: nothing is lost, and
@@ -45,6 +45,7 @@ pub struct RuntimeBuilder {
     socket: Option<std::path::PathBuf>,
     definitions: Vec<AnyDefinition>,
     worker: Worker,
+    elsewhere: BTreeSet<String>,
 }
 
 /// Why a runtime does not start. Nothing was begun.
@@ -118,6 +119,7 @@ impl Runtime {
             socket: None,
             definitions: Vec::new(),
             worker: Worker::new(),
+            elsewhere: BTreeSet::new(),
         }
     }
 
@@ -177,6 +179,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Says that another process performs the steps of this participant, so that their handlers are
+    /// not missed here. Its commands wait for it.
+    pub fn elsewhere(mut self, participant: impl Into<String>) -> Self {
+        self.elsewhere.insert(participant.into());
+        self
+    }
+
     /// Uses another transport.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = transport;
@@ -221,6 +230,10 @@ impl RuntimeBuilder {
         }
         let host = WorkerHost::new(self.worker, self.transport.clone(), self.clock.clone())?;
         host.declare().await?;
+        for participant in &self.elsewhere {
+            let queue = Queue::commands(participant).map_err(HostError::from)?;
+            self.transport.declare(&queue, COMMANDS_MAX).await?;
+        }
         let stop = Stop {
             intake: CancellationToken::new(),
             host: CancellationToken::new(),
@@ -265,7 +278,10 @@ impl RuntimeBuilder {
     /// A missing handler is found now, not when the first saga needs it.
     fn check_handlers(&self) -> Result<(), StartError> {
         let graphs = self.definitions.iter().map(AnyDefinition::graph);
-        let faults: Vec<_> = graphs.flat_map(|graph| self.worker.faults(graph)).collect();
+        let faults: Vec<_> = graphs
+            .flat_map(|graph| self.worker.faults(graph))
+            .filter(|fault| !self.elsewhere.contains(fault.participant()))
+            .collect();
         if faults.is_empty() {
             Ok(())
         } else {

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod proxy;
+
 use std::{
     fmt::Write as _,
     fs,
@@ -65,10 +67,7 @@ impl Broker {
         write("rabbitmq.conf", configuration);
         let [port, distribution, names] = free_ports();
         let mut process = Command::new("sh")
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../transport/tests/broker/serve.sh"
-            ))
+            .args(["-c", include_str!("serve.sh")])
             .env("DIR", &folder)
             .env("PORT", port.to_string())
             .env("DIST_PORT", distribution.to_string())

@@ -46,7 +46,7 @@ while read -r word; do
         start) start ;;
         kill) kill_server ;;
         ctl*) /usr/lib/rabbitmq/bin/rabbitmqctl --quiet ${word#ctl } >>"$DIR/out" 2>&1 </dev/null ;;
-        end) end ;;
+        end) end; echo done; exit ;;
     esac && echo done || echo failed
 done
 end

@@ -3,7 +3,7 @@
 
 use lapin::{
     BasicProperties, Connection, ConnectionProperties,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
 use sagalog_transport::{
@@ -27,6 +27,13 @@ impl Stranger {
     pub(crate) async fn at(url: &str) -> Self {
         let connected = Connection::connect(url, ConnectionProperties::default()).await;
         Self(connected.expect("the broker is there"))
+    }
+
+    pub(crate) async fn delete(&self, queue: &Queue) {
+        let channel = self.0.create_channel().await.expect("a channel");
+        let name = queue.as_str().into();
+        let deleted = channel.queue_delete(name, QueueDeleteOptions::default());
+        deleted.await.expect("it was there");
     }
 
     async fn publish(&self, exchange: &str, to: &str, properties: BasicProperties, body: &[u8]) {

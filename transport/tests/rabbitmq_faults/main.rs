@@ -1,7 +1,9 @@
-//! What the transport over RabbitMQ survives: messages and brokers that are not as they should be.
+//! What the transport over RabbitMQ survives: wires that are cut or freeze, a broker
+//! that is short of memory, messages and brokers that are not as they should be.
 
 #[path = "../broker/mod.rs"]
 mod broker;
 mod input;
+mod loss;
 mod refusal;
 mod support;

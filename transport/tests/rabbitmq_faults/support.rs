@@ -67,6 +67,6 @@ pub(crate) async fn consume(transport: &RabbitMq, queue: &Queue) -> Box<dyn Cons
 
 /// Far beyond what any of them needs.
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    let ended = tokio::time::timeout(Duration::from_secs(180), work).await;
+    let ended = tokio::time::timeout(Duration::from_secs(600), work).await;
     ended.expect("it came to an end")
 }

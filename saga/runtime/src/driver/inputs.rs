@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sagalog_engine::{Answer, Effect, Input, Query, Ticket};
 use sagalog_model::{Reply, SagaId, log::Time};
 use sagalog_projections::SagaState;
-use sagalog_transport::{Delivery, Nack, Tag};
+use sagalog_transport::{Delivery, Tag};
 use tokio::sync::oneshot;
 use tracing::warn;
 
@@ -117,9 +117,7 @@ impl Driver {
                 Err(why) => {
                     let reason = format!("it is not a reply: {why}");
                     warn!(message = %delivery.message.id, reason, "a message went to the dead letters");
-                    self.inbox
-                        .nack(delivery.tag, &reason, Nack::DeadLetter)
-                        .await?;
+                    self.inbox.bury(delivery.tag, &reason).await?;
                 }
             }
         }

@@ -63,7 +63,7 @@ impl Driver {
         let mut message = Message::new(
             command_id(command),
             Kind::Request,
-            self.inbox_name.clone(),
+            self.inbox.queue().clone(),
             to,
             content,
         );

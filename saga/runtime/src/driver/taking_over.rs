@@ -11,7 +11,7 @@ use sagalog_model::log::{Epoch, PartitionId};
 use sagalog_transport::Queue;
 use tracing::{info, warn};
 
-use super::{DriveError, Driver, Parts, renewing::alive_during};
+use super::{DriveError, Driver, Parts, inbox::Inbox, renewing::alive_during};
 use crate::{clock::Clock, guard::Guard, history::Reader};
 
 impl Driver {
@@ -35,6 +35,12 @@ impl Driver {
         let reader = Reader::new(log.clone(), partition);
         let (machine, epoch) =
             take(&log, &reader, partition, &registry, rules, &node, &*clock).await?;
+        let inbox = Inbox::new(
+            Queue::inbox(partition.get()),
+            transport.clone(),
+            clock.clone(),
+            inbox,
+        );
         let mut driver = Self {
             log,
             transport,
@@ -45,7 +51,6 @@ impl Driver {
             rules,
             node,
             inbox,
-            inbox_name: Queue::inbox(partition.get()),
             calls,
             stop,
             machine,

@@ -1,6 +1,8 @@
 //! The host: takes commands, keeps the participant's contract around the handlers, replies.
 
-use std::{collections::HashMap, future::pending, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap, future::pending, num::NonZeroUsize, pin::pin, sync::Arc, time::Duration,
+};
 
 use sagalog_model::{graph::participant, log::Time};
 use sagalog_transport::{
@@ -20,7 +22,7 @@ use super::{
     lane::Lane,
     steps::{StepHandlers, Worker},
 };
-use crate::clock::{Clock, Sleep};
+use crate::clock::{Clock, Sleep, SystemClock};
 
 /// How many commands wait in the queue of one participant before publishers are told that it is
 /// full.
@@ -158,6 +160,30 @@ impl WorkerHost {
             }
         }
         result
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Worker<S> {
+    /// Serves these steps in a process that need not have a runtime, until `stop` is done: then it
+    /// takes no more commands and lets running calls end within 10 s.
+    ///
+    /// The runtime says [`elsewhere`](crate::RuntimeBuilder::elsewhere) of these participants.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    pub async fn serve(
+        self,
+        transport: Arc<dyn Transport>,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), HostError> {
+        let host = WorkerHost::new(self, transport, Arc::new(SystemClock))?;
+        let stopped = CancellationToken::new();
+        let mut serving = pin!(host.run(stopped.clone()));
+        select! {
+            ended = &mut serving => return ended,
+            () = stop => stopped.cancel(),
+        }
+        serving.await
     }
 }
 
