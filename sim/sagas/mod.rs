@@ -18,6 +18,8 @@ mod steps;
 pub mod undoing;
 pub mod waits;
 
+use sagalog_model::SagaEvent;
+
 use super::{Mend, Sim, World};
 
 /// A saga by its name, with the number of faults that a test can try together in it.
@@ -86,6 +88,16 @@ fn all_ended(world: &World) -> bool {
 /// Whether a saga waits for a person, and nobody comes.
 fn is_parked(world: &World) -> bool {
     world.sagas().any(|saga| saga.parked().next().is_some())
+}
+
+/// Whether somebody vouches for a node: what was done or undone by hand is in no participant's ledger.
+fn is_by_hand(world: &World, node: &str) -> bool {
+    let resolved = |event: &SagaEvent| match event {
+        SagaEvent::ResolvedByHand(event) => &*event.node == node,
+        _ => false,
+    };
+    let mut sagas = world.sagas().map(|saga| saga.id().as_str());
+    sagas.any(|saga| world.history(saga).iter().any(resolved))
 }
 
 /// Whether of these nodes either all effects stand or none, unless somebody is still waited for.
