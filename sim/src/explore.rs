@@ -150,6 +150,8 @@ pub struct Failure {
     pub baked_in: Option<u64>,
     /// What happened.
     pub timeline: String,
+    /// The plan that failed first, before it was shrunk.
+    pub found: Plan,
     /// How many runs the shrinker needed.
     pub replays: u64,
     /// Whether it was shown that each fault of the plan is needed: without any one of them the run

@@ -92,11 +92,13 @@ pub enum Fault {
     SuccessorBehind,
     /// The clocks of the nodes run at different rates, as far as leases tolerate it.
     Drift,
+    /// The client never makes the call, as if it were not there.
+    LeftOut,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -139,6 +141,7 @@ impl Fault {
         Self::SuccessorAhead,
         Self::SuccessorBehind,
         Self::Drift,
+        Self::LeftOut,
     ];
 
     /// What can go wrong at a point, simplest first, the core before the others.
@@ -152,7 +155,7 @@ impl Fault {
                 Self::OneMoreSaga,
                 Self::Drift,
             ],
-            Point::Call => &[Self::Duplicated, Self::Lost],
+            Point::Call => &[Self::Duplicated, Self::Lost, Self::LeftOut],
             Point::Commit => &[
                 Self::CrashAfterCommit,
                 Self::CrashBeforeCommit,
@@ -241,6 +244,12 @@ impl Fault {
         }
     }
 
+    /// Whether explorations try it. What is not tried makes a world smaller: it is written by hand, or by
+    /// the shrinker.
+    pub const fn is_tried(self) -> bool {
+        !matches!(self, Self::LeftOut)
+    }
+
     /// Whether the engine promises to mask it at a point: the saga's story is then the healthy run's
     /// (I21). A lost call is sent again by its client.
     pub const fn is_masked(self, point: Point) -> bool {
@@ -323,6 +332,7 @@ impl Fault {
             Self::SuccessorAhead => "successor's clock ahead",
             Self::SuccessorBehind => "successor's clock behind",
             Self::Drift => "clocks drift",
+            Self::LeftOut => "left out",
         }
     }
 }

@@ -60,6 +60,12 @@ impl Plan {
         self.faults.is_empty()
     }
 
+    /// How many things go wrong: to make a world smaller is not one of them.
+    pub fn faults(&self) -> usize {
+        let faults = self.iter().filter(|(_, fault)| fault.is_tried());
+        faults.count()
+    }
+
     /// Whether the engine promises to mask all of it.
     pub fn is_masked(&self) -> bool {
         self.iter().all(|(site, fault)| fault.is_masked(site.point))

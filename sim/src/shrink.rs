@@ -8,7 +8,7 @@ use crate::{
     fault::Fault,
     plan::Plan,
     run::Run,
-    site::Site,
+    site::{Point, Site},
     world::{Setup, World},
 };
 
@@ -23,13 +23,17 @@ pub(crate) fn shrink(setup: &Arc<Setup>, plan: Plan, violation: Violation) -> Fa
     let mut shrinker = Shrinker {
         setup,
         healthy: healthy(setup),
-        best: (plan, violation),
+        best: (plan.clone(), violation),
         replays: 0,
     };
+    let found = plan;
     shrinker.drop_what_is_idle();
     shrinker.keep_one_saga();
     shrinker.drop_in_parts();
     let needed = shrinker.drop_and_simplify();
+    if needed {
+        shrinker.leave_out_calls();
+    }
     let (plan, violation) = shrinker.best;
     let run = Run::of(setup, &plan).found(&violation);
     Failure {
@@ -37,6 +41,7 @@ pub(crate) fn shrink(setup: &Arc<Setup>, plan: Plan, violation: Violation) -> Fa
         timeline: run.timeline(),
         plan,
         violation,
+        found,
         replays: shrinker.replays,
         needed,
     }
@@ -150,25 +155,61 @@ impl Shrinker<'_> {
         simplified
     }
 
+    /// Tries a smaller world: without a saga, a signal, a cancel. What it shows must be the plan's doing as
+    /// before: without any one of its faults the smaller world does not fail. Of a plan without faults that
+    /// cannot be told.
+    fn leave_out_calls(&mut self) {
+        let faults = faults(&self.best.0);
+        if faults.is_empty() {
+            return;
+        }
+        let world = World::run(self.setup, self.best.0.clone());
+        let calls = world.visited().iter().filter(|site| {
+            let taken = world.plan().at(site).is_some();
+            site.point == Point::Call && !taken
+        });
+        // The first saga is the last to go.
+        for call in calls.rev() {
+            if self.replays + 1 + faults.len() as u64 > REPLAYS_MAX {
+                return;
+            }
+            let smaller = self.best.0.with(call.clone(), Fault::LeftOut);
+            let Some(violation) = self.violated(smaller.clone()) else {
+                continue;
+            };
+            let without = faults.iter().map(|(site, _)| smaller.without(site));
+            if without
+                .map(|plan| self.violated(plan))
+                .all(|it| it.is_none())
+            {
+                self.best = (smaller, violation);
+            }
+        }
+    }
+
     /// Whether a plan fails in the same way; then it is the best so far.
     fn fails(&mut self, plan: Plan) -> bool {
+        let violation = self.violated(plan.clone());
+        let fails = violation.is_some();
+        if let Some(violation) = violation {
+            self.best = (plan, violation);
+        }
+        fails
+    }
+
+    /// What a plan violates in the same way.
+    fn violated(&mut self, plan: Plan) -> Option<Violation> {
         if self.replays >= REPLAYS_MAX {
-            return false;
+            return None;
         }
         self.replays += 1;
-        let world = World::run(self.setup, plan.clone());
+        let world = World::run(self.setup, plan);
         let violation = if self.best.1.invariant == DETERMINISM {
             differs_when_repeated(&world)
         } else {
             verdict(&world, self.healthy.as_ref())
         };
-        match violation {
-            Some(violation) if violation.is_alike(&self.best.1) => {
-                self.best = (plan, violation);
-                true
-            }
-            _ => false,
-        }
+        violation.filter(|violation| violation.is_alike(&self.best.1))
     }
 }
 

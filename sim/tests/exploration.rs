@@ -116,6 +116,51 @@ fn random_plans_have_many_faults_of_many_kinds_and_are_the_same_every_time() {
     assert!(plans.iter().any(sagas), "some have more than one saga");
 }
 
+/// Two sagas, which are cancelled long after their end.
+fn crowded() -> Sim {
+    sim().and_saga(&2).cancel(60 * SECOND)
+}
+
+#[test]
+fn what_a_failure_does_not_need_is_left_out_of_its_world() {
+    let once = |world: &World| asked(world, "b") < 2;
+    let explored = crowded().eventually("b is asked once", once);
+    let explored = explored.explore(Explore::exhaustive(1));
+    let failure = explored.report().failure.as_ref().expect("it fails");
+    assert_eq!((failure.plan.faults(), failure.needed), (1, true));
+    let left_out = failure.plan.iter().filter(|(_, fault)| !fault.is_tried());
+    let left_out: Vec<_> = left_out.map(|(site, _)| site.to_string()).collect();
+    assert_eq!(
+        left_out,
+        ["call s1 cancel", "call s2 cancel", "call s2 start"]
+    );
+    assert_eq!(explored.run().world().sagas().count(), 1);
+    let told = explored.document().to_string();
+    assert!(told.contains("with 1 fault, which is necessary,"), "{told}");
+}
+
+#[test]
+fn what_a_failure_needs_stays_in_its_world() {
+    let alone = |world: &World| asked(world, "b") < 2 || world.sagas().count() < 2;
+    let explored = crowded().always("b is asked again only alone", alone);
+    let explored = explored.explore(Explore::exhaustive(1));
+    let failure = explored.report().failure.as_ref().expect("it fails");
+    let second = "call s2 start".parse().expect("a place");
+    assert_eq!(failure.plan.at(&second), None, "{}", failure.plan);
+}
+
+#[test]
+fn no_exploration_leaves_calls_out() {
+    let budget = Explore::exhaustive(1)
+        .and_swarm(100)
+        .and_schedules(100)
+        .and_guided(100);
+    let explored = sim().and_saga(&2).explore(budget);
+    explored.check();
+    let bites = &explored.report().bites;
+    assert!(bites.keys().all(|fault| fault.is_tried()), "{bites:?}");
+}
+
 #[test]
 fn a_random_plan_that_fails_comes_back_with_what_is_needed_alone() {
     let explored = sim()

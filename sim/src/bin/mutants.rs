@@ -19,6 +19,8 @@ struct Line {
     runs: u64,
     ms: u128,
     plan_size: Option<usize>,
+    replays: Option<u64>,
+    shrunk_in_ms: Option<u128>,
     plan: Option<String>,
     invariant: Option<&'static str>,
 }
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
             100.0 * found as f64 / lines.len().max(1) as f64,
         );
         println!("{found} of {all} found ({rate:.1} %)");
+        shrunk("runs", lines.iter().filter_map(|line| line.replays));
+        shrunk("ms", lines.iter().filter_map(|line| line.shrunk_in_ms));
     }
     if found == lines.len() {
         ExitCode::SUCCESS
@@ -102,6 +106,16 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     Ok(arguments)
 }
 
+/// What shrinking takes.
+fn shrunk<N: Copy + Ord + std::fmt::Display>(unit: &str, needed: impl Iterator<Item = N>) {
+    let mut needed: Vec<_> = needed.collect();
+    needed.sort_unstable();
+    if let Some(most) = needed.last() {
+        let median = needed[needed.len() / 2];
+        println!("shrunk in {median} {unit} (median), {most} {unit} at most");
+    }
+}
+
 fn line(mutant: Mutant, hunt: &Hunt) -> Line {
     let catch = hunt.catch.as_ref();
     Line {
@@ -114,6 +128,8 @@ fn line(mutant: Mutant, hunt: &Hunt) -> Line {
         runs: hunt.runs,
         ms: hunt.millis,
         plan_size: catch.map(|catch| catch.faults),
+        replays: catch.map(|catch| catch.replays),
+        shrunk_in_ms: catch.map(|catch| catch.shrunk_in),
         plan: catch.map(|catch| catch.plan.to_string()),
         invariant: catch.map(|catch| catch.invariant),
     }

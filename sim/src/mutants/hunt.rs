@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Mutant, Scenario, scenarios};
-use crate::{Explore, Plan};
+use crate::{Explore, Plan, Sim, explore::Failure, shrink::shrink};
 
 /// How much is tried to find a bug.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -129,6 +129,10 @@ pub struct Catch {
     pub faults: usize,
     /// The smallest plan that shows it.
     pub plan: Plan,
+    /// How many runs the shrinker needed.
+    pub replays: u64,
+    /// How many milliseconds it needed.
+    pub shrunk_in: u128,
     /// What it breaks.
     pub invariant: &'static str,
     /// What happened.
@@ -167,8 +171,10 @@ pub fn hunt(mutant: Option<Mutant>, budget: Budget) -> Hunt {
                 catch = Some(Catch {
                     mode: mode.name(),
                     saga: scenario.name,
-                    faults: failure.plan.len() + scenario.faults,
+                    faults: failure.plan.faults() + scenario.faults,
                     plan: failure.plan.clone(),
+                    replays: failure.replays,
+                    shrunk_in: shrunk_in(&sim, failure),
                     invariant: failure.violation.invariant,
                     timeline: failure.timeline.clone(),
                 });
@@ -181,4 +187,14 @@ pub fn hunt(mutant: Option<Mutant>, budget: Budget) -> Hunt {
         runs,
         millis: began.elapsed().as_millis(),
     }
+}
+
+/// Shrinks once more what was found, for the time that it takes.
+fn shrunk_in(sim: &Sim, failure: &Failure) -> u128 {
+    let setup = sim.must_be_ready();
+    let (plan, violation) = (failure.found.clone(), failure.violation.clone());
+    let began = Instant::now();
+    let again = shrink(&setup, plan, violation);
+    assert_eq!(again.plan, failure.plan, "shrinking is deterministic");
+    began.elapsed().as_millis()
 }

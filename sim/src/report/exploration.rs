@@ -119,6 +119,9 @@ pub struct FailureDocument {
     pub violation: Violated,
     /// What happened.
     pub run: RunDocument,
+    /// How many of the plan's faults go wrong; the rest makes the world smaller.
+    #[serde(skip)]
+    faults: u64,
     #[serde(skip)]
     timeline: String,
 }
@@ -130,7 +133,8 @@ impl ExplorationDocument {
         let tried: Vec<_> = tried
             .map(|(&(plans, all), faults)| Tried::of(faults, plans, all))
             .collect();
-        let bites = Fault::ALL.map(|fault| Bite {
+        let tries = Fault::ALL.into_iter().filter(|fault| fault.is_tried());
+        let bites = tries.map(|fault| Bite {
             fault: fault.to_string(),
             runs: report.bites.get(&fault).copied().unwrap_or_default(),
         });
@@ -157,7 +161,7 @@ impl ExplorationDocument {
             completed: report.completed,
             went_back: report.went_back,
             coverage: report.coverage.ways().to_vec(),
-            bites: bites.into(),
+            bites: bites.collect(),
             sometimes: sometimes.collect(),
             shows_nothing,
             failure: failure.map(|(failure, run)| FailureDocument::of(failure, &run)),
@@ -174,12 +178,13 @@ impl FailureDocument {
             replays: failure.replays,
             violation: Violated::of(&failure.violation),
             run: document,
+            faults: failure.plan.faults() as u64,
             timeline: run.timeline(),
         }
     }
 
     fn headline(&self) -> String {
-        let faults = match (self.plan.len() as u64, self.all_necessary) {
+        let faults = match (self.faults, self.all_necessary) {
             (0, _) => "no fault".to_owned(),
             (1, true) => "1 fault, which is necessary,".to_owned(),
             (n, true) => format!("{}, all necessary,", counted(n, "fault")),

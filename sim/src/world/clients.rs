@@ -16,6 +16,7 @@ impl World {
     pub(super) fn call(&mut self, call: ClientCall) {
         let again = Happening::Call(call.clone());
         match self.visit(&call.saga, subject(&call.query), Point::Call) {
+            Some(Fault::LeftOut) => {}
             Some(Fault::Lost) => self.agenda.add(self.now.after(DOWN), again),
             Some(Fault::Duplicated) => {
                 self.agenda.add(self.now.after(DOWN), again);

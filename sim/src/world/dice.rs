@@ -25,7 +25,7 @@ impl Dice {
     pub(crate) fn swarm(random: &mut SplitMix, setup: &Setup) -> Self {
         let share = [25, 50, 75][random.below(3) as usize];
         let mut weights = BTreeMap::new();
-        for fault in Fault::ALL.into_iter().filter(|fault| setup.has(*fault)) {
+        for fault in Fault::ALL.into_iter().filter(|fault| setup.tries(*fault)) {
             let weight = [5, 15, 40][random.below(3) as usize];
             if random.below(100) < share {
                 weights.insert(fault, weight);

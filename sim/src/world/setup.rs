@@ -94,9 +94,14 @@ impl Setup {
         self.nodes.get() > 1 || !fault.needs_several_nodes()
     }
 
-    /// What can go wrong at a site of such a world, simplest first.
+    /// Whether explorations of such a world try a kind of fault.
+    pub(crate) fn tries(&self, fault: Fault) -> bool {
+        fault.is_tried() && self.has(fault)
+    }
+
+    /// What is tried at a site of such a world, simplest first.
     pub(crate) fn faults_at(&self, site: &Site) -> impl Iterator<Item = Fault> {
-        Fault::at_site(site).filter(|fault| self.has(*fault))
+        Fault::at_site(site).filter(|fault| self.tries(*fault))
     }
 
     /// What clients do with the `nth` saga that a plan adds: what they do with the first.
