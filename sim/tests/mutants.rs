@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use sagalog_sim::mutants::{Budget, Mutant, hunt};
+use sagalog_sim::{
+    Fault, Plan,
+    mutants::{Budget, Mutant, Scenario, hunt, scenarios},
+};
 
 /// One for each invariant that planted bugs break, and some that need two faults.
 const CANARIES: &[Mutant] = &[
@@ -39,6 +42,29 @@ fn canaries_are_found() {
         .collect();
     drop(std::panic::take_hook());
     assert!(alive.is_empty(), "not found: {}", alive.join(", "));
+}
+
+/// The moment between two answers is short: one of them steps aside, or a jump of the clock makes both
+/// branches try again at once.
+#[test]
+fn of_single_faults_an_order_finds_a_lost_wake_up_and_hardly_anything_else() {
+    let mut found_by = BTreeSet::new();
+    let scenarios = scenarios().into_iter();
+    for Scenario { sim, .. } in scenarios.filter(|scenario| scenario.faults == 0) {
+        let sim = sim.mutant(Mutant::LosesTheWakeUp);
+        for site in sim.play(&Plan::healthy()).visited() {
+            for fault in Fault::at_site(site).filter(|fault| fault.is_tried()) {
+                let plan = Plan::healthy().with(site.clone(), fault);
+                if sim.play(&plan).violation().is_some() {
+                    found_by.insert(fault);
+                }
+            }
+        }
+    }
+    assert_eq!(
+        found_by,
+        BTreeSet::from([Fault::ClockAhead, Fault::StepsAside])
+    );
 }
 
 #[test]

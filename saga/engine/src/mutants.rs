@@ -75,6 +75,10 @@ planted! {
     /// second attempt. An answer is lost.
     LosesSecondAttempts = (8, 1),
 
+    /// `partition::tell`: of two branches, the answer that comes while the other's is being appended is
+    /// recorded and nothing follows from it: whoever appends is thought to go on. An answer steps aside.
+    LosesTheWakeUp = (76, 1),
+
     // Keys and contents of commands.
     /// `partition::poll_effect`: the keys contain the attempt. Any second attempt.
     KeysHoldTheAttempt = (14, 1),
@@ -416,6 +420,22 @@ pub(crate) fn recovered(rules: &Rules, state: &mut SagaState, now: Time) {
             step.undo = UndoEnd::Open;
         }
     });
+}
+
+/// What is left of a decision on an answer that comes while another branch's is being appended: that it
+/// was given.
+pub(crate) fn without_what_follows(
+    (before, state): (SagaState, &mut SagaState),
+    mut events: Vec<SagaEvent>,
+    now: Time,
+) -> Vec<SagaEvent> {
+    events.truncate(1);
+    *state = before;
+    for event in &events {
+        let folded = state.apply(event, now);
+        folded.expect("the fold took it a moment ago");
+    }
+    events
 }
 
 /// From where on the commands of a batch are published.

@@ -22,6 +22,9 @@ pub(super) struct Appending {
     durable: Position,
     last_at: Time,
     pending: VecDeque<Batch>,
+    /// The streams of the answers that were given to the log and of which nothing is known yet.
+    #[cfg(feature = "mutants")]
+    pub(super) answers_under_way: Vec<StreamKey>,
 }
 
 impl Appending {
@@ -31,6 +34,8 @@ impl Appending {
             durable: tail,
             last_at,
             pending: VecDeque::new(),
+            #[cfg(feature = "mutants")]
+            answers_under_way: Vec::new(),
         }
     }
 
@@ -49,6 +54,8 @@ impl Appending {
             "the log cannot be ahead of its only writer"
         );
         self.durable = self.durable.max(through);
+        #[cfg(feature = "mutants")]
+        self.answers_under_way.clear();
     }
 
     #[cfg(feature = "mutants")]
@@ -150,6 +157,12 @@ impl Appending {
                 move |batch| fits(batch)
             });
         let count = count.count().max(1).min(self.pending.len());
+        #[cfg(feature = "mutants")]
+        {
+            let taken = self.pending.iter().take(count);
+            let answers = taken.filter(|batch| batch.events[0].kind == "AttemptSucceeded");
+            self.answers_under_way = answers.map(|batch| batch.stream).collect();
+        }
         self.pending.drain(..count).collect()
     }
 }

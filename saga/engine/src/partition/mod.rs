@@ -241,7 +241,19 @@ impl<E: Evaluate> Partition<E> {
                 now
             },
         };
+        #[cfg(feature = "mutants")]
+        let before = mutant!(self.rules, LosesTheWakeUp).then(|| live.state.clone());
         let events = decide(&mut live.state, told, context)?;
+        #[cfg(feature = "mutants")]
+        let events = match (before, told) {
+            (Some(before), SagaInput::Reply(_))
+                if self.appending.answers_under_way.contains(&live.key) =>
+            {
+                let states = (before, &mut live.state);
+                crate::mutants::without_what_follows(states, events, now)
+            }
+            _ => events,
+        };
         if !events.is_empty() {
             self.take_batch(saga, &events, told.identity(), now);
         } else if mutant!(self.rules, DuplicateAsksAgain) {
