@@ -72,17 +72,20 @@ fn main() {
         println!("fork of a whole world  {micros:>10.2} µs (target 5)");
     }
     if wanted("two") {
-        exhaustive("exhaustive(2), 6 steps", 6, 2, 2);
+        explored("exhaustive(2), 6 steps", 6, Explore::exhaustive(2), 2);
+    }
+    if wanted("ci") {
+        explored("Explore::ci(), 6 steps", 6, Explore::ci(), 2);
     }
     if wanted("three") {
-        exhaustive("exhaustive(3), 3 steps", 3, 3, 10);
+        explored("exhaustive(3), 3 steps", 3, Explore::exhaustive(3), 10);
     }
 }
 
-fn exhaustive(what: &str, steps: usize, faults: usize, target: u64) {
+fn explored(what: &str, steps: usize, budget: Explore, target: u64) {
     let sim = sim(steps);
     let begun = worked();
-    let explored = sim.explore(Explore::exhaustive(faults));
+    let explored = sim.explore(budget);
     let seconds = (worked() - begun).as_secs_f64();
     let runs = explored.report().runs;
     explored.check();
