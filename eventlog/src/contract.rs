@@ -12,6 +12,7 @@ use crate::{
     error::{AcquireError, AppendError, ReadError, RenewError},
     owner::Owner,
     row::Row,
+    sharing::Sharer,
 };
 
 /// An append-only log of events, in partitions.
@@ -73,6 +74,17 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// [`RenewError`] says what to do next.
     async fn renew(&self, partition: PartitionId, epoch: Epoch) -> Result<(), RenewError>;
+
+    /// Says that this handle wants a share of the partitions, and sees who else does and who owns
+    /// what; the order of those who share is the same for all. Empty if the log has no
+    /// [`lease`](Self::lease): then it is not shared.
+    ///
+    /// Whoever shares lives as long as its sign moves, by the clock of who looks. `gone` are those
+    /// that were seen silent for long: they are forgotten, unless they gave a sign meanwhile.
+    ///
+    /// # Errors
+    /// [`ReadError`]; on a handle that only reads too.
+    async fn share(&self, owner: &Owner, gone: &[Sharer]) -> Result<Vec<Sharer>, ReadError>;
 
     /// Stores all batches in one commit, or none.
     ///

@@ -10,6 +10,7 @@ mod contract;
 mod error;
 mod owner;
 mod row;
+mod sharing;
 
 mod body;
 mod chain;
@@ -44,6 +45,7 @@ pub use owner::{Holder, Owner};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLog, PostgresOptions};
 pub use row::{Event, Recorded, Row};
+pub use sharing::Sharer;
 pub use sqlite::{Durability, SqliteLog, SqliteOptions};
 pub use subscription::{Subscription, SubscriptionError};
 pub use verify::{Fault, Verified, VerifyError, verify};

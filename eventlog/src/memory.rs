@@ -21,6 +21,7 @@ use crate::{
     ledger::{self, End, Ledger, Occupant},
     owner::{Holder, Owner},
     row::Row,
+    sharing::Sharer,
 };
 
 const NAME: &str = "the log in memory";
@@ -159,6 +160,10 @@ impl EventLog for MemoryLog {
             .as_ref()
             .is_some_and(|owned| owned.handle == self.handle);
         ledger::renewed(partition, epoch, stored.epoch, owned)
+    }
+
+    async fn share(&self, _: &Owner, _: &[Sharer]) -> Result<Vec<Sharer>, ReadError> {
+        Ok(Vec::new())
     }
 
     async fn append(

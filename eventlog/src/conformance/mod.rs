@@ -65,6 +65,7 @@ macro_rules! for_each_property {
             a_partition_has_one_owner
             a_silent_owner_keeps_its_partition_for_its_lease
             renewing_says_whether_it_is_still_owned
+            whoever_shares_sees_the_others
             acquiring_again_raises_the_epoch
             an_older_epoch_writes_nothing
             an_owner_that_was_followed_is_fenced

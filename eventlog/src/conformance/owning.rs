@@ -9,6 +9,7 @@ use crate::{
     contract::EventLog,
     error::{AcquireError, AppendError, ReadError, RenewError},
     owner::Holder,
+    sharing::Sharer,
 };
 
 /// While one handle owns the partition no other can, and the refusal names the owner.
@@ -86,6 +87,46 @@ pub async fn renewing_says_whether_it_is_still_owned(subject: &dyn Subject) {
     }
     let next = Author::on(stranger).await;
     fenced(new.log.renew(PARTITION, new.epoch()).await, next.epoch());
+}
+
+/// Where there is a lease, each handle that shares sees the others and who owns what, in one order, and
+/// moves with each sign that it gives; whoever gave a sign is not forgotten.
+pub async fn whoever_shares_sees_the_others(subject: &dyn Subject) {
+    let author = Author::of(subject).await;
+    let other = subject.open().await;
+    let share = async |log: &Arc<dyn EventLog>, gone: &[Sharer]| {
+        let sharers = log.share(&Author::owner(), gone).await;
+        sharers.expect("the store can be reached")
+    };
+    let alone = share(&author.log, &[]).await;
+    if author.log.lease().is_none() {
+        assert_eq!(alone, []);
+        return;
+    }
+    let first = share(&other, &[]).await;
+    let second = share(&author.log, &[]).await;
+    let ids =
+        |sharers: &[Sharer]| -> Vec<_> { sharers.iter().map(|sharer| sharer.id.clone()).collect() };
+    assert_eq!((first.len(), ids(&first)), (2, ids(&second)));
+    for sharer in &second {
+        assert_eq!(
+            sharer.owns,
+            if sharer.is_me {
+                vec![PARTITION]
+            } else {
+                vec![]
+            }
+        );
+        assert_eq!(sharer.holder, Holder::Known(Author::owner()));
+    }
+    let me = |sharers: &[Sharer]| sharers.iter().find(|sharer| sharer.is_me).cloned();
+    let (old, new) = (
+        me(&alone).expect("it is there"),
+        me(&second).expect("it is there"),
+    );
+    assert!(old.sign < new.sign, "it gave a sign");
+    assert_eq!(share(&other, &[old]).await.len(), 2, "it lives");
+    assert_eq!(share(&other, &[new]).await.len(), 1, "it is forgotten");
 }
 
 /// Each acquisition has a higher epoch than all before it, on the same handle and on others.

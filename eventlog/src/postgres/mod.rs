@@ -3,6 +3,7 @@
 //! ```text
 //!   log        rows of all partitions
 //!   lease      a row per partition: owner, epoch, tail      an append moves the tail where both fit
+//!   sharer     the handles that share the partitions
 //!   recovery   open streams up to a position                made again if lost
 //!   migration  what was done to the schema                  its last version is the format
 //! ```
@@ -17,6 +18,7 @@ mod migrate;
 mod place;
 mod reader;
 mod recovery;
+mod share;
 mod writer;
 
 use std::{collections::HashMap, fmt, time::Duration};
@@ -31,7 +33,7 @@ use self::{
     migrate::MIGRATIONS,
     place::Place,
     reader::Reader,
-    writer::{Append, Command, Renew, Writer},
+    writer::{Append, Command, Renew, Share, Writer},
 };
 use crate::{
     contract::{Appended, EventLog, Head, Ownership, StreamHead},
@@ -39,6 +41,7 @@ use crate::{
     ledger,
     owner::Owner,
     row::Row,
+    sharing::Sharer,
     sql::follow::Follower,
 };
 
@@ -143,6 +146,7 @@ impl PostgresLog {
             told: log.followers.iter().map(Follower::told).collect(),
             connection: None,
             owned: HashMap::new(),
+            shares: false,
         };
         tokio::spawn(writer.run(receiver));
         log.writer = Some(commands);
@@ -266,6 +270,22 @@ impl EventLog for PostgresLog {
         });
         renewed.await.unwrap_or_else(|| {
             Err(RenewError::Unavailable {
+                log: self.place.name.to_string(),
+                source: WriterEnded.into(),
+            })
+        })
+    }
+
+    async fn share(&self, owner: &Owner, gone: &[Sharer]) -> Result<Vec<Sharer>, ReadError> {
+        let shared = self.ask(|answer| {
+            Command::Share(Share {
+                owner: owner.clone(),
+                gone: gone.to_vec(),
+                answer,
+            })
+        });
+        shared.await.unwrap_or_else(|| {
+            Err(ReadError::Unavailable {
                 log: self.place.name.to_string(),
                 source: WriterEnded.into(),
             })

@@ -20,13 +20,15 @@ use super::{
     insert::{Part, insert},
     lease::{self, Taken},
     place::Place,
-    recovery,
+    recovery, share,
 };
 use crate::{
     contract::{Appended, MAX_APPEND_BYTES},
     error::{AppendError, Conflict, ReadError, Refusal, RenewError},
     ledger::{self, Occupant},
+    owner::Owner,
     row::Row,
+    sharing::Sharer,
     sql::{
         columns::{Columns, to_sql},
         follow::Told,
@@ -44,6 +46,7 @@ pub(super) enum Command {
         taken: Taken,
     },
     Renew(Renew),
+    Share(Share),
     Append(Append),
     Release {
         partition: PartitionId,
@@ -55,6 +58,12 @@ pub(super) struct Renew {
     pub(super) partition: PartitionId,
     pub(super) epoch: Epoch,
     pub(super) answer: oneshot::Sender<Result<(), RenewError>>,
+}
+
+pub(super) struct Share {
+    pub(super) owner: Owner,
+    pub(super) gone: Vec<Sharer>,
+    pub(super) answer: oneshot::Sender<Result<Vec<Sharer>, ReadError>>,
 }
 
 pub(super) struct Append {
@@ -73,6 +82,8 @@ pub(super) struct Writer {
     pub(super) told: Vec<Told>,
     pub(super) connection: Option<PgConnection>,
     pub(super) owned: HashMap<PartitionId, Taken>,
+    /// It has said that it shares the partitions.
+    pub(super) shares: bool,
 }
 
 impl Writer {
@@ -109,6 +120,7 @@ impl Writer {
                     }
                     self.renew(renewals).await;
                 }
+                Some(Command::Share(share)) => self.share(share).await,
                 Some(Command::Own { taken }) => self.own(taken),
                 Some(Command::Release { partition, answer }) => {
                     drop(answer.send(self.release(partition).await));
@@ -163,6 +175,24 @@ impl Writer {
             };
             drop(answer.send(said));
         }
+    }
+
+    async fn share(&mut self, asked: Share) {
+        let Share {
+            owner,
+            gone,
+            answer,
+        } = asked;
+        let handle = self.handle.clone();
+        let shared = self
+            .asking(async |connection| share::share(connection, &handle, &owner, &gone).await)
+            .await;
+        self.shares |= shared.is_ok();
+        let shared = shared.map_err(|source| ReadError::Unavailable {
+            log: self.log(),
+            source: source.into(),
+        });
+        drop(answer.send(shared));
     }
 
     async fn not_renewed(
@@ -397,13 +427,16 @@ impl Writer {
         for told in &self.told {
             told.gave_up();
         }
-        if owned.is_empty() {
+        if owned.is_empty() && !self.shares {
             return;
         }
         // If it cannot be said, whoever wants the partitions waits for the lease.
         let handle = self.handle.clone();
         let freed = self
-            .asking(async |connection| lease::free(connection, &handle, &owned).await)
+            .asking(async |connection| {
+                lease::free(connection, &handle, &owned).await?;
+                share::leave(connection, &handle).await
+            })
             .await;
         if let (Ok(()), Some(connection)) = (freed, self.connection.take()) {
             drop(connection.close().await);

@@ -41,6 +41,7 @@ use crate::{
     ledger,
     owner::Owner,
     row::Row,
+    sharing::Sharer,
     sql::follow::Follower,
 };
 
@@ -253,6 +254,10 @@ impl EventLog for SqliteLog {
                 source: WriterEnded.into(),
             })
         })
+    }
+
+    async fn share(&self, _: &Owner, _: &[Sharer]) -> Result<Vec<Sharer>, ReadError> {
+        Ok(Vec::new())
     }
 
     async fn append(

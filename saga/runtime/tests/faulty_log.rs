@@ -17,7 +17,7 @@ use sagalog::{
 };
 use sagalog_eventlog::{
     AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, RenewError, Row,
-    StreamHead,
+    Sharer, StreamHead,
 };
 use tokio::sync::watch;
 
@@ -76,6 +76,9 @@ impl EventLog for Forgetful {
     }
     async fn renew(&self, partition: PartitionId, epoch: Epoch) -> Result<(), RenewError> {
         self.log.renew(partition, epoch).await
+    }
+    async fn share(&self, owner: &Owner, gone: &[Sharer]) -> Result<Vec<Sharer>, ReadError> {
+        self.log.share(owner, gone).await
     }
     async fn acquire(
         &self,

@@ -38,6 +38,13 @@ create table lease (
     chain     bytea  not null default decode(repeat('00', 32), 'hex')
 ) with (fillfactor = 20);
 
+-- The handles that share the partitions: one lives as long as its sign moves.
+create table sharer (
+    handle text primary key,
+    owner  text   not null,
+    sign   bigint not null default 0
+) with (fillfactor = 20);
+
 -- Open streams up to a position, so that starting reads no finished ones. Lost, it is made again.
 create table recovery (
     partition integer primary key,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use sagalog::{EventLog, SqliteLog};
 use sagalog_eventlog::{
     AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, RenewError, Row,
-    StreamHead,
+    Sharer, StreamHead,
 };
 use sagalog_model::log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamName, Version};
 use tokio::sync::watch;
@@ -75,6 +75,10 @@ impl EventLog for Counted {
         owner: Owner,
     ) -> Result<Ownership, AcquireError> {
         self.log.acquire(partition, owner).await
+    }
+
+    async fn share(&self, owner: &Owner, gone: &[Sharer]) -> Result<Vec<Sharer>, ReadError> {
+        self.log.share(owner, gone).await
     }
 
     async fn append(

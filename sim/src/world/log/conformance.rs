@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use sagalog_eventlog::{
     AcquireError, AppendError, Appended, CheckpointStore, EventLog, Head, Holder, NoPartition,
-    Owner, Ownership, ReadError, RenewError, Row as StoredRow, StreamHead,
+    Owner, Ownership, ReadError, RenewError, Row as StoredRow, Sharer, StreamHead,
     conformance::{self, Subject},
     for_each_property, seal,
 };
@@ -186,6 +186,10 @@ impl EventLog for SimHandle {
                 by: known.clone().map_or(Holder::Unknown, Holder::Known),
             }),
         }
+    }
+
+    async fn share(&self, _: &Owner, _: &[Sharer]) -> Result<Vec<Sharer>, ReadError> {
+        Ok(Vec::new())
     }
 
     async fn append(
