@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use sagalog_engine::{Query, Refusal, Request, input::Wish};
-use sagalog_model::{Json, Payload, Saga, SagaId, Signal, event::NodeId, log::BadName};
+use sagalog_model::{
+    Json, Payload, Saga, SagaId, Signal,
+    event::NodeId,
+    log::{BadName, PartitionId},
+};
 use sagalog_projections::{SagaState, Status, Why, why::why};
 use tokio::sync::oneshot;
 
 use crate::{
-    driver::{Call, CallAnswer},
+    driver::{Call, CallAnswer, NotDone},
     router::Router,
 };
 
@@ -78,6 +82,16 @@ pub enum CallError {
         /// What was asked for.
         asked: &'static str,
     },
+    /// The saga's partition is driven by another process, or was by none for a while. Nothing was
+    /// recorded, or it was before the partition moved: send it again with the same id, to that process,
+    /// or here later.
+    #[error("partition {partition} of the saga is driven by {}", .by.as_deref().unwrap_or("no process at the moment"))]
+    Elsewhere {
+        /// The partition.
+        partition: PartitionId,
+        /// By whom, if by anybody.
+        by: Option<Arc<str>>,
+    },
     /// The runtime has stopped. Whether a start or signal under way was recorded is not known: send
     /// it again with the same id.
     #[error("the runtime has stopped{}", .why.as_ref().map_or(String::new(), |why| format!(": {why}")))]
@@ -88,9 +102,9 @@ pub enum CallError {
 }
 
 impl Client {
-    pub(crate) fn new(router: Router) -> Self {
+    pub(crate) fn new(router: Arc<Router>) -> Self {
         Self {
-            router: Arc::new(router),
+            router,
             who: "client".into(),
         }
     }
@@ -317,16 +331,23 @@ impl Client {
 
     async fn call(&self, saga: &str, query: Query) -> Result<CallAnswer, CallError> {
         let saga = SagaId::new(saga).map_err(|why| CallError::BadId(saga.to_owned(), why))?;
-        let (answer, answered) = oneshot::channel();
-        let call = Call {
-            saga,
-            query,
-            answer,
-        };
-        self.router.send(call).await?;
-        answered
-            .await
-            .unwrap_or(Err(CallError::Stopped { why: None }))
+        let mut query = query;
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let call = Call {
+                saga: saga.clone(),
+                query,
+                answer,
+            };
+            self.router.send(call).await?;
+            match answered.await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(NotDone::Error(error))) => return Err(error),
+                // Whatever is asked, asking it twice is asking it once.
+                Ok(Err(NotDone::Moved(back))) => query = back,
+                Err(_) => return Err(CallError::Stopped { why: None }),
+            }
+        }
     }
 }
 

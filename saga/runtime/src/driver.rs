@@ -12,23 +12,26 @@ mod taking_over;
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
 use sagalog_engine::{
-    Effect, Partition, Rules, Ticket,
+    Effect, Partition, Query, Rules, Ticket,
     partition::{CannotTakeOver, DefinitionChanged, Found, Registry},
 };
-use sagalog_eventlog::{AcquireError, AppendError, Appended, EventLog, RenewError};
+use sagalog_eventlog::{
+    AcquireError, AppendError, Appended, EventLog, ReadError, Refusal, RenewError,
+};
 use sagalog_model::{
     SagaId,
     log::{Epoch, PartitionId, Time},
 };
 use sagalog_transport::{
-    Consumer, ConsumerError, Delivery, Message, PublishError, Queue, Tag, Transport,
+    ConsumeError, Consumer, ConsumerError, DeclareError, Delivery, Message, PublishError, Queue,
+    Tag, Transport,
 };
 use tokio::{select, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub(crate) use inbox::PREFETCH;
-pub(crate) use inputs::{Call, CallAnswer};
+pub(crate) use inputs::{Call, CallAnswer, NotDone};
 
 use self::{
     inbox::Inbox,
@@ -55,6 +58,9 @@ pub(crate) struct Parts {
     pub(crate) node: String,
     pub(crate) inbox: Box<dyn Consumer>,
     pub(crate) calls: mpsc::Receiver<Call>,
+    /// Gives this partition up.
+    pub(crate) seat: CancellationToken,
+    /// Stops the process, and cancels the seat with it.
     pub(crate) stop: CancellationToken,
 }
 
@@ -81,9 +87,34 @@ pub enum DriveError {
     /// Somebody else owns the partition by now. What was answered is durable.
     #[error("the partition is not owned any more")]
     Lost(#[source] RenewError),
+    /// The inbox cannot be declared.
+    #[error(transparent)]
+    Declare(#[from] DeclareError),
+    /// The inbox cannot be consumed.
+    #[error(transparent)]
+    Consume(#[from] ConsumeError),
     /// The transport failed.
     #[error("the inbox cannot be read")]
     Inbox(#[from] ConsumerError),
+}
+
+impl DriveError {
+    /// It may be taken again later: another owns it, or a store or a broker cannot be reached.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Acquire(AcquireError::Held { .. } | AcquireError::Unavailable { .. })
+                | Self::History(HistoryError::Read(ReadError::Unavailable { .. }))
+                | Self::Append(
+                    AppendError::Fenced { .. }
+                        | AppendError::NotOwned { .. }
+                        | AppendError::Refused(Refusal::Unreachable { .. }),
+                )
+                | Self::Lost(_)
+                | Self::Declare(DeclareError::Unavailable(_))
+                | Self::Consume(ConsumeError::Unavailable(_))
+        )
+    }
 }
 
 /// A future that is under way, or not.
@@ -100,6 +131,7 @@ pub(crate) struct Driver {
     node: String,
     inbox: Inbox,
     calls: mpsc::Receiver<Call>,
+    seat: CancellationToken,
     stop: CancellationToken,
     machine: Partition<Guard>,
     epoch: Epoch,
@@ -139,26 +171,47 @@ impl Driver {
     /// [`DriveError`]: the callers have been told.
     pub(crate) async fn run(mut self) -> Result<(), DriveError> {
         let ended = self.drive().await;
-        let why = ended.as_ref().err().map(|error| {
-            error!(%error, "the partition is not driven any more");
-            Arc::from(chain(error))
-        });
+        let farewell = self.farewell(&ended);
         self.calls.close();
         while let Ok(call) = self.calls.try_recv() {
-            drop(
-                call.answer
-                    .send(Err(CallError::Stopped { why: why.clone() })),
-            );
+            drop(call.answer.send(Err(farewell(call.query))));
         }
         for (_, pending) in self.pending.drain() {
             if let From::Client(answer) = pending.from {
-                drop(answer.send(Err(CallError::Stopped { why: why.clone() })));
+                drop(answer.send(Err(farewell(pending.query))));
             }
         }
         if let Err(error) = self.log.release(self.partition).await {
             warn!(%error, "the partition could not be released in peace");
         }
         ended
+    }
+
+    /// What those are told who wait for an answer.
+    fn farewell(&self, ended: &Result<(), DriveError>) -> impl Fn(Query) -> NotDone + use<> {
+        let partition = self.partition;
+        let is_shared = self.log.lease().is_some() && !self.stop.is_cancelled();
+        let goes_on = is_shared && ended.as_ref().err().is_none_or(DriveError::is_passing);
+        let why: Option<Arc<str>> = ended.as_ref().err().map(|error| chain(error).into());
+        match &why {
+            Some(why) if goes_on => warn!(
+                partition = partition.get(),
+                why = &**why,
+                "lost a partition"
+            ),
+            Some(why) => error!(
+                partition = partition.get(),
+                why = &**why,
+                "a partition cannot be driven"
+            ),
+            None => {}
+        }
+        move |query| {
+            if goes_on {
+                return NotDone::Moved(query);
+            }
+            NotDone::Error(CallError::Stopped { why: why.clone() })
+        }
     }
 
     async fn drive(&mut self) -> Result<(), DriveError> {
@@ -212,7 +265,7 @@ impl Driver {
             result = self.inbox.receive(deliveries, INPUTS), if takes => Event::Received(result),
             count = self.calls.recv_many(calls, INPUTS), if takes => Event::Called(count),
             () = wake(&mut self.waking) => Event::Woken,
-            () = self.stop.cancelled() => Event::Stopped,
+            () = self.seat.cancelled() => Event::Stopped,
         }
     }
 

@@ -44,9 +44,10 @@ pub mod history;
 pub mod runtime;
 pub mod worker;
 
+mod balance;
 mod driver;
-mod drivers;
 mod guard;
+mod keeper;
 mod router;
 
 pub use client::{CallError, Client, Ended};

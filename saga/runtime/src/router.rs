@@ -1,41 +1,123 @@
 //! Which driver a call goes to.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use sagalog_model::log::PartitionId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{client::CallError, driver::Call};
 
-/// Brings calls to the driver of their saga's partition.
+/// Brings calls to the driver of their saga's partition, if this process has it.
 #[derive(Debug)]
 pub(crate) struct Router {
     /// By number of the partition.
-    drivers: Box<[mpsc::Sender<Call>]>,
+    routes: Box<[watch::Sender<Route>]>,
     partitions: NonZeroU32,
+    /// How long a call waits for a driver.
+    patience: Duration,
+    /// The process stops.
+    stop: CancellationToken,
+}
+
+/// Where the calls of a partition go.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Route {
+    /// Nobody is known to drive it: it may be taken any moment, and calls wait.
+    #[default]
+    Nowhere,
+    /// To a driver of this process.
+    Here(mpsc::Sender<Call>),
+    /// Another process drives it.
+    Elsewhere(Arc<str>),
 }
 
 impl Router {
-    /// To these drivers, by number of their partition.
-    ///
-    /// # Panics
-    /// Without any: a log has a partition.
-    pub(crate) fn new(drivers: Vec<mpsc::Sender<Call>>) -> Self {
-        let count = u32::try_from(drivers.len()).expect("partitions are counted in 32 bits");
+    /// To nobody yet.
+    pub(crate) fn new(partitions: u32, patience: Duration, stop: CancellationToken) -> Self {
         Self {
-            drivers: drivers.into(),
-            partitions: NonZeroU32::new(count).expect("a log has a partition"),
+            routes: (0..partitions)
+                .map(|_| watch::Sender::new(Route::Nowhere))
+                .collect(),
+            partitions: NonZeroU32::new(partitions).expect("a log has a partition"),
+            patience,
+            stop,
         }
     }
 
-    /// Waits for room at the driver.
+    /// From now on a partition's calls go there.
+    pub(crate) fn set(&self, partition: PartitionId, route: Route) {
+        self.routes[partition.get() as usize].send_replace(route);
+    }
+
+    /// Another process drives it; this one may just be about to stop doing so.
+    pub(crate) fn is_elsewhere(&self, partition: PartitionId, by: &dyn Fn() -> Arc<str>) {
+        self.routes[partition.get() as usize].send_if_modified(|route| {
+            let is_new = matches!(route, Route::Nowhere);
+            if is_new {
+                *route = Route::Elsewhere(by());
+            }
+            is_new
+        });
+    }
+
+    /// Nobody that lives drives it any more.
+    pub(crate) fn is_nowhere(&self, partition: PartitionId) {
+        self.routes[partition.get() as usize].send_if_modified(|route| {
+            let was_elsewhere = matches!(route, Route::Elsewhere(_));
+            if was_elsewhere {
+                *route = Route::Nowhere;
+            }
+            was_elsewhere
+        });
+    }
+
+    /// Waits for a driver, and for room there.
     ///
     /// # Errors
-    /// [`CallError::Stopped`] if it takes nothing any more.
-    pub(crate) async fn send(&self, call: Call) -> Result<(), CallError> {
+    /// [`CallError::Elsewhere`] if another process has the partition, or for too long none;
+    /// [`CallError::Stopped`] if this one stops.
+    pub(crate) async fn send(&self, mut call: Call) -> Result<(), CallError> {
         let partition = PartitionId::of(call.saga.as_str(), self.partitions);
-        let driver = &self.drivers[partition.get() as usize];
-        let sent = driver.send(call).await;
-        sent.map_err(|_| CallError::Stopped { why: None })
+        let place = &self.routes[partition.get() as usize];
+        let route = place.borrow().clone();
+        if let Route::Here(driver) = route {
+            match driver.send(call).await {
+                Ok(()) => return Ok(()),
+                Err(back) => call = back.0,
+            }
+        }
+        let sent = tokio::time::timeout(self.patience, self.send_later(place, call));
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(CallError::Stopped { why: None }),
+            sent = sent => match sent {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(by)) => Err(CallError::Elsewhere { partition, by: Some(by) }),
+                Err(_) => Err(CallError::Elsewhere { partition, by: None }),
+            },
+        }
+    }
+
+    /// # Errors
+    /// Who drives it instead.
+    async fn send_later(
+        &self,
+        place: &watch::Sender<Route>,
+        mut call: Call,
+    ) -> Result<(), Arc<str>> {
+        let mut routes = place.subscribe();
+        loop {
+            let route = routes.borrow_and_update().clone();
+            match route {
+                Route::Here(driver) => match driver.send(call).await {
+                    Ok(()) => return Ok(()),
+                    Err(back) => call = back.0,
+                },
+                Route::Elsewhere(by) => return Err(by),
+                Route::Nowhere => {}
+            }
+            routes.changed().await.expect("the router has the sender");
+        }
     }
 }

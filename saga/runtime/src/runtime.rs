@@ -1,6 +1,6 @@
 //! A runtime: one process that drives sagas on a log, with the workers it hosts.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use sagalog_engine::{
     Rules,
@@ -8,7 +8,7 @@ use sagalog_engine::{
 };
 use sagalog_eventlog::EventLog;
 use sagalog_model::AnyDefinition;
-use sagalog_transport::{ConsumeError, DeclareError, InProcess, Queue, Transport};
+use sagalog_transport::{DeclareError, InProcess, Queue, Transport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,16 +18,21 @@ pub use crate::driver::DriveError;
 use crate::{
     client::Client,
     clock::{Clock, SystemClock},
-    drivers::{Drivers, Shared},
+    keeper::{Keeper, Shared},
+    router::Router,
     worker::{COMMANDS_MAX, HandlerFault, HostError, Worker, WorkerHost},
 };
+
+/// How long a call waits for somebody to drive its saga's partition: longer than it takes to see that
+/// a process is gone, and to take over what it had.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A process that drives sagas. Dropped, it stops without waiting for anything: nothing is lost, and
 /// what is unfinished goes on at the next start.
 pub struct Runtime {
     client: Client,
     stop: Stop,
-    drivers: JoinHandle<Result<(), DriveError>>,
+    keeper: JoinHandle<Result<(), DriveError>>,
     host: JoinHandle<Result<(), HostError>>,
     #[cfg(unix)]
     control: Option<JoinHandle<Place>>,
@@ -64,9 +69,6 @@ pub enum StartError {
     /// A queue cannot be declared.
     #[error(transparent)]
     Declare(#[from] DeclareError),
-    /// The inbox cannot be read.
-    #[error(transparent)]
-    Consume(#[from] ConsumeError),
     /// The partition cannot be driven.
     #[error(transparent)]
     Drive(#[from] DriveError),
@@ -133,7 +135,7 @@ impl Runtime {
     /// # Errors
     /// [`StopError`] says why.
     pub async fn failed(&mut self) -> Result<(), StopError> {
-        joined((&mut self.drivers).await)?;
+        joined((&mut self.keeper).await)?;
         Ok(())
     }
 
@@ -153,7 +155,7 @@ impl Runtime {
         self.stop.host.cancel();
         let hosted = self.host.await.map_err(|_| StopError::Panicked)?;
         self.stop.intake.cancel();
-        joined(self.drivers.await)?;
+        joined(self.keeper.await)?;
         hosted.map_err(StopError::from)
     }
 }
@@ -241,7 +243,13 @@ impl RuntimeBuilder {
         };
         #[cfg(unix)]
         let node = self.node.clone();
-        let (drivers, router) = Drivers::take_over(Shared {
+        let router = Arc::new(Router::new(
+            self.log.partitions(),
+            PATIENCE,
+            stop.intake.clone(),
+        ));
+        let keeper = Keeper::start(Shared {
+            router: router.clone(),
             log: self.log,
             transport: self.transport,
             clock: self.clock,
@@ -258,7 +266,7 @@ impl RuntimeBuilder {
                 match Server::bind(&path, client.clone(), &node, self.rules.payload_max) {
                     Ok(server) => Some(tokio::spawn(server.run(stop.control.clone()))),
                     Err(error) => {
-                        drivers.give_back().await?;
+                        keeper.give_back().await?;
                         return Err(error.into());
                     }
                 }
@@ -269,7 +277,7 @@ impl RuntimeBuilder {
             client,
             #[cfg(unix)]
             control,
-            drivers: tokio::spawn(drivers.run()),
+            keeper: tokio::spawn(keeper.run()),
             host: tokio::spawn(host.run(stop.host.clone())),
             stop,
         })

@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use sagalog::{
-    AnyDefinition, Ended, Runtime, RuntimeBuilder, Saga, StartError, Step, Worker,
-    runtime::DriveError,
-};
-use sagalog_eventlog::{
-    AcquireError, EventLog, PostgresLog, PostgresOptions, test_servers::PostgresServer, verify,
-};
+use sagalog::{AnyDefinition, Ended, Runtime, RuntimeBuilder, Saga, Step, Worker};
+use sagalog_eventlog::{EventLog, PostgresLog, test_servers::PostgresServer, verify};
 use sagalog_model::log::PartitionId;
 use tokio::task::JoinSet;
 
@@ -64,41 +59,4 @@ async fn sagas_go_on_when_their_server_was_killed() {
     for partition in (0..log.partitions()).map(PartitionId::new) {
         verify(&*log, partition).await.expect("it is whole");
     }
-}
-
-#[tokio::test]
-async fn a_second_runtime_is_told_who_drives_and_follows_when_that_one_has_stopped() {
-    let server = PostgresServer::shared();
-    let options = PostgresOptions {
-        schema: "driven_twice".to_owned(),
-        ..PostgresOptions::default()
-    };
-    let url = server.url("postgres");
-    let open = async || {
-        let opened = PostgresLog::open_with(&url, options.clone()).await;
-        Arc::new(opened.expect("a log"))
-    };
-    let first = on(open().await)
-        .node("first")
-        .start()
-        .await
-        .expect("nobody else drives it");
-    // Nothing happens meanwhile: the first says that it is alive all the same.
-    let second = on(open().await).start().await.map(drop);
-    match second {
-        Err(StartError::Drive(DriveError::Acquire(AcquireError::Held { by, .. }))) => {
-            assert!(by.to_string().starts_with("first"), "{by}");
-        }
-        other => panic!("held expected, got {other:?}"),
-    }
-    first
-        .client()
-        .run(ECHO, "one", &"one".to_owned())
-        .await
-        .expect("it drives");
-    first.stop().await.expect("in peace");
-    let second = on(open().await).start().await.expect("it was released");
-    let ended = second.client().run(ECHO, "one", &"one".to_owned()).await;
-    assert!(matches!(ended, Ok(Ended::Completed(_))), "{ended:?}");
-    second.stop().await.expect("in peace");
 }

@@ -57,6 +57,7 @@ fn code(error: &CallError) -> &'static str {
             Refusal::NotParked { .. } => "not_parked",
             _ => "refused",
         },
+        CallError::Elsewhere { .. } => "elsewhere",
         CallError::Stopped { .. } => "stopped",
         _ => "failed",
     }

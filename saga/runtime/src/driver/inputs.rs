@@ -16,7 +16,7 @@ use crate::client::CallError;
 pub(crate) struct Call {
     pub(crate) saga: SagaId,
     pub(crate) query: Query,
-    pub(crate) answer: oneshot::Sender<Result<CallAnswer, CallError>>,
+    pub(crate) answer: oneshot::Sender<Result<CallAnswer, NotDone>>,
 }
 
 /// The answer to a client.
@@ -24,6 +24,15 @@ pub(crate) struct Call {
 pub(crate) enum CallAnswer {
     Recorded,
     State(Arc<SagaState>),
+}
+
+/// Why a client gets no answer.
+#[derive(Debug)]
+pub(crate) enum NotDone {
+    /// It is told why.
+    Error(CallError),
+    /// The partition is given up or was lost: ask again. This is what was asked.
+    Moved(Query),
 }
 
 /// An input that is not answered, to be fed again after a take-over.
@@ -35,7 +44,7 @@ pub(super) struct Pending {
 
 /// Where its answer goes.
 pub(super) enum From {
-    Client(oneshot::Sender<Result<CallAnswer, CallError>>),
+    Client(oneshot::Sender<Result<CallAnswer, NotDone>>),
     Inbox(Tag),
 }
 
@@ -55,7 +64,7 @@ impl Driver {
                     From::Client(caller) => drop(caller.send(match answer {
                         Answer::Recorded => Ok(CallAnswer::Recorded),
                         Answer::State(state) => Ok(CallAnswer::State(state)),
-                        Answer::Refused(refusal) => Err(refusal.into()),
+                        Answer::Refused(refusal) => Err(NotDone::Error(refusal.into())),
                     })),
                     From::Inbox(tag) => {
                         if let Answer::Refused(refusal) = answer {

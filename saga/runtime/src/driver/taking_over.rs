@@ -30,6 +30,7 @@ impl Driver {
             node,
             inbox,
             calls,
+            seat,
             stop,
         } = parts;
         let reader = Reader::new(log.clone(), partition);
@@ -52,6 +53,7 @@ impl Driver {
             node,
             inbox,
             calls,
+            seat,
             stop,
             machine,
             epoch,

@@ -1,0 +1,332 @@
+//! The partitions of a process: how it comes to them, drives them, and gives them up.
+//!
+//! A log without a lease is taken whole at the start, and when one partition cannot be driven any more
+//! the process stops. A log with a lease is shared: this process says that it is there, looks who else
+//! is, and takes or gives up partitions until everybody has as many; one that is lost to another, or
+//! whose store cannot be reached for a while, is no reason to stop.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sagalog_engine::{Rules, partition::Registry};
+use sagalog_eventlog::{EventLog, Holder, Owner, Sharer};
+use sagalog_model::log::PartitionId;
+use sagalog_transport::{Queue, Transport};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    balance::{Balance, balance},
+    clock::Clock,
+    driver::{Call, Driver, PREFETCH, Parts},
+    router::{Route, Router},
+    runtime::DriveError,
+};
+
+/// Calls that wait to be taken by one driver; further callers wait.
+const CALLS: usize = 1_024;
+
+/// Replies that wait in one inbox.
+const INBOX: usize = 65_536;
+
+/// How often in a lease a process says that it is there, and looks who else is.
+const LOOKS: u32 = 8;
+
+/// Looks without a sign after which another process is not counted any more. Its partitions are then
+/// asked for, which it keeps if it is seen alive after all.
+const SILENT: u32 = 3;
+
+/// Leases without a sign after which another process is forgotten.
+const GONE: u32 = 10;
+
+/// What all drivers of a process share.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registry: Registry,
+    pub(crate) rules: Rules,
+    pub(crate) node: String,
+    pub(crate) router: Arc<Router>,
+    /// Stops the process.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Keeps the partitions of a process.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    running: JoinSet<(PartitionId, Result<(), DriveError>)>,
+    /// The partitions that are driven or being taken, and what gives each up.
+    seats: HashMap<PartitionId, CancellationToken>,
+    /// What was seen last of the other processes, and since when it has not moved.
+    seen: HashMap<String, (u64, Instant)>,
+}
+
+impl Keeper {
+    /// Takes the whole log, if it has no lease.
+    ///
+    /// # Errors
+    /// [`DriveError`] of the first partition that cannot be taken; the others are given back.
+    pub(crate) async fn start(shared: Shared) -> Result<Self, DriveError> {
+        let mut keeper = Self {
+            shared: Arc::new(shared),
+            running: JoinSet::new(),
+            seats: HashMap::new(),
+            seen: HashMap::new(),
+        };
+        for partition in (0..keeper.shared.log.partitions()).map(PartitionId::new) {
+            keeper.shared.declare(partition).await?;
+        }
+        if keeper.shared.log.lease().is_none() {
+            keeper.take_all().await?;
+        }
+        Ok(keeper)
+    }
+
+    async fn take_all(&mut self) -> Result<(), DriveError> {
+        let mut drivers = Vec::new();
+        for partition in (0..self.shared.log.partitions()).map(PartitionId::new) {
+            let seat = self.shared.stop.child_token();
+            match self.shared.take_over(partition, seat.clone()).await {
+                Ok(taken) => drivers.push((partition, seat, taken)),
+                Err(error) => {
+                    self.shared.stop.cancel();
+                    for (_, _, (driver, _)) in drivers {
+                        driver.run().await?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        for (partition, seat, (driver, calls)) in drivers {
+            self.shared.router.set(partition, Route::Here(calls));
+            self.seats.insert(partition, seat);
+            self.running
+                .spawn(async move { (partition, driver.run().await) });
+        }
+        Ok(())
+    }
+
+    /// Keeps them until told to stop, or until it cannot go on.
+    ///
+    /// # Errors
+    /// [`DriveError`] of the first that could not go on; the others stopped in peace.
+    pub(crate) async fn run(mut self) -> Result<(), DriveError> {
+        let kept = self.keep().await;
+        self.shared.stop.cancel();
+        let mut first = kept;
+        while let Some(ended) = self.running.join_next().await {
+            let (partition, ended) = joined(ended);
+            self.shared.router.set(partition, Route::Nowhere);
+            let ended = ended.or_else(|error| self.passing(error));
+            first = first.and(ended);
+        }
+        first
+    }
+
+    /// Gives back what it has.
+    ///
+    /// # Errors
+    /// [`DriveError`] if something cannot be given back.
+    pub(crate) async fn give_back(self) -> Result<(), DriveError> {
+        self.shared.stop.cancel();
+        self.run().await
+    }
+
+    async fn keep(&mut self) -> Result<(), DriveError> {
+        let stop = self.shared.stop.clone();
+        let pause = self.shared.log.lease().map(|lease| lease / LOOKS);
+        if pause.is_some() {
+            self.look_around().await;
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                Some(ended) = self.running.join_next() => {
+                    let (partition, ended) = joined(ended);
+                    self.seats.remove(&partition);
+                    self.shared.router.set(partition, Route::Nowhere);
+                    match ended {
+                        Ok(()) if pause.is_none() => return Ok(()),
+                        Ok(()) => {}
+                        Err(error) => self.passing(error)?,
+                    }
+                }
+                () = pause_for(pause) => self.look_around().await,
+            }
+        }
+    }
+
+    /// # Errors
+    /// What a shared log does not get over, and anything on one that is not shared.
+    fn passing(&self, error: DriveError) -> Result<(), DriveError> {
+        if self.shared.log.lease().is_some() && error.is_passing() {
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    /// Says that this process is there, sees who else is, and does its part for the balance.
+    async fn look_around(&mut self) {
+        let shared = self.shared.clone();
+        let Some(lease) = shared.log.lease() else {
+            return;
+        };
+        let owner = Owner::this_process(&*shared.node, shared.clock.now());
+        let gone = self.gone(lease);
+        let sharers = match shared.log.share(&owner, &gone).await {
+            Ok(sharers) => sharers,
+            Err(error) => {
+                return warn!(%error, "it cannot be seen who shares the log; looking again");
+            }
+        };
+        self.see(&sharers);
+        let alive: Vec<_> = sharers
+            .iter()
+            .filter(|other| self.lives(other, lease))
+            .collect();
+        self.tell_the_router(&alive);
+        let Balance { give, take } = balance(&alive, shared.log.partitions());
+        for partition in give {
+            if let Some(seat) = self
+                .seats
+                .get(&partition)
+                .filter(|seat| !seat.is_cancelled())
+            {
+                info!(
+                    partition = partition.get(),
+                    "giving a partition up to others"
+                );
+                seat.cancel();
+            }
+        }
+        for partition in take {
+            self.take(partition);
+        }
+    }
+
+    fn tell_the_router(&self, alive: &[&Sharer]) {
+        let others: HashMap<_, _> = alive
+            .iter()
+            .filter(|sharer| !sharer.is_me)
+            .flat_map(|sharer| {
+                sharer
+                    .owns
+                    .iter()
+                    .map(|partition| (*partition, &sharer.holder))
+            })
+            .collect();
+        for partition in (0..self.shared.log.partitions()).map(PartitionId::new) {
+            match others.get(&partition) {
+                Some(holder) => {
+                    let by = || holder.to_string().into();
+                    self.shared.router.is_elsewhere(partition, &by);
+                }
+                None => self.shared.router.is_nowhere(partition),
+            }
+        }
+    }
+
+    fn take(&mut self, partition: PartitionId) {
+        if self.seats.contains_key(&partition) {
+            return;
+        }
+        let seat = self.shared.stop.child_token();
+        self.seats.insert(partition, seat.clone());
+        let shared = self.shared.clone();
+        self.running
+            .spawn(async move { (partition, shared.drive(partition, seat).await) });
+    }
+
+    fn see(&mut self, sharers: &[Sharer]) {
+        let now = Instant::now();
+        let mut seen = HashMap::with_capacity(sharers.len());
+        for sharer in sharers {
+            let known = self.seen.remove(&sharer.id);
+            let known = known.filter(|(sign, _)| *sign == sharer.sign);
+            seen.insert(sharer.id.clone(), known.unwrap_or((sharer.sign, now)));
+        }
+        self.seen = seen;
+    }
+
+    fn lives(&self, sharer: &Sharer, lease: Duration) -> bool {
+        sharer.is_me || self.seen[&sharer.id].1.elapsed() < lease / LOOKS * SILENT
+    }
+
+    /// Those that were silent for so long that they will not come back.
+    fn gone(&self, lease: Duration) -> Vec<Sharer> {
+        let silent = self
+            .seen
+            .iter()
+            .filter(|(_, (_, since))| since.elapsed() > lease * GONE);
+        silent
+            .map(|(id, (sign, _))| Sharer {
+                id: id.clone(),
+                holder: Holder::Unknown,
+                sign: *sign,
+                owns: Vec::new(),
+                is_me: false,
+            })
+            .collect()
+    }
+}
+
+impl Shared {
+    /// Takes a partition and drives it until it is given up or lost.
+    async fn drive(
+        &self,
+        partition: PartitionId,
+        seat: CancellationToken,
+    ) -> Result<(), DriveError> {
+        let (driver, calls) = self.take_over(partition, seat).await?;
+        self.router.set(partition, Route::Here(calls));
+        driver.run().await
+    }
+
+    async fn declare(&self, partition: PartitionId) -> Result<(), DriveError> {
+        let inbox = Queue::inbox(partition.get());
+        Ok(self.transport.declare(&inbox, INBOX).await?)
+    }
+
+    async fn take_over(
+        &self,
+        partition: PartitionId,
+        seat: CancellationToken,
+    ) -> Result<(Driver, mpsc::Sender<Call>), DriveError> {
+        let inbox = Queue::inbox(partition.get());
+        let (calls, waiting) = mpsc::channel(CALLS);
+        let driver = Driver::take_over(Parts {
+            log: self.log.clone(),
+            inbox: self.transport.consume(&inbox, PREFETCH).await?,
+            transport: self.transport.clone(),
+            clock: self.clock.clone(),
+            partition,
+            registry: self.registry.clone(),
+            rules: self.rules,
+            node: self.node.clone(),
+            calls: waiting,
+            seat,
+            stop: self.stop.clone(),
+        });
+        Ok((driver.await?, calls))
+    }
+}
+
+async fn pause_for(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
+    match ended {
+        Ok(ended) => ended,
+        Err(bug) => std::panic::resume_unwind(bug.into_panic()),
+    }
+}

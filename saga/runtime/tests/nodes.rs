@@ -1,0 +1,126 @@
+//! Several runtimes share a log in PostgreSQL: each drives its part of the partitions.
+
+use std::{sync::Arc, time::Duration};
+
+use sagalog::{
+    CallError, Ended, EventLog, Failure, InProcess, Runtime, Saga, Step, Transport, Worker,
+    runtime::RuntimeBuilder,
+};
+use sagalog_eventlog::{PostgresLog, PostgresOptions, test_servers::PostgresServer, verify};
+use sagalog_model::log::PartitionId;
+
+const PARTITIONS: u32 = 4;
+const DOUBLE: Saga<u32, u32> = Saga::new("double");
+const ADD: Step<(u32, u32), u32> = Step::new("sums.add").read_only();
+
+/// A log that several handles share, and the queues between them.
+struct Shared {
+    url: String,
+    transport: Arc<InProcess>,
+}
+
+impl Shared {
+    fn new(database: &str) -> Self {
+        Self {
+            url: PostgresServer::shared().new_database(database),
+            transport: Arc::new(InProcess::new()),
+        }
+    }
+
+    async fn log(&self) -> Arc<PostgresLog> {
+        let options = PostgresOptions {
+            partitions: Some(PARTITIONS),
+            lease: Duration::from_secs(1),
+            ..PostgresOptions::default()
+        };
+        let log = PostgresLog::open_with(&self.url, options).await;
+        Arc::new(log.expect("a log"))
+    }
+
+    async fn node(&self, name: &str) -> Runtime {
+        let started = double(self.log().await)
+            .transport(self.transport.clone() as Arc<dyn Transport>)
+            .node(name)
+            .start();
+        started.await.expect("it starts")
+    }
+}
+
+fn double(log: Arc<dyn EventLog>) -> RuntimeBuilder {
+    let (mut saga, number) = DOUBLE.define(1);
+    let sum = saga.step("add", ADD, number.map(|number| (number, number)));
+    let double = saga.returns(sum).expect("a good definition");
+    let worker = Worker::new().action(ADD, async |_, (a, b): (u32, u32)| Ok::<_, Failure>(a + b));
+    Runtime::on(log).definition(double).worker(worker)
+}
+
+fn id(number: u32) -> String {
+    format!("d-{number}")
+}
+
+/// Asks one after the other until one of them has the saga's partition, and gives its number.
+async fn run(nodes: &[&Runtime], number: u32) -> usize {
+    loop {
+        for (index, node) in nodes.iter().enumerate() {
+            match node.client().run(DOUBLE, &id(number), &number).await {
+                Ok(ended) => {
+                    assert_eq!(ended, Ended::Completed(2 * number));
+                    return index;
+                }
+                Err(CallError::Elsewhere { .. }) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+async fn is_whole(log: &dyn EventLog) {
+    for partition in (0..PARTITIONS).map(PartitionId::new) {
+        verify(log, partition).await.expect("the log is whole");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_joins_gets_its_share_and_gives_it_back_when_it_leaves() {
+    let shared = Shared::new("joining");
+    let first = shared.node("first").await;
+    for number in 0..8 {
+        assert_eq!(run(&[&first], number).await, 0);
+    }
+    let second = shared.node("second").await;
+    // Sagas run while partitions move; in the end each has some.
+    let mut ran = [0, 0];
+    let mut number = 8;
+    while ran[1] < 16 {
+        ran[run(&[&first, &second], number).await] += 1;
+        number += 1;
+    }
+    second.stop().await.expect("it stops in peace");
+    for again in number..number + 8 {
+        run(&[&first], again).await;
+    }
+    first.stop().await.expect("it stops in peace");
+    is_whole(&*shared.log().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_began_another_ends() {
+    let shared = Shared::new("ending");
+    let first = shared.node("first").await;
+    for number in 0..16 {
+        loop {
+            match first.client().start(DOUBLE, &id(number), &number).await {
+                Ok(()) => break,
+                Err(CallError::Elsewhere { .. }) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let second = shared.node("second").await;
+    first.stop().await.expect("it stops in peace");
+    for number in 0..16 {
+        run(&[&second], number).await;
+    }
+    second.stop().await.expect("it stops in peace");
+    is_whole(&*shared.log().await).await;
+}
