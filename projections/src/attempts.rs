@@ -13,6 +13,8 @@ pub struct Attempts {
     pub forgiven: u32,
     /// The one that is asked for and unanswered.
     pub open: Option<OpenAttempt>,
+    /// What its participant said last about the open one, if it is kept alive.
+    pub heard: Option<Heard>,
     /// Those of which nobody vouches that they took no effect, the open one left aside.
     pub doubtful: Vec<AttemptNumber>,
     /// When the next is asked.
@@ -34,6 +36,15 @@ pub struct OpenAttempt {
     pub deadline: Time,
     /// Whether its deadline was renewed after a downtime; that is done once only.
     pub renewed: bool,
+}
+
+/// A sign of life of an attempt that takes long.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Heard {
+    /// When it was recorded.
+    pub at: Time,
+    /// How far it is, for people; may be empty.
+    pub progress: String,
 }
 
 /// Whether another attempt is planned.
@@ -116,6 +127,7 @@ impl Attempts {
     pub(crate) fn ask(&mut self, attempt: AttemptNumber, asked_at: Time, deadline: Time) {
         self.asked = attempt.0;
         self.retry = Retrying::No;
+        self.heard = None;
         self.open = Some(OpenAttempt {
             number: attempt,
             asked_at,

@@ -22,6 +22,7 @@ impl SagaState {
         match event {
             E::AttemptAsked(e) => self.may_ask(e),
             E::AttemptSucceeded(e) => self.may_succeed(&e.node, e.direction),
+            E::AttemptExtended(e) => self.may_extend(&e.node),
             E::RetryScheduled(e) => self.may_plan(&e.node, e.direction),
             E::StepDeadlinePassed(e) => {
                 let (_, step) = self.asked(&e.node)?;
@@ -84,6 +85,13 @@ impl SagaState {
     fn may_succeed(&self, node: &str, direction: Direction) -> Result<(), String> {
         let (_, step) = self.asked(node)?;
         expect(!step.is_settled(direction), "it was settled before")
+    }
+
+    /// After the turn nothing is waited for longer than was recorded before it.
+    fn may_extend(&self, node: &str) -> Result<(), String> {
+        expect(self.turn().is_none(), "the saga has turned")?;
+        let (spec, _) = self.asked(node)?;
+        expect(spec.heartbeat.is_some(), "the step has no heartbeat")
     }
 
     fn may_plan(&self, node: &str, direction: Direction) -> Result<(), String> {

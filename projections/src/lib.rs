@@ -5,6 +5,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod alive;
 pub mod attempts;
 pub mod dedup;
 mod legal;

@@ -18,7 +18,7 @@ use sagalog_model::{
 };
 
 use crate::{
-    attempts::{Retrying, Trouble, TroubleKind},
+    attempts::{Heard, Retrying, Trouble, TroubleKind},
     dedup::{Asked, Requests},
     signals::{Signals, WaitingSignal},
     step::{StepState, UndoEnd},
@@ -294,7 +294,10 @@ impl SagaState {
                 let step = self.asked_step(&e.node, e.direction, e.attempt)?;
                 let attempts = step.attempts_mut(e.direction);
                 let open = attempts.open.ok_or("no attempt is open")?;
-                let reason = format!("no answer within {:?}", at.since(open.asked_at));
+                let reason = match &attempts.heard {
+                    Some(heard) => format!("nothing heard of it for {:?}", at.since(heard.at)),
+                    None => format!("no answer within {:?}", at.since(open.asked_at)),
+                };
                 attempts.doubt(
                     e.attempt,
                     Trouble {
@@ -306,13 +309,26 @@ impl SagaState {
             }
             E::AttemptRenewed(e) => {
                 let step = self.asked_step(&e.node, e.direction, e.attempt)?;
-                match &mut step.attempts_mut(e.direction).open {
+                let attempts = step.attempts_mut(e.direction);
+                match &mut attempts.open {
                     Some(open) if open.number == e.attempt && !open.renewed => {
                         open.deadline = e.deadline;
                         open.renewed = true;
+                        attempts.heard = None;
                     }
                     _ => return Err("only an open attempt is renewed, and once".into()),
                 }
+            }
+            E::AttemptExtended(e) => {
+                let step = self.asked_step(&e.node, Direction::Action, e.attempt)?;
+                match &mut step.action.open {
+                    Some(open) if open.number == e.attempt && open.deadline < e.deadline => {
+                        open.deadline = e.deadline;
+                    }
+                    _ => return Err("only an open attempt is extended, to a later time".into()),
+                }
+                let progress = e.progress.clone();
+                step.action.heard = Some(Heard { at, progress });
             }
             E::ActionNotFound(e) => {
                 let step = self.asked_step(&e.node, Direction::Probe, e.attempt)?;

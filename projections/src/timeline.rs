@@ -172,6 +172,9 @@ pub enum What {
         deadline: Time,
         /// Whether that was set anew after a downtime.
         renewed: bool,
+        /// How far its participant said last that it is, if it was kept alive.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        progress: Option<String>,
         /// How it ended; nothing while it is unanswered.
         #[serde(skip_serializing_if = "Option::is_none")]
         ended: Option<Ended>,

@@ -94,6 +94,9 @@ pub enum WaitsFor {
         direction: Direction,
         /// Which attempt.
         attempt: u32,
+        /// How far its participant says it is, if it keeps the attempt alive.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        progress: Option<String>,
     },
     /// The time of the next attempt.
     Retry {
@@ -223,6 +226,7 @@ fn waits_of_step(
                     step: contract.clone(),
                     direction,
                     attempt: open.number.0,
+                    progress: attempts.heard.as_ref().map(|heard| heard.progress.clone()),
                 },
                 since: open.asked_at,
                 until: Some(open.deadline),

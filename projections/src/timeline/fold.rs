@@ -79,6 +79,7 @@ impl Fold {
                         attempt,
                         deadline,
                         renewed: false,
+                        progress: None,
                         ended: None,
                     },
                 );
@@ -131,6 +132,11 @@ impl Fold {
                 self.entry(e.direction, &e.node, place)
                     .renew(e.direction, e.attempt, e.deadline)
             }
+            E::AttemptExtended(e) => self.entry(Direction::Action, &e.node, place).extend(
+                e.attempt,
+                e.deadline,
+                &e.progress,
+            ),
             E::ActionNotFound(e) => {
                 let ended = Ended::new(place, AttemptEnd::NotFound);
                 self.entry(Direction::Probe, &e.node, place).answer(
@@ -491,6 +497,23 @@ impl Entry {
                     ..
                 } if *direction == of && *attempt == number.0 => {
                     (*deadline, *renewed) = (until, true);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn extend(&mut self, number: AttemptNumber, until: Time, said: &str) {
+        for moment in &mut self.moments {
+            match &mut moment.what {
+                What::Attempt {
+                    direction: Direction::Action,
+                    attempt,
+                    deadline,
+                    progress,
+                    ..
+                } if *attempt == number.0 => {
+                    (*deadline, *progress) = (until, Some(said.to_string()));
                 }
                 _ => {}
             }

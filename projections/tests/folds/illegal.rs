@@ -121,6 +121,26 @@ fn only_an_open_attempt_is_renewed_and_once() {
 }
 
 #[test]
+fn only_an_open_attempt_of_a_step_with_a_heartbeat_is_extended_and_to_a_later_time() {
+    let asking = Story::booking();
+    assert_snapshot!(lines([
+        asking.refuses(extended("hotel", 1, 90)),
+        asking.refuses(extended("flight", 2, 90)),
+        asking.refuses(extended("flight", 1, 30)),
+        asking.clone().then(extended("flight", 1, 50)).refuses(extended("flight", 1, 40)),
+        asking.clone().then(in_doubt("flight", 1)).refuses(extended("flight", 1, 90)),
+        asking.then(turned("hotel")).refuses(extended("flight", 1, 90)),
+    ]), @r"
+    AttemptExtended: the step has no heartbeat
+    AttemptExtended: attempt 2 of the action of `flight` was never asked
+    AttemptExtended: only an open attempt is extended, to a later time
+    AttemptExtended: only an open attempt is extended, to a later time
+    AttemptExtended: only an open attempt is extended, to a later time
+    AttemptExtended: the saga has turned
+    ");
+}
+
+#[test]
 fn a_retry_is_due_only_if_it_was_scheduled() {
     let due = RetryDue {
         node: "hotel".into(),

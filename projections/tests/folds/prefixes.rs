@@ -161,7 +161,7 @@ fn answered_any() -> impl Strategy<Value = SagaEvent> {
 }
 
 fn passed_any() -> impl Strategy<Value = SagaEvent> {
-    (step(), direction(), 1..4_u32, 1..200_u64, 0..6_u8).prop_map(
+    (step(), direction(), 1..4_u32, 1..200_u64, 0..7_u8).prop_map(
         |(node, direction, attempt, due, what)| {
             let node_id = || NodeId::from(node);
             match what {
@@ -178,6 +178,7 @@ fn passed_any() -> impl Strategy<Value = SagaEvent> {
                 }
                 .into(),
                 4 => StepDeadlinePassed { node: node_id() }.into(),
+                5 => extended(node, attempt, due).into(),
                 _ => DeadlinePassed {}.into(),
             }
         },

@@ -7,7 +7,7 @@ use sagalog_model::{
     NodeIndex,
     event::*,
 };
-use sagalog_projections::{SagaState, Timer, timers};
+use sagalog_projections::{SagaState, Timer, alive, timers};
 
 use crate::trip::*;
 
@@ -42,6 +42,32 @@ fn the_saga_has_its_own_deadline_until_it_has_passed() {
     assert_snapshot!(timers_of(&Story::begun()), @"1000 the saga's deadline");
     assert_snapshot!(timers_of(&Story::begun().then(DeadlinePassed {})), @"");
     assert_snapshot!(timers_of(&Story::past_the_pivot()), @"1000 the saga's deadline");
+}
+
+#[test]
+fn a_heartbeat_moves_the_deadline_as_far_as_the_step_allows_and_not_after_the_turn() {
+    let moved = |story: &Story, now| {
+        let flight = story.state.graph().find("flight").expect("it is there");
+        let (spec, step) = story.state.step(flight).expect("it was asked");
+        let deadline = alive::extended(&story.state, spec, step, second(now));
+        deadline.map(|deadline| deadline.as_micros() / 1_000_000)
+    };
+    let asking = Story::booking();
+    assert_eq!(moved(&asking, 10), None, "it gives nothing");
+    assert_eq!(moved(&asking, 14), None, "it gives less than a quarter");
+    assert_eq!(moved(&asking, 15), Some(35));
+    assert_eq!(moved(&asking, 55), Some(60), "not beyond the step");
+    let nearly = asking.clone().then(extended("flight", 1, 58));
+    assert_eq!(moved(&nearly, 57), Some(60), "little, but to the end");
+    assert_eq!(moved(&nearly.then(extended("flight", 1, 60)), 59), None);
+    assert_eq!(moved(&asking.clone().then(turned("hotel")), 25), None);
+    assert_eq!(moved(&asking.then(in_doubt("flight", 1)), 25), None);
+    assert_snapshot!(timers_of(&Story::booking().then(extended("flight", 1, 50))), @r"
+      30 hotel: action #1
+      50 flight: action #1
+      60 flight: deadline
+    1000 the saga's deadline
+    ");
 }
 
 #[test]

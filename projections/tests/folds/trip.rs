@@ -23,6 +23,7 @@ const FLIGHT: Step<u64, u64> = Step::new("air.book")
     .compensatable()
     .probed()
     .retry(THRICE)
+    .heartbeat(Duration::from_secs(20))
     .deadline(Duration::from_secs(60));
 const CHARGE: Step<u64, u64> = Step::new("money.charge")
     .compensatable()
@@ -343,6 +344,15 @@ pub(crate) fn renewed(node: &str, attempt: u32, deadline: u64) -> AttemptRenewed
         direction: Direction::Action,
         attempt: AttemptNumber(attempt),
         deadline: second(deadline),
+    }
+}
+
+pub(crate) fn extended(node: &str, attempt: u32, deadline: u64) -> AttemptExtended {
+    AttemptExtended {
+        node: node.into(),
+        attempt: AttemptNumber(attempt),
+        deadline: second(deadline),
+        progress: "half of it".into(),
     }
 }
 

@@ -33,6 +33,7 @@ fn told(story: &Story) -> String {
                 step,
                 direction,
                 attempt,
+                progress: _,
             } => format!("the answer of {step} to {direction} #{attempt}"),
             WaitsFor::Retry {
                 direction,

@@ -4,7 +4,7 @@
 use alloc::format;
 
 use sagalog_model::{AttemptNumber, Command, Direction, IdempotencyKey, NodeIndex, Payload};
-use sagalog_projections::SagaState;
+use sagalog_projections::{SagaState, alive};
 
 /// The command of an attempt; none if that attempt is not the open one (any more).
 pub fn command(
@@ -39,5 +39,8 @@ pub fn command(
         action_key: IdempotencyKey::of(state.id(), node, Direction::Action),
         input,
         output,
+        heartbeat: (direction == Direction::Action)
+            .then(|| alive::heartbeat(state, spec, step))
+            .flatten(),
     })
 }

@@ -138,6 +138,10 @@ fn reply_identity(reply: &Reply) -> Identity {
             identity.content(reason.as_bytes());
         }
         Outcome::NotDone => identity.key(b"not-done"),
+        Outcome::Alive { progress } => {
+            identity.key(b"alive");
+            identity.content(progress.as_bytes());
+        }
     }
     identity.finish()
 }

@@ -99,6 +99,11 @@ impl SagaInput {
                 let reason: String = e.reason.clone();
                 reply(&e.node, e.direction, e.attempt, Outcome::Unknown { reason })
             }
+            E::AttemptExtended(e) => {
+                let progress: String = e.progress.clone();
+                let outcome = Outcome::Alive { progress };
+                reply(&e.node, Direction::Action, e.attempt, outcome)
+            }
             E::ActionNotFound(e) => reply(&e.node, Direction::Probe, e.attempt, Outcome::NotDone),
             E::AttemptTimedOut(e) => fired(Timer::Attempt {
                 node: graph.find(&e.node)?,

@@ -658,3 +658,161 @@ fn what_was_left_and_turns_out_to_be_undone_is_not_named_in_the_end() {
       COMPENSATED
     ");
 }
+
+fn alive(progress: &str) -> Outcome {
+    let progress = progress.to_owned();
+    Outcome::Alive { progress }
+}
+
+#[test]
+fn an_action_that_is_accepted_is_waited_for_as_long_as_it_is_alive() {
+    let seven = Duration::from_secs(7);
+    let mut world = World::new(sagas::lab()).gives("sample", "3").when(
+        "scan",
+        Action,
+        1,
+        Does::Accepts(seven, "9"),
+    );
+    world.start("lab", "l-1", "1");
+    world.run();
+    assert_snapshot!(world.timed_story("l-1"));
+}
+
+#[test]
+fn an_accepted_action_that_falls_silent_is_in_doubt_and_asked_again() {
+    let mut world = World::new(sagas::lab()).when("scan", Action, 1, Does::IsLost);
+    world.start("lab", "l-1", "1");
+    world.run_for(Duration::from_millis(500));
+    world.reply("l-1", "scan", Action, 1, alive("begun"));
+    world.run();
+    assert_snapshot!(world.timed_story("l-1"));
+}
+
+#[test]
+fn a_heartbeat_that_gives_little_is_acknowledged_without_an_event() {
+    let mut world = World::new(sagas::lab()).when("scan", Action, 1, Does::IsLost);
+    world.start("lab", "l-1", "1");
+    world.settle();
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.push(world.reply("l-1", "scan", Action, 1, alive("")));
+        world.run_for(Duration::from_millis(500));
+    }
+    for answer in answers {
+        assert_eq!(world.answer(answer), "recorded");
+    }
+    let alive = world.timed_story("l-1");
+    let alive: Vec<_> = alive
+        .lines()
+        .filter(|line| line.contains("alive"))
+        .collect();
+    assert_snapshot!(alive.join("\n"));
+}
+
+#[test]
+fn nothing_keeps_an_action_alive_beyond_the_deadline_of_its_step() {
+    let hour = Duration::from_secs(3_600);
+    let mut world = World::new(sagas::lab()).when("scan", Action, 1, Does::Accepts(hour, "9"));
+    world.start("lab", "l-1", "1");
+    world.run();
+    assert_snapshot!(world.timed_story("l-1"));
+}
+
+#[test]
+fn behind_the_pivot_no_attempt_takes_longer_than_all_of_them_were_to_take() {
+    let hour = Duration::from_secs(3_600);
+    let mut world = World::new(sagas::shipped_lab())
+        .when("scan", Action, 1, Does::Accepts(hour, "8"))
+        .when("scan", Action, 2, Does::Accepts(hour, "9"));
+    world.start("shipped_lab", "l-1", "1");
+    world.run_for(Duration::from_secs(25));
+    assert_snapshot!(world.timed_story("l-1"));
+}
+
+#[test]
+fn after_the_turn_an_accepted_action_is_told_and_waited_for_but_not_extended() {
+    let mut world = World::new(sagas::lab()).when("scan", Action, 1, Does::IsLost);
+    world.start("lab", "l-1", "1");
+    world.settle();
+    world.reply("l-1", "scan", Action, 1, alive("begun"));
+    world.run_for(Duration::from_secs(2));
+    world.cancel("l-1");
+    world.settle();
+    assert_eq!(world.withdrawn, ["l-1 scan#1"]);
+    let heartbeat = world.reply("l-1", "scan", Action, 1, alive("winding up"));
+    world.run();
+    assert_eq!(world.answer(heartbeat), "recorded");
+    assert_snapshot!(world.timed_story("l-1"));
+}
+
+#[test]
+fn what_an_accepted_action_gives_after_its_time_counts_as_any_late_answer() {
+    let mut world = World::new(sagas::lab()).when("scan", Action, 1, Does::IsLost);
+    world.start("lab", "l-1", "1");
+    world.settle();
+    world.reply("l-1", "scan", Action, 1, alive(""));
+    world.run_for(Duration::from_millis(4_500));
+    let stale = world.reply("l-1", "scan", Action, 1, alive("still here"));
+    let nine = Outcome::Succeeded(Payload::parse("9").expect("good JSON"));
+    let late = world.reply("l-1", "scan", Action, 1, nine);
+    world.run();
+    assert_eq!(
+        (world.answer(stale), world.answer(late)),
+        ("recorded", "recorded")
+    );
+    assert_snapshot!(world.timed_story("l-1"));
+}
+
+#[test]
+fn a_heartbeat_of_what_was_never_asked_or_has_none_is_refused() {
+    let mut world = World::new(sagas::lab()).when("scan", Action, 1, Does::IsLost);
+    world.start("lab", "l-1", "1");
+    world.settle();
+    let refused = [
+        world.reply("l-1", "scan", Action, 2, alive("")),
+        world.reply("l-1", "scan", Compensation, 1, alive("")),
+        world.reply("l-1", "sample", Action, 1, alive("")),
+    ];
+    world.settle();
+    let told = refused.map(|ticket| refusal_of(&world, ticket));
+    assert_snapshot!(told.join("\n"));
+}
+
+/// Whoever takes over waits until the deadline on record, and tells again what has turned.
+#[test]
+fn an_extension_survives_a_crash() {
+    let mut world = World::new(sagas::lab()).when("scan", Action, 1, Does::IsLost);
+    world.start("lab", "l-1", "1");
+    world.settle();
+    world.reply("l-1", "scan", Action, 1, alive(""));
+    world.run_for(Duration::from_secs(2));
+    world.die();
+    world.run_for(Duration::from_secs(1));
+    world.cancel("l-1");
+    world.settle();
+    world.die();
+    world.run();
+    assert_eq!(world.withdrawn, ["l-1 scan#1"; 2]);
+    assert_snapshot!(world.timed_story("l-1"));
+}
+
+/// One command may be unanswered at a time: what is accepted does not keep the next from being asked.
+#[test]
+fn what_is_accepted_has_no_place_in_the_window() {
+    let rules = sagalog_engine::Rules {
+        window: 1,
+        ..sagalog_engine::Rules::DEFAULT
+    };
+    let seven = Duration::from_secs(7);
+    let mut world =
+        World::with(vec![sagas::lab()], rules).when("scan", Action, 1, Does::Accepts(seven, "9"));
+    world.start("lab", "l-1", "1");
+    world.settle();
+    world.start("lab", "l-2", "1");
+    world.settle();
+    assert!(
+        world.asked.contains(&"l-2 sample action#1".to_owned()),
+        "{:?}",
+        world.asked
+    );
+}

@@ -155,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_alive_ends_some_day() {
+        const SCAN: Step<u64, u64> = Step::new("lab.scan")
+            .compensatable()
+            .heartbeat(Duration::from_secs(60));
+        let (mut saga, n) = SHOP.define(1);
+        let scanned = saga.step("scan", SCAN, n);
+        insta::assert_snapshot!(fault(saga.returns(scanned)), @"`scan` could be kept alive for ever; add `.deadline(span)` to `lab.scan`, which has a heartbeat");
+    }
+
+    #[test]
     #[rustfmt::skip]
     fn all_faults_are_told_at_once_in_the_order_of_the_source() {
         let from = line!();

@@ -166,6 +166,7 @@ impl<I, O> NeedsRecoveryClass<I, O> {
             probed: false,
             timeout: DEFAULT_TIMEOUT,
             deadline: None,
+            heartbeat: None,
             retry,
             undo_timeout: DEFAULT_TIMEOUT,
             undo_retry: Retry::DEFAULT.attempts(10),
@@ -208,6 +209,28 @@ impl<I, O> Step<I, O> {
         self
     }
 
+    /// Its action may take long: its participant accepts it within the timeout, and ends it when it
+    /// is done. From then on the attempt ends in doubt if the participant says nothing for this
+    /// long, give or take a quarter less, or when the step's deadline comes, which such a step must
+    /// have.
+    ///
+    /// ```
+    /// # use sagalog_model::Step;
+    /// # use core::time::Duration;
+    /// const SCAN: Step<String, u64> = Step::new("lab.scan")
+    ///     .compensatable()
+    ///     .heartbeat(Duration::from_secs(60))
+    ///     .deadline(Duration::from_secs(24 * 60 * 60));
+    /// ```
+    ///
+    /// # Panics
+    /// If it is nothing; in a constant that is a compile error.
+    pub const fn heartbeat(mut self, silence: Duration) -> Self {
+        assert!(!silence.is_zero(), "nobody says something all the time");
+        self.terms.heartbeat = Some(silence);
+        self
+    }
+
     /// How long one attempt of the compensation may take. Default 30 s.
     pub const fn undo_timeout(mut self, span: Duration) -> Self {
         self.needs_compensation();
@@ -232,8 +255,16 @@ impl<I, O> Step<I, O> {
 
     /// A compensation that fails for good is replaced by this step, under a key and budget of its
     /// own; if that fails too, the node waits for a person.
+    ///
+    /// # Panics
+    /// If that step has a heartbeat, as what goes back is answered within its timeout; in a constant
+    /// that is a compile error.
     pub const fn or(mut self, alternative: Step<Undo<I, O>, ()>) -> Self {
         self.needs_compensation();
+        assert!(
+            alternative.terms.heartbeat.is_none(),
+            "an alternative is answered within its timeout: it has no heartbeat"
+        );
         self.terms.undo_otherwise = Fallback::Alternative {
             name: alternative.terms.name,
             timeout: alternative.terms.timeout,
@@ -274,6 +305,7 @@ struct Terms {
     probed: bool,
     timeout: Duration,
     deadline: Option<Duration>,
+    heartbeat: Option<Duration>,
     retry: Retry,
     undo_timeout: Duration,
     undo_retry: Retry,
@@ -318,6 +350,7 @@ impl Terms {
             probed: self.probed,
             timeout: self.timeout,
             deadline: self.deadline,
+            heartbeat: self.heartbeat,
             retry: self.retry,
             undo,
         }

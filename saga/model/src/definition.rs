@@ -167,6 +167,7 @@ fn alternative(step: &StepSpec) -> Option<StepSpec> {
         probed: false,
         timeout: *timeout,
         deadline: None,
+        heartbeat: None,
         retry: *retry,
         undo: None,
     })

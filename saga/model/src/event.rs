@@ -211,6 +211,18 @@ events! {
         deadline: Time,
     };
 
+    /// The participant has an action under way: the attempt ends later.
+    AttemptExtended(1) {
+        /// The step's node.
+        node: NodeId,
+        /// Which attempt of its action.
+        attempt: AttemptNumber,
+        /// When it counts as unknown now.
+        deadline: Time,
+    } with
+        /// How far it is, for people; empty if the participant did not say.
+        progress: String;
+
     /// A probe found that the action has not taken effect so far.
     ActionNotFound(1) {
         /// The step's node.

@@ -212,6 +212,14 @@ pub struct StepSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub deadline: Option<Duration>,
+    /// How long the participant may be silent about an action that it has under way; without it an
+    /// action is answered within its timeout.
+    #[serde(
+        with = "crate::micros::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub heartbeat: Option<Duration>,
     /// When the action is asked again.
     pub retry: Retry,
     /// How it is undone; some exactly if it is compensatable.

@@ -21,6 +21,7 @@ pub mod payload;
 pub mod policy;
 pub mod sample;
 pub mod system;
+pub mod token;
 
 mod micros;
 
@@ -33,8 +34,10 @@ pub use fingerprint::Fingerprint;
 pub use flow::{All, Arm, Choice, Draft, Flow, NeedsDeadline, Pick, Picker};
 pub use graph::{Graph, Kind, NodeIndex, StepSpec};
 pub use message::{
-    AttemptNumber, Command, Direction, FailureClass, IdempotencyKey, Outcome, Reply, SagaId,
+    AttemptNumber, Command, Direction, FailureClass, Heartbeat, IdempotencyKey, Outcome, Reply,
+    SagaId, Withdrawal,
 };
 pub use payload::Payload;
 pub use policy::{Delays, Retry};
 pub use sample::NoSample;
+pub use token::{NotAToken, Token};

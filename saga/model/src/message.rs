@@ -2,7 +2,7 @@
 //! people who write a participant.
 
 use alloc::{string::String, sync::Arc};
-use core::fmt;
+use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +175,36 @@ pub struct Command {
     /// For a compensation: the action's output, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
+    /// For an action that may be accepted and answered later: how to keep its attempt alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// How an attempt is kept alive beyond its deadline.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// How long the participant may be silent, in microseconds where it is written. The attempt may
+    /// end after three quarters of it.
+    #[serde(with = "crate::micros")]
+    pub silence: Duration,
+    /// When the attempt ends, whatever the participant says.
+    pub until: Time,
+}
+
+/// Tells a participant that the outcome of an attempt is not waited for much longer: the saga has
+/// turned. A hint, which may get lost; nobody answers it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// The saga.
+    pub saga: SagaId,
+    /// The node's id.
+    pub node: Arc<str>,
+    /// The name of the step's contract.
+    pub step: Arc<str>,
+    /// Which attempt of its action.
+    pub attempt: AttemptNumber,
+    /// The key of the action.
+    pub action_key: IdempotencyKey,
 }
 
 /// What became of one attempt.
@@ -192,7 +222,7 @@ pub struct Reply {
     pub outcome: Outcome,
 }
 
-/// How an attempt ended.
+/// How an attempt ended, or that it has not.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -212,6 +242,12 @@ pub enum Outcome {
     },
     /// A probe's answer: the action has not taken effect so far.
     NotDone,
+    /// Of an action: it is accepted, or still under way, and its outcome comes later.
+    Alive {
+        /// How far it is, for people; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        progress: String,
+    },
 }
 
 /// Whether asking again can help.

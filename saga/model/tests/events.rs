@@ -36,7 +36,7 @@ macro_rules! kinds {
 
 kinds! {
     Started AttemptAsked AttemptSucceeded AttemptFailed AttemptUnknown AttemptTimedOut
-    AttemptRenewed ActionNotFound RetryScheduled RetryDue StepDeadlinePassed NodeCompleted ArmChosen
+    AttemptRenewed AttemptExtended ActionNotFound RetryScheduled RetryDue StepDeadlinePassed NodeCompleted ArmChosen
     SleepStarted SleepEnded WaitStarted WaitTimedOut SignalReceived SignalConsumed SignalLate
     PivotPassed CancelRequested DeadlinePassed Turned CompensationSkipped Parked RetryRequested
     ResolvedByHand SkippedByHand Completed Compensated PartlyCompensated
@@ -115,6 +115,7 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     AttemptUnknown 1 {"node":"charge","direction":"probe","attempt":2} + "the card is \"blocked\""
     AttemptTimedOut 1 {"node":"charge","attempt":2}
     AttemptRenewed 1 {"node":"charge","attempt":2,"deadline":1760000030000000}
+    AttemptExtended 1 {"node":"charge","attempt":2,"deadline":1760000030000000} + "3 of 7"
     ActionNotFound 1 {"node":"charge","attempt":2}
     RetryScheduled 1 {"node":"charge","due":1760000030000000}
     RetryDue 1 {"node":"charge","direction":"compensation"}
@@ -326,6 +327,13 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             direction: Direction::Action,
             attempt,
             deadline: at,
+        }
+        .into(),
+        AttemptExtended {
+            node: node(),
+            attempt,
+            deadline: at,
+            progress: String::from("3 of 7"),
         }
         .into(),
         ActionNotFound {
@@ -540,6 +548,12 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             direction: direction(),
             attempt: attempt(),
             deadline: time(),
+        }),
+        any_event!(AttemptExtended {
+            node: text(),
+            attempt: attempt(),
+            deadline: time(),
+            progress: reason(),
         }),
         any_event!(ActionNotFound {
             node: text(),

@@ -133,5 +133,6 @@ fn command(step: Step<Charge, Payment>, number: u64) -> Result<Command, Box<dyn 
         key,
         input: Payload::of(&input)?,
         output: None,
+        heartbeat: None,
     })
 }

@@ -1,10 +1,10 @@
 //! Starting sagas, asking about them, and mending them.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use sagalog_engine::{Query, Refusal, Request, input::Wish};
 use sagalog_model::{
-    Json, Payload, Saga, SagaId, Signal,
+    Json, Outcome, Payload, Saga, SagaId, Signal, Step, Token,
     event::NodeId,
     log::{BadName, PartitionId},
 };
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::{
     driver::{Call, CallAnswer, NotDone},
     router::Router,
+    worker::Failure,
 };
 
 /// Talks to a runtime. Cheap to clone; usable from any task.
@@ -245,6 +246,51 @@ impl Client {
         self.call(saga, query).await.map(drop)
     }
 
+    /// Ends an attempt that its handler has accepted: with an output, or with a failure. What comes
+    /// twice, or after the attempt's time, counts as any late answer.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAsked`] if the token names no attempt that was asked, and others.
+    pub async fn complete<I: Json, O: Json>(
+        &self,
+        _step: Step<I, O>,
+        token: &Token,
+        result: Result<&O, Failure>,
+    ) -> Result<(), CallError> {
+        let outcome = match result {
+            Ok(output) => {
+                let output = Payload::of(output).map_err(|why| unwritable("output", &why))?;
+                Outcome::Succeeded(output)
+            }
+            Err(failure) => failure.into(),
+        };
+        self.answer(token, outcome).await
+    }
+
+    /// Says of an attempt that its handler has accepted that the work goes on, and how far it is.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAsked`], [`Refusal::NoHeartbeat`] and others.
+    pub async fn heartbeat(
+        &self,
+        token: &Token,
+        progress: impl fmt::Display,
+    ) -> Result<(), CallError> {
+        let progress = progress.to_string();
+        self.answer(token, Outcome::Alive { progress }).await
+    }
+
+    /// Says of an attempt whatever a participant can say in a reply.
+    ///
+    /// # Errors
+    /// Those of [`Self::complete`] and [`Self::heartbeat`].
+    pub async fn answer(&self, token: &Token, outcome: Outcome) -> Result<(), CallError> {
+        let reply = token.reply(outcome);
+        self.call(token.saga.as_str(), Query::Reply(reply))
+            .await
+            .map(drop)
+    }
+
     /// Makes a saga go back. `id` makes the request safe to send twice.
     ///
     /// # Errors
@@ -386,7 +432,7 @@ impl<O: Json> Ended<O> {
     }
 }
 
-fn unwritable(what: &'static str, why: &dyn std::fmt::Display) -> CallError {
+fn unwritable(what: &'static str, why: &dyn fmt::Display) -> CallError {
     CallError::Unwritable {
         what,
         why: why.to_string(),

@@ -53,7 +53,7 @@ mod router;
 pub use client::{CallError, Client, Ended};
 pub use clock::{Clock, SystemClock};
 pub use runtime::{Runtime, RuntimeBuilder, StartError, StopError};
-pub use worker::{Attempt, Failure, Found, Worker};
+pub use worker::{Attempt, Failure, Found, Given, Worker};
 
 pub use sagalog_engine::{Refusal, Rules};
 pub use sagalog_eventlog::{EventLog, MemoryLog, SqliteLog, SqliteOptions};

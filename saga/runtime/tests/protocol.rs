@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use sagalog_model::{Command, FailureClass, IdempotencyKey, Outcome, Reply};
+use sagalog_model::{Command, FailureClass, IdempotencyKey, Outcome, Reply, Withdrawal};
 use serde::{Serialize, de::DeserializeOwned};
 
 const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
 
 #[test]
 fn every_command_of_the_document_is_one() {
-    let commands: Vec<Command> = samples(|sample| !sample.contains("\"outcome\""));
+    let commands: Vec<Command> = samples(|sample| sample.contains("\"input\""));
     for command in &commands {
         let key = |direction| IdempotencyKey::of(&command.saga, &command.node, direction);
         assert_eq!(command.key, key(command.direction));
@@ -19,6 +19,7 @@ fn every_command_of_the_document_is_one() {
     let all = ["action", "probe", "compensation", "alternative"];
     assert_eq!(directions, BTreeSet::from(all));
     assert!(commands.iter().any(|it| it.output.is_some()));
+    assert!(commands.iter().any(|it| it.heartbeat.is_some()));
 }
 
 #[test]
@@ -34,10 +35,31 @@ fn every_reply_of_the_document_is_one() {
             },
             Outcome::Unknown { .. } => "unknown",
             Outcome::NotDone => "not done",
+            Outcome::Alive { .. } => "alive",
         })
         .collect();
-    let all = ["succeeded", "transient", "permanent", "unknown", "not done"];
+    let all = [
+        "succeeded",
+        "transient",
+        "permanent",
+        "unknown",
+        "not done",
+        "alive",
+    ];
     assert_eq!(outcomes, BTreeSet::from(all));
+}
+
+#[test]
+fn the_withdrawal_of_the_document_is_one() {
+    let says_nothing_else =
+        |sample: &str| !sample.contains("\"input\"") && !sample.contains("\"outcome\"");
+    let withdrawals: Vec<Withdrawal> = samples(says_nothing_else);
+    let [withdrawal] = &*withdrawals else {
+        panic!("one is shown: {withdrawals:?}")
+    };
+    let (saga, node) = (&withdrawal.saga, &withdrawal.node);
+    let key = IdempotencyKey::of(saga, node, sagalog_model::Direction::Action);
+    assert_eq!(withdrawal.action_key, key);
 }
 
 /// The JSON blocks of the document, each of which must say the same when it is written again.

@@ -1,5 +1,8 @@
 //! The worker host keeps the participant's contract around its handlers.
 
+#[path = "worker/later.rs"]
+mod later;
+
 use std::{
     collections::HashMap,
     future::{Ready, ready},
@@ -300,13 +303,14 @@ async fn what_is_no_command_goes_to_the_dead_letters() {
     let shop = Shop::open(worker()).await;
     shop.send("{}", Kind::Request).await;
     shop.send("{}", Kind::Event).await;
+    shop.send("{}", Kind::Control).await;
     let mut dead = shop
         .transport
         .consume(&Queue::dead_letters(), 10)
         .await
         .expect("always there");
     let mut reasons = Vec::new();
-    while reasons.len() < 2 {
+    while reasons.len() < 3 {
         let mut letters = Vec::new();
         dead.receive(&mut letters, 10).await.expect("it is open");
         let dead_letters = letters.iter().filter_map(|it| it.message.dead_letter());
@@ -316,6 +320,7 @@ async fn what_is_no_command_goes_to_the_dead_letters() {
     [
         "not a command: missing field `saga` at line 1 column 2",
         "not a command: its kind is not request",
+        "not a withdrawal: missing field `saga` at line 1 column 2",
     ]
     "#);
 }
@@ -1131,6 +1136,7 @@ fn command(node: &str, direction: Direction) -> Command {
         deadline: DEADLINE,
         input: number(100),
         output: None,
+        heartbeat: None,
     }
 }
 

@@ -61,6 +61,8 @@ fn says_more(step: &StepState, reply: &Reply) -> bool {
             attempts.is_open(reply.attempt) || attempts.is_doubtful(reply.attempt)
         }
         Outcome::Unknown { .. } | Outcome::NotDone => attempts.is_open(reply.attempt),
+        // What it gives is looked at when the attempt ends.
+        Outcome::Alive { .. } => false,
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn recorded_as_given(
         SagaEvent::AttemptSucceeded(e) => (&e.node, e.direction, e.attempt),
         SagaEvent::AttemptFailed(e) => (&e.node, e.direction, e.attempt),
         SagaEvent::AttemptUnknown(e) => (&e.node, e.direction, e.attempt),
+        SagaEvent::AttemptExtended(e) => (&e.node, Direction::Action, e.attempt),
         SagaEvent::ActionNotFound(e) => (&e.node, Direction::Probe, e.attempt),
         _ => return Ok(()),
     };
@@ -41,6 +42,7 @@ fn says(outcome: &Outcome, event: &SagaEvent) -> bool {
         // An output that is too large is in doubt.
         (Outcome::Unknown { .. } | Outcome::Succeeded(_), SagaEvent::AttemptUnknown(_)) => true,
         (Outcome::NotDone, SagaEvent::ActionNotFound(_)) => true,
+        (Outcome::Alive { progress }, SagaEvent::AttemptExtended(e)) => *progress == e.progress,
         _ => false,
     }
 }

@@ -1,7 +1,8 @@
 //! I5, I10: nothing is published before the event that asks it is durable, no action after the turn;
 //! I6, I7, I9, I12, I19: and it is published as it was decided.
 
-use sagalog_model::{Command, Direction, IdempotencyKey};
+use sagalog_model::{Command, Direction, IdempotencyKey, Withdrawal};
+use sagalog_projections::alive;
 
 use super::Violation;
 use crate::world::World;
@@ -56,6 +57,20 @@ pub(super) fn what_is_waited_for(world: &World, command: &Command) -> Result<(),
     Err(Violation::of("I6", world, &command.saga, what))
 }
 
+/// I5: a participant is told of a turn only when that is durable.
+pub(super) fn withdrawn_after_the_turn(
+    world: &World,
+    withdrawal: &Withdrawal,
+) -> Result<(), Violation> {
+    let state = world.shadow().of(&withdrawal.saga);
+    let turned = state.is_some_and(|state| state.turn().is_some());
+    if turned {
+        return Ok(());
+    }
+    let what = format!("{} is withdrawn before the turn", withdrawal.node);
+    Err(Violation::of("I5", world, &withdrawal.saga, what))
+}
+
 /// Keys are those of the node and never of an attempt; contents are those that the log holds.
 pub(super) fn what_was_decided(world: &World, command: &Command) -> Result<(), Violation> {
     let Some(state) = world.shadow().of(&command.saga) else {
@@ -64,7 +79,7 @@ pub(super) fn what_was_decided(world: &World, command: &Command) -> Result<(), V
     let Some(index) = state.graph().find(&command.node) else {
         return Ok(());
     };
-    let Some((_, step)) = state.step(index) else {
+    let Some((spec, step)) = state.step(index) else {
         return Ok(());
     };
     let fails = |invariant, what: &str| {
@@ -82,6 +97,12 @@ pub(super) fn what_was_decided(world: &World, command: &Command) -> Result<(), V
             "I12",
             "is published with another deadline than its recorded one",
         );
+    }
+    if command.direction == Direction::Action
+        && open.is_some_and(|open| open.number == command.attempt)
+        && command.heartbeat != alive::heartbeat(state, spec, step)
+    {
+        return fails("I12", "is published with another heartbeat than its own");
     }
     let input = match command.direction {
         Direction::Alternative => return Ok(()),

@@ -22,7 +22,7 @@ mod transparency;
 
 use sagalog_engine::Answer;
 use sagalog_model::{
-    Command, Reply, SagaEvent, SagaId,
+    Command, Reply, SagaEvent, SagaId, Withdrawal,
     log::{PartitionId, Time},
 };
 
@@ -68,6 +68,11 @@ pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
     asks::no_action_after_the_turn(world, command)?;
     asks::what_is_waited_for(world, command)?;
     asks::what_was_decided(world, command)
+}
+
+/// A participant is told of a turn.
+pub(crate) fn withdrawn(world: &World, withdrawal: &Withdrawal) -> Result<(), Violation> {
+    asks::withdrawn_after_the_turn(world, withdrawal)
 }
 
 /// An event has become durable, and is not folded yet.

@@ -30,6 +30,9 @@ pub(crate) fn event(event: &SagaEvent) -> String {
         E::AttemptUnknown(e) => format!("{} unknown", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptTimedOut(e) => format!("{} timed out", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptRenewed(e) => format!("{} renewed", of(&e.node, e.direction, e.attempt.0)),
+        E::AttemptExtended(e) => {
+            format!("{} alive", of(&e.node, Direction::Action, e.attempt.0))
+        }
         E::ActionNotFound(e) => format!(
             "{} found nothing",
             of(&e.node, Direction::Probe, e.attempt.0)

@@ -165,6 +165,10 @@ impl World {
                     }
                     self.send(of, command);
                 }
+                Effect::Withdraw(withdrawal) => {
+                    let checked = check::withdrawn(self, &withdrawal);
+                    self.checked(checked);
+                }
                 Effect::Answer { ticket, answer } => self.answered(of.partition, ticket.0, &answer),
             }
         }
@@ -670,6 +674,7 @@ fn subject_of(first: &SagaEvent) -> Subject {
         E::AttemptUnknown(e) => attempt(&e.node, e.direction, e.attempt.0),
         E::AttemptTimedOut(e) => attempt(&e.node, e.direction, e.attempt.0),
         E::AttemptRenewed(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::AttemptExtended(e) => attempt(&e.node, sagalog_model::Direction::Action, e.attempt.0),
         E::ActionNotFound(e) => attempt(&e.node, sagalog_model::Direction::Probe, e.attempt.0),
         E::SignalReceived(e) => Subject::Other(e.signal.clone()),
         E::CancelRequested(_) => other("cancel"),

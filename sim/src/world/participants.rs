@@ -227,5 +227,6 @@ fn word(outcome: &Outcome) -> String {
         Outcome::Failed { class, reason } => format!("failed ({class:?}): {reason}"),
         Outcome::Unknown { .. } => "unknown".into(),
         Outcome::NotDone => "not done".into(),
+        Outcome::Alive { progress } => format!("under way {progress}"),
     }
 }

@@ -56,6 +56,14 @@ pub(super) fn why_it_turned(turned: &Turned) -> String {
     format!("{node}{cause}: {}", turned.reason)
 }
 
+/// What was said of an attempt that takes long.
+pub(super) fn kept_alive(progress: &str) -> String {
+    match progress {
+        "" => ", which is under way".into(),
+        progress => format!(", which is under way: {}", plain(progress)),
+    }
+}
+
 /// What could not be done, in words.
 pub(super) const fn what_was_parked(cause: ParkCause) -> &'static str {
     match cause {
@@ -223,13 +231,17 @@ impl Rows<'_> {
                 attempt,
                 deadline,
                 renewed,
+                progress,
                 ended,
             } => {
-                let renewed = if *renewed {
+                let mut renewed = String::from(if *renewed {
                     " (asked again after a downtime)"
                 } else {
                     ""
-                };
+                });
+                if let Some(progress) = progress {
+                    renewed.push_str(&kept_alive(progress));
+                }
                 let (style, text) = match ended {
                     Some(ended) => attempt_end(ended, moment.place),
                     None => (

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     recorded::Recorded,
-    rows::{what_was_parked, why_it_turned},
+    rows::{kept_alive, what_was_parked, why_it_turned},
 };
 use crate::{
     error::{CliError, Exit},
@@ -183,8 +183,10 @@ fn what(waiting: &Waiting) -> String {
             step,
             direction,
             attempt,
+            progress,
         } => {
-            format!("the answer of {step} to attempt {attempt} of its {direction}")
+            let progress = progress.as_deref().map_or_else(String::new, kept_alive);
+            format!("the answer of {step} to attempt {attempt} of its {direction}{progress}")
         }
         WaitsFor::Retry {
             direction,

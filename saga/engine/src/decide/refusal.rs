@@ -96,6 +96,16 @@ pub enum Refusal {
         /// What was asked.
         direction: Direction,
     },
+    /// Only actions whose step has a heartbeat are accepted and answered later.
+    #[error(
+        "the {direction} of `{node}` was answered with `alive`, which only the action of a step with a heartbeat can be"
+    )]
+    NoHeartbeat {
+        /// The node.
+        node: String,
+        /// What was asked.
+        direction: Direction,
+    },
     /// The definition waits for no signal of this name.
     #[error("the definition waits for no signal `{signal}`; {}", known_signals(.known))]
     UnknownSignal {

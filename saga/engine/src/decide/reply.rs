@@ -4,9 +4,10 @@ use alloc::{format, string::String};
 
 use super::{Decider, Refusal};
 use sagalog_model::{
-    Direction, Outcome, Reply,
-    event::{ActionNotFound, AttemptFailed, AttemptSucceeded, AttemptUnknown},
+    AttemptNumber, Direction, NodeIndex, Outcome, Reply,
+    event::{ActionNotFound, AttemptExtended, AttemptFailed, AttemptSucceeded, AttemptUnknown},
 };
+use sagalog_projections::alive;
 
 impl Decider<'_> {
     /// I13: a reply matches a node, a direction and an attempt that was asked, not only the newest.
@@ -20,7 +21,7 @@ impl Decider<'_> {
             attempt: reply.attempt,
         };
         let index = self.state.graph().find(&reply.node).ok_or_else(not_asked)?;
-        let (_, step) = self.state.step(index).ok_or_else(not_asked)?;
+        let (spec, step) = self.state.step(index).ok_or_else(not_asked)?;
         let (direction, attempt) = (reply.direction, reply.attempt);
         let attempts = step.attempts(direction);
         if !attempts.was_asked(attempt) {
@@ -28,6 +29,12 @@ impl Decider<'_> {
         }
         if self.state.status().is_terminal() && !mutant!(rules, RecordsSuccessAfterTheEnd) {
             return Ok(());
+        }
+        if matches!(reply.outcome, Outcome::Alive { .. })
+            && (direction != Direction::Action || spec.heartbeat.is_none())
+        {
+            let node = (*reply.node).into();
+            return Err(Refusal::NoHeartbeat { node, direction });
         }
         let settled = step.is_settled(direction);
         let (open, doubtful) = (attempts.is_open(attempt), attempts.is_doubtful(attempt));
@@ -90,11 +97,37 @@ impl Decider<'_> {
                 return Err(Refusal::NotAProbe { node, direction });
             }
             Outcome::NotDone if open => self.emit(ActionNotFound { node, attempt }),
+            // It changes nothing else, so nothing is concluded from it.
+            Outcome::Alive { progress } => {
+                if open {
+                    self.keep_alive(index, attempt, progress);
+                }
+                return Ok(());
+            }
             // The attempt was settled before: this is a duplicate, or it comes too late to say more.
             Outcome::Failed { .. } | Outcome::Unknown { .. } | Outcome::NotDone => return Ok(()),
         }
         self.go_on();
         Ok(())
+    }
+
+    /// I12: what a heartbeat gives is on record, or is not given.
+    fn keep_alive(&mut self, index: NodeIndex, attempt: AttemptNumber, progress: String) {
+        let (spec, step) = self
+            .state
+            .step(index)
+            .expect("an attempt belongs to a step");
+        let deadline = alive::extended(self.state, spec, step, self.context.now);
+        #[cfg(feature = "mutants")]
+        let deadline = crate::mutants::extended(self.context, self.state, (spec, step), deadline);
+        if let Some(deadline) = deadline {
+            self.emit(AttemptExtended {
+                node: self.id(index),
+                attempt,
+                deadline,
+                progress,
+            });
+        }
     }
 
     /// Replies are always accepted, whatever their size: an output that is too large is in doubt, a
@@ -116,6 +149,9 @@ impl Decider<'_> {
             },
             Outcome::Unknown { reason } => Outcome::Unknown {
                 reason: cut(reason, rules.reason_max),
+            },
+            Outcome::Alive { progress } => Outcome::Alive {
+                progress: cut(progress, rules.reason_max),
             },
             other => other.clone(),
         }

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use sagalog_model::{Command, SagaId, log::Position};
+use sagalog_model::{Command, SagaId, Withdrawal, log::Position};
 use sagalog_projections::SagaState;
 
 use super::Partition;
@@ -17,6 +17,9 @@ pub struct Ticket(pub u64);
 pub enum Effect {
     /// Publish a command.
     Ask(Command),
+    /// Tell a participant that the saga has turned. A hint: whether it comes is not looked at, and
+    /// it is given once, and once more after each take-over.
+    Withdraw(Withdrawal),
     /// Answer an input: acknowledge its delivery, or tell its caller.
     Answer {
         /// The input.
@@ -38,11 +41,15 @@ pub enum Answer {
 }
 
 impl<E: Evaluate> Partition<E> {
-    /// What may be seen outside next: answers first, then commands within the publish window.
+    /// What may be seen outside next: answers first, then withdrawals, then
+    /// commands within the publish window.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let durable = self.appending.durable();
         if let Some((_, effect)) = self.answers.pop_front_if(|(gate, _)| *gate <= durable) {
             return Some(effect);
+        }
+        if let Some(withdrawal) = self.asks.poll_withdrawal(durable) {
+            return Some(Effect::Withdraw(withdrawal));
         }
         let command = self
             .asks

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 
 use sagalog_model::{
-    AttemptNumber, Command, Direction, NodeIndex, SagaEvent, SagaId,
+    AttemptNumber, Command, Direction, IdempotencyKey, NodeIndex, SagaEvent, SagaId, Withdrawal,
     log::{Position, Time},
 };
 use sagalog_projections::SagaState;
@@ -16,6 +16,8 @@ use crate::command::command;
 pub(super) struct Asks {
     queue: VecDeque<Ask>,
     unanswered: usize,
+    /// What participants are told of a turn, once that is durable.
+    withdrawals: VecDeque<(Position, Withdrawal)>,
 }
 
 #[derive(Clone)]
@@ -33,11 +35,17 @@ impl Asks {
     pub(super) fn after(&mut self, live: &mut Live, events: &[SagaEvent], gate: Position) {
         let state = &live.state;
         let before = live.published.len();
-        live.published
-            .retain(|(node, direction, attempt)| is_awaited(state, *node, *direction, *attempt));
+        live.published.retain(|(node, direction, attempt)| {
+            is_awaited(state, *node, *direction, *attempt)
+                && !was_accepted(state, *node, *direction)
+        });
         self.unanswered -= before - live.published.len();
         for event in events {
             let (id, direction, attempt) = match event {
+                SagaEvent::Turned(_) => {
+                    self.withdraw(state, gate);
+                    continue;
+                }
                 SagaEvent::AttemptAsked(e) => (&e.node, e.direction, e.attempt),
                 SagaEvent::AttemptRenewed(e) => (&e.node, e.direction, e.attempt),
                 _ => continue,
@@ -54,6 +62,32 @@ impl Asks {
                 attempt,
             });
         }
+    }
+
+    /// Queues what the participants of a turned saga are told: nobody waits for long for what they
+    /// have under way.
+    fn withdraw(&mut self, state: &SagaState, gate: Position) {
+        for (node, spec, step) in state.steps() {
+            let Some(open) = step.action.open else {
+                continue;
+            };
+            let node = state.graph().node(node).id.clone();
+            let withdrawal = Withdrawal {
+                saga: state.id().clone(),
+                action_key: IdempotencyKey::of(state.id(), &node, Direction::Action),
+                node,
+                step: spec.name.clone(),
+                attempt: open.number,
+            };
+            self.withdrawals.push_back((gate, withdrawal));
+        }
+    }
+
+    /// The next withdrawal whose turn is durable (I5).
+    pub(super) fn poll_withdrawal(&mut self, durable: Position) -> Option<Withdrawal> {
+        let is_durable = |(gate, _): &mut (Position, Withdrawal)| *gate <= durable;
+        let (_, withdrawal) = self.withdrawals.pop_front_if(is_durable)?;
+        Some(withdrawal)
     }
 
     /// Queues what a folded state says is asked and unanswered. What is overdue already is left to
@@ -75,6 +109,9 @@ impl Asks {
                     });
                 }
             }
+        }
+        if live.state.turn().is_some() {
+            self.withdraw(&live.state, gate);
         }
     }
 
@@ -116,6 +153,13 @@ impl Asks {
     pub(super) fn retain(&mut self, keep: impl Fn(Direction) -> bool) {
         self.queue.retain(|ask| keep(ask.direction));
     }
+}
+
+/// Whether the open attempt is kept alive by its participant: then it has no place in the window,
+/// where what takes long would keep others from being asked.
+fn was_accepted(state: &SagaState, node: NodeIndex, direction: Direction) -> bool {
+    let step = state.step(node);
+    step.is_some_and(|(_, step)| step.attempts(direction).heard.is_some())
 }
 
 /// Whether an attempt is unanswered, and its answer still matters.

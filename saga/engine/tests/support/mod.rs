@@ -55,6 +55,9 @@ pub enum Does {
     IsLost,
     /// It takes effect, and the answer comes after this long.
     IsLate(Duration, &'static str),
+    /// It is accepted at once, says every other second that it is under way, and is done after this
+    /// long.
+    Accepts(Duration, &'static str),
 }
 
 pub struct World {
@@ -65,6 +68,8 @@ pub struct World {
     pub answers: BTreeMap<u64, String>,
     pub states: BTreeMap<u64, Arc<SagaState>>,
     pub asked: Vec<String>,
+    /// What participants were told of turns.
+    pub withdrawn: Vec<String>,
     /// Applied external effects, by idempotency key: how often they were asked for.
     pub effects: BTreeMap<String, u32>,
     definitions: Vec<AnyDefinition>,
@@ -110,6 +115,7 @@ impl World {
             answers: BTreeMap::new(),
             states: BTreeMap::new(),
             asked: Vec::new(),
+            withdrawn: Vec::new(),
             effects: BTreeMap::new(),
             definitions,
             rules,
@@ -466,6 +472,10 @@ impl World {
                     ));
                     self.commands.push_back(command);
                 }
+                Effect::Withdraw(withdrawal) => self.withdrawn.push(format!(
+                    "{} {}#{}",
+                    withdrawal.saga, withdrawal.node, withdrawal.attempt
+                )),
                 Effect::Answer { ticket, answer } => {
                     let told = match answer {
                         Answer::Recorded => "recorded".to_owned(),
@@ -528,6 +538,14 @@ impl World {
             outcome: Outcome::NotDone,
         };
         let payload = |text: &str| Outcome::Succeeded(Payload::parse(text).expect("good JSON"));
+        let mut later = |span: Duration, outcome| {
+            let reply = Reply {
+                outcome,
+                ..reply.clone()
+            };
+            let nth = self.late.len() as u64;
+            self.late.insert((self.now.after(span), nth), reply);
+        };
         reply.outcome = match does {
             Does::Succeeds(output) => {
                 self.take_effect(command);
@@ -550,11 +568,18 @@ impl World {
             Does::FindsNothing => Outcome::NotDone,
             Does::IsLost => return self.take_effect(command),
             Does::IsLate(span, output) => {
+                later(span, payload(output));
+                return self.take_effect(command);
+            }
+            Does::Accepts(span, output) => {
+                for seconds in (2..span.as_secs()).step_by(2) {
+                    let progress = format!("{seconds} s of {} s", span.as_secs());
+                    later(Duration::from_secs(seconds), Outcome::Alive { progress });
+                }
+                later(span, payload(output));
                 self.take_effect(command);
-                reply.outcome = payload(output);
-                self.late
-                    .insert((self.now.after(span), self.late.len() as u64), reply);
-                return;
+                let progress = String::new();
+                Outcome::Alive { progress }
             }
         };
         self.deliver(reply);
@@ -743,6 +768,12 @@ pub fn line(event: &SagaEvent) -> String {
         E::AttemptUnknown(e) => format!("unknown {}", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptTimedOut(e) => format!("timed out {}", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptRenewed(e) => format!("renewed {}", of(&e.node, e.direction, e.attempt.0)),
+        E::AttemptExtended(e) => format!(
+            "alive {} until {}: {}",
+            of(&e.node, Direction::Action, e.attempt.0),
+            e.deadline.since(START).as_millis(),
+            e.progress
+        ),
         E::ActionNotFound(e) => format!("not found {}", of(&e.node, Direction::Probe, e.attempt.0)),
         E::RetryScheduled(e) => format!("  retry {} later", e.node),
         E::RetryDue(e) => format!("retry due {}", e.node),

@@ -68,6 +68,40 @@ pub fn three() -> AnyDefinition {
     saga.returns(c).expect("a good definition").into()
 }
 
+/// A sample is taken, and scanned by somebody who takes long: accepted within a second, not silent
+/// for longer than four, done within ten.
+pub fn lab() -> AnyDefinition {
+    const LAB: Saga<u32, u32> = Saga::new("lab");
+    let (mut saga, input) = LAB.define(1);
+    let sample = saga.step("sample", RESERVE, input);
+    let scan = saga.step("scan", SCAN, sample);
+    saga.returns(scan).expect("a good definition").into()
+}
+
+pub const SCAN: Step<u32, u32> = Step::new("lab.scan")
+    .compensatable()
+    .timeout(SECOND)
+    .heartbeat(Duration::from_secs(4))
+    .deadline(Duration::from_secs(10))
+    .retry(SOON)
+    .undo_timeout(SECOND)
+    .undo_retry(SOON);
+
+/// A scan behind the pivot.
+pub fn shipped_lab() -> AnyDefinition {
+    const LAB: Saga<u32, u32> = Saga::new("shipped_lab");
+    const SCAN: Step<u32, u32> = Step::new("lab.rescan")
+        .retryable()
+        .timeout(SECOND)
+        .heartbeat(Duration::from_secs(4))
+        .deadline(Duration::from_secs(10))
+        .retry(SOON);
+    let (mut saga, input) = LAB.define(1);
+    saga.pivot();
+    let scan = saga.step("scan", SCAN, input);
+    saga.returns(scan).expect("a good definition").into()
+}
+
 /// Two branches side by side, then a last step.
 pub fn fork() -> AnyDefinition {
     const FORK: Saga<u32, u32> = Saga::new("fork");

@@ -18,6 +18,12 @@ pub(super) fn check(flow: &Flow, faults: &mut Vec<Fault>) {
             Kind::Signal { .. } if flow.endless.contains(&index) => {
                 format!("`{id}` waits for a signal without a deadline; add `.within(span)`")
             }
+            Kind::Step { spec, .. } if spec.heartbeat.is_some() && spec.deadline.is_none() => {
+                format!(
+                    "`{id}` could be kept alive for ever; add `.deadline(span)` to `{}`, which has a heartbeat",
+                    spec.name
+                )
+            }
             _ => continue,
         };
         faults.push(Fault::new(flow.place(index), what));

@@ -99,6 +99,9 @@ pub(super) fn terms(spec: &StepSpec) -> String {
     if let Some(deadline) = spec.deadline {
         terms.push(format!("deadline {}", span(deadline)));
     }
+    if let Some(silence) = spec.heartbeat {
+        terms.push(format!("heartbeat {}", span(silence)));
+    }
     terms.extend(retry(spec.retry, usual.retry));
     if let (Some(undo), Some(usual)) = (&spec.undo, &usual.undo) {
         terms.extend(

@@ -55,6 +55,8 @@ fn code(error: &CallError) -> &'static str {
             Refusal::TooManySignals => "too_many_signals",
             Refusal::NoSuchNode { .. } => "no_such_node",
             Refusal::NotParked { .. } => "not_parked",
+            Refusal::NotAsked { .. } => "not_asked",
+            Refusal::NoHeartbeat { .. } => "no_heartbeat",
             _ => "refused",
         },
         CallError::Elsewhere { .. } => "elsewhere",

@@ -1,6 +1,6 @@
 //! What is said over the socket.
 
-use sagalog_model::Payload;
+use sagalog_model::{Outcome, Payload, Token};
 use serde::{Deserialize, Serialize};
 
 use super::refused::Refused;
@@ -25,6 +25,13 @@ pub enum Request {
         id: String,
         /// What it carries.
         payload: Payload,
+    },
+    /// Say what became of an attempt that was accepted, or that it is alive.
+    Answer {
+        /// Names the attempt.
+        token: Token,
+        /// What a participant says in a reply.
+        outcome: Outcome,
     },
     /// Make a saga go back.
     Cancel {
@@ -116,6 +123,7 @@ impl Request {
                     .signal_payload(signal, saga, id, payload.clone())
                     .await
             }
+            Self::Answer { token, outcome } => client.answer(token, outcome.clone()).await,
             Self::Cancel {
                 saga,
                 id,

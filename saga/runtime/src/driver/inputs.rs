@@ -55,6 +55,10 @@ impl Driver {
                 let message = self.message(&command);
                 self.outgoing.push(message);
             }
+            Effect::Withdraw(withdrawal) => {
+                let message = self.control(&withdrawal);
+                self.outgoing.push(message);
+            }
             Effect::Answer { ticket, answer } => {
                 let Some(pending) = self.pending.remove(&ticket) else {
                     return;

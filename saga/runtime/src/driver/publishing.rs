@@ -1,8 +1,10 @@
 //! Commands on their way to the transport.
 
-use sagalog_model::Command;
+use std::sync::Arc;
+
+use sagalog_model::{AttemptNumber, Command, Direction, IdempotencyKey, Withdrawal};
 use sagalog_transport::{
-    ConsumerError, Kind, Message, MessageId, PublishError, Undelivered, WhyUndelivered,
+    ConsumerError, Kind, Message, MessageId, PublishError, Queue, Undelivered, WhyUndelivered,
 };
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
@@ -49,19 +51,20 @@ impl Driver {
         Ok(())
     }
 
+    /// The queue of whoever performs a step.
+    fn queue_of(&mut self, step: &Arc<str>) -> Queue {
+        let queue = self
+            .queues
+            .entry(step.clone())
+            .or_insert_with(|| command_queue(step).expect("step names were checked at the start"));
+        queue.clone()
+    }
+
     pub(super) fn message(&mut self, command: &Command) -> Message {
-        let to = match self.queues.get(&command.step) {
-            Some(queue) => queue.clone(),
-            None => {
-                let queue =
-                    command_queue(&command.step).expect("step names were checked at the start");
-                self.queues.insert(command.step.clone(), queue.clone());
-                queue
-            }
-        };
+        let to = self.queue_of(&command.step);
         let content = serde_json::to_string(command).expect("a command is plain data");
         let mut message = Message::new(
-            command_id(command),
+            command_id(&command.key, command.direction, command.attempt),
             Kind::Request,
             self.inbox.queue().clone(),
             to,
@@ -70,14 +73,34 @@ impl Driver {
         message.deadline = Some(command.deadline);
         message
     }
+
+    /// The control message that tells a participant of a turn.
+    pub(super) fn control(&mut self, withdrawal: &Withdrawal) -> Message {
+        let to = self.queue_of(&withdrawal.step);
+        let id = derived(&withdrawal.action_key, WITHDRAWAL, withdrawal.attempt);
+        let content = serde_json::to_string(withdrawal).expect("a withdrawal is plain data");
+        let from = self.inbox.queue().clone();
+        Message::new(id, Kind::Control, from, to, content)
+    }
 }
 
+/// What stands for a withdrawal where a command's id has its direction.
+const WITHDRAWAL: u8 = 0xff;
+
 /// Derived from what the command is, so that the same command published twice has one id.
-fn command_id(command: &Command) -> MessageId {
+pub(crate) fn command_id(
+    key: &IdempotencyKey,
+    direction: Direction,
+    attempt: AttemptNumber,
+) -> MessageId {
+    derived(key, direction as u8, attempt)
+}
+
+fn derived(key: &IdempotencyKey, what: u8, attempt: AttemptNumber) -> MessageId {
     let mut hash = Sha256::new();
-    hash.update(command.key.as_str().as_bytes());
-    hash.update([0xff, command.direction as u8]);
-    hash.update(command.attempt.0.to_be_bytes());
+    hash.update(key.as_str().as_bytes());
+    hash.update([0xff, what]);
+    hash.update(attempt.0.to_be_bytes());
     let hash: [u8; 32] = hash.finalize().into();
     let (head, _) = hash
         .split_first_chunk()

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     failure::bounded,
     handler::{Calling, Handler},
+    link::Link,
 };
 
 /// What became of a call's first step.
@@ -28,8 +29,8 @@ pub(super) enum Begun {
 /// Calls a handler and polls it once. Most handlers that need not wait end here, without the price
 /// of a task and a timer; the others are polled again by their task at once, so the waker that
 /// does nothing misses nothing.
-pub(super) fn begin(handler: &Handler, command: &Command) -> Begun {
-    guarded(|| match handler(command) {
+pub(super) fn begin(handler: &Handler, command: &Command, link: Link) -> Begun {
+    guarded(|| match handler(command, link) {
         Err(outcome) => Begun::Ended(outcome),
         Ok(mut call) => {
             let mut context = Context::from_waker(Waker::noop());

@@ -46,6 +46,16 @@ pub enum Found<O> {
     Unknown,
 }
 
+/// What the handler of a step with a heartbeat gives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Given<O> {
+    /// It is done, and this is its output.
+    Now(O),
+    /// It is accepted: the work goes on elsewhere, and who does it completes the attempt by its
+    /// [`token`](super::Attempt::token).
+    Later,
+}
+
 impl Failure {
     /// Nothing took effect, and asking again cannot help.
     pub fn permanent(reason: impl fmt::Display) -> Self {

@@ -30,6 +30,8 @@ pub enum WhatIsWrong {
     Twice(Direction),
     /// They are of steps with the same name and other types.
     OtherTypes,
+    /// It may accept work and answer later, and its step has no heartbeat.
+    NoHeartbeat,
 }
 
 impl HandlerFault {
@@ -61,6 +63,11 @@ impl fmt::Display for HandlerFault {
             WhatIsWrong::Twice(direction) => {
                 write!(f, "step `{step}` has more than one {direction} handler")
             }
+            WhatIsWrong::NoHeartbeat => write!(
+                f,
+                "step `{step}` has a handler that may answer later, and no heartbeat; add \
+                 `.heartbeat(span)` to it, or use `.action(..)`"
+            ),
             WhatIsWrong::OtherTypes => write!(
                 f,
                 "the handlers of step `{step}` are for steps with different input or output types"

@@ -20,6 +20,7 @@ use super::{
     calls::Ended,
     faults::HandlerFault,
     lane::Lane,
+    link::Beat,
     steps::{StepHandlers, Worker},
 };
 use crate::clock::{Clock, Sleep, SystemClock};
@@ -43,6 +44,9 @@ pub const COMMANDS_MAX: usize = 65_536;
 ///   work, a failure to its attempt. An action whose compensation succeeded here is refused. This is
 ///   kept in memory, for the latest 65,536 keys or 64 MiB of outcomes of each participant.
 /// - A command is acknowledged after its reply was taken.
+/// - Of a step with a heartbeat: a call that says that it goes on is not cancelled before the attempt
+///   may end; what was accepted is answered as accepted again; the turn of the saga reaches the
+///   handler as [`Attempt::cancelled`](super::Attempt::cancelled).
 ///
 /// A handler's first step, up to its first wait, runs in the host's loop: that makes short handlers
 /// cheap, and a handler that computes for long should do so in `tokio::task::spawn_blocking`.
@@ -137,9 +141,11 @@ impl WorkerHost {
         for (queue, steps) in self.lanes {
             let consumer = self.transport.consume(&queue, self.at_most).await?;
             let (ends, ended) = unbounded_channel();
+            let (beats, beating) = unbounded_channel();
             let lane = Serving {
-                lane: Lane::new(steps, ends, self.clock.clone()),
+                lane: Lane::new(steps, ends, beats, self.clock.clone()),
                 ended,
+                beating,
                 queue,
                 consumer,
                 transport: self.transport.clone(),
@@ -217,6 +223,7 @@ pub enum HostError {
 struct Serving {
     lane: Lane,
     ended: UnboundedReceiver<Ended>,
+    beating: UnboundedReceiver<Beat>,
     queue: Queue,
     consumer: Box<dyn Consumer>,
     transport: Arc<dyn Transport>,
@@ -228,6 +235,7 @@ struct Serving {
 impl Serving {
     async fn serve(mut self, stop: CancellationToken) -> Result<(), HostError> {
         let mut ends = Vec::with_capacity(BATCH);
+        let mut beats = Vec::with_capacity(BATCH);
         let mut deliveries = Vec::with_capacity(BATCH);
         let mut deadline = Alarm::default();
         let mut end_of_grace = Alarm::default();
@@ -250,6 +258,10 @@ impl Serving {
                 () = end_of_grace.rings() => return Ok(()),
                 _ = self.ended.recv_many(&mut ends, BATCH) => {
                     ends.drain(..).for_each(|end| self.lane.ended(end));
+                }
+                // Before deadlines, which they move.
+                _ = self.beating.recv_many(&mut beats, BATCH) => {
+                    beats.drain(..).for_each(|beat| self.lane.beat(&beat));
                 }
                 () = deadline.rings() => self.lane.cancel_due(),
                 () = self.lane.outbox.room(&self.transport), if self.lane.outbox.is_stuck() => {

@@ -15,7 +15,7 @@ use sagalog_model::{
     log::Time,
 };
 
-use super::{calls::guarded, handler::Calling, steps::Worker};
+use super::{calls::guarded, handler::Calling, link::Link, steps::Worker};
 
 /// Runs handlers twice under the same key, and cut off at each of their waits and then again: what
 /// they answer and what is seen of their effects must be as after one clean run.
@@ -214,7 +214,7 @@ where
             let command = sample.command(direction, number, output);
             let handlers = worker.steps.get(&sample.step);
             let handler = handlers.and_then(|handlers| handlers.of(direction));
-            let begun = handler.map(|handler| guarded(|| handler(&command)));
+            let begun = handler.map(|handler| guarded(|| handler(&command, Link::default())));
             begun.ok_or(Difference::NoHandler)
         };
         let mut output = None;
@@ -285,6 +285,7 @@ impl Sample {
             action_key: IdempotencyKey::of(&saga, &self.step, Direction::Action),
             input: self.input.clone(),
             output: output.filter(|_| direction == Direction::Compensation),
+            heartbeat: None,
             saga,
         }
     }

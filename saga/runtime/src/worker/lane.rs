@@ -5,14 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use sagalog_model::{Command, Direction, FailureClass, IdempotencyKey, Outcome, log::Time};
+use sagalog_model::{
+    Command, Direction, FailureClass, IdempotencyKey, Outcome, Withdrawal, log::Time,
+};
 use sagalog_transport::{Delivery, Kind, Message, Tag};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
     calls::{Begun, CancelOnDrop, Ended, begin, carry_on},
     handler::not_found_out,
+    link::{Beat, Link},
     memory::Memory,
     outbox::Outbox,
     steps::StepHandlers,
@@ -33,6 +37,8 @@ pub(super) struct Lane {
     /// Takes the end of each call that runs; their number is bounded by the prefetch and, for
     /// those that were cancelled and do not end, by the limits of their steps.
     ended: UnboundedSender<Ended>,
+    /// Takes the signs of life of attempts; one at a time of each.
+    beats: UnboundedSender<Beat>,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,6 +60,10 @@ struct Job {
 struct Call {
     job: Job,
     task: CancelOnDrop,
+    /// When it is cancelled; its heartbeats move it.
+    deadline: Time,
+    /// Tells the handler that the saga has turned.
+    withdrawn: CancellationToken,
     /// Its deadline came and Unknown was reported; it may still be in code that does not yield.
     cancelled: bool,
 }
@@ -66,6 +76,7 @@ impl Lane {
     pub(super) fn new(
         steps: HashMap<Arc<str>, StepHandlers>,
         ended: UnboundedSender<Ended>,
+        beats: UnboundedSender<Beat>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let steps = steps.into_iter().map(|(name, handlers)| {
@@ -85,6 +96,7 @@ impl Lane {
             memory: Memory::new(MEMORY_KEYS_MAX, MEMORY_BYTES_MAX),
             outbox: Outbox::default(),
             ended,
+            beats,
             clock,
         }
     }
@@ -96,9 +108,13 @@ impl Lane {
             message: request,
             ..
         } = delivery;
-        if request.kind != Kind::Request {
-            let reason = "not a command: its kind is not request".into();
-            return self.outbox.reject(tag, reason);
+        match request.kind {
+            Kind::Request => {}
+            Kind::Control => return self.take_control(tag, &request.content),
+            Kind::Response | Kind::Event => {
+                let reason = "not a command: its kind is not request".into();
+                return self.outbox.reject(tag, reason);
+            }
         }
         match serde_json::from_str(&request.content) {
             Ok(command) => self.offer(Job {
@@ -110,20 +126,58 @@ impl Lane {
         }
     }
 
+    /// A hint that a saga has turned. Whatever it is about may have ended, or be elsewhere.
+    fn take_control(&mut self, tag: Tag, content: &str) {
+        let withdrawal: Withdrawal = match serde_json::from_str(content) {
+            Ok(withdrawal) => withdrawal,
+            Err(error) => {
+                let reason = format!("not a withdrawal: {error}");
+                return self.outbox.reject(tag, reason);
+            }
+        };
+        for call in self.calls.values() {
+            let command = &call.job.command;
+            if command.direction == Direction::Action && command.action_key == withdrawal.action_key
+            {
+                call.withdrawn.cancel();
+            }
+        }
+        self.memory.withdraw(&withdrawal.action_key);
+        self.outbox.drop_silently(tag);
+    }
+
+    /// Sends an attempt's sign of life on. A call that still runs may go on for as long as the
+    /// runtime surely waits: a heartbeat that gives it less than a quarter is not recorded there.
+    pub(super) fn beat(&mut self, beat: &Beat) {
+        let (command, progress) = (beat.command(), beat.take());
+        if let (Some(call), Some(heartbeat)) = (self.calls.get_mut(&beat.call()), command.heartbeat)
+        {
+            let deadline = self.clock.now().after(heartbeat.silence / 4 * 3);
+            let deadline = deadline.min(heartbeat.until);
+            if !call.cancelled && deadline > call.deadline {
+                self.deadlines.remove(&(call.deadline, beat.call()));
+                self.deadlines.insert((deadline, beat.call()));
+                call.deadline = deadline;
+            }
+        }
+        let alive = Outcome::Alive { progress };
+        self.outbox.reply(None, beat.request(), command, alive);
+    }
+
     /// Learns that a call's future is gone, and starts who waited for that.
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(call) = self.calls.remove(&ended.number) else {
             return;
         };
         let job = call.job;
-        self.deadlines.remove(&(job.command.deadline, ended.number));
+        self.deadlines.remove(&(call.deadline, ended.number));
         let name = job.command.step.clone();
         let waited = self.keys.remove(&job.command.action_key);
         if let Some(step) = self.steps.get_mut(&name) {
             step.running -= 1;
         }
         match ended.outcome {
-            Some(outcome) if !call.cancelled => self.finish(&job, outcome),
+            Some(outcome) if !call.cancelled => self.finish(&job, outcome, call.withdrawn),
             // It ended well just when it was cancelled: a second reply settles what is in doubt.
             Some(outcome @ Outcome::Succeeded(_)) => {
                 self.memory.note(&job.command, &outcome);
@@ -204,18 +258,26 @@ impl Lane {
         if step.running >= step.handlers.limit() {
             return step.waiting.push_back(job);
         }
-        match begin(handler, command) {
-            Begun::Ended(outcome) => self.finish(&job, outcome),
+        let number = self.next_call;
+        self.next_call += 1;
+        let link = Link::new(number, &job.request, command, &self.beats);
+        let withdrawn = link.cancelled.clone();
+        if !command.direction.is_forward() {
+            self.memory.withdraw(&command.action_key);
+        }
+        match begin(handler, command, link) {
+            Begun::Ended(outcome) => self.finish(&job, outcome, withdrawn),
             Begun::Pending(call) => {
                 step.running += 1;
-                let number = self.next_call;
-                self.next_call += 1;
-                self.deadlines.insert((command.deadline, number));
+                let deadline = command.deadline;
+                self.deadlines.insert((deadline, number));
                 self.keys
                     .insert(command.action_key.clone(), VecDeque::new());
                 let call = Call {
                     job,
                     task: carry_on(call, number, self.ended.clone()),
+                    deadline,
+                    withdrawn,
                     cancelled: false,
                 };
                 self.calls.insert(number, call);
@@ -232,8 +294,12 @@ impl Lane {
         }
     }
 
-    fn finish(&mut self, job: &Job, outcome: Outcome) {
-        self.memory.note(&job.command, &outcome);
+    fn finish(&mut self, job: &Job, outcome: Outcome, withdrawn: CancellationToken) {
+        if matches!(outcome, Outcome::Alive { .. }) {
+            self.memory.accept(&job.command, withdrawn);
+        } else {
+            self.memory.note(&job.command, &outcome);
+        }
         self.send(job, outcome);
     }
 

@@ -6,12 +6,14 @@ use std::collections::{HashMap, VecDeque};
 use sagalog_model::{
     AttemptNumber, Command, Direction, FailureClass, IdempotencyKey, Outcome, Payload,
 };
+use tokio_util::sync::CancellationToken;
 
 /// The outcomes of the latest commands, by the key of their action.
 ///
 /// A success is remembered for every attempt of the same work. A failure is remembered for its
 /// attempt only: the next one is asked because it may do better, be it after a delay or because a
-/// person has put right what was wrong. Unknown is not remembered, as it says nothing.
+/// person has put right what was wrong. So is that an attempt was accepted, until its outcome is
+/// known here. Unknown is not remembered, as it says nothing.
 ///
 /// Bounded by count and by size; the oldest keys are forgotten first. What is forgotten is run
 /// again when it is delivered again, under the same key.
@@ -29,6 +31,13 @@ struct Record {
     compensation: Option<Payload>,
     alternative: Option<Payload>,
     failures: VecDeque<Failed>,
+    /// The newest attempt of the action that was accepted.
+    accepted: Option<Accepted>,
+}
+
+struct Accepted {
+    attempt: AttemptNumber,
+    cancelled: CancellationToken,
 }
 
 struct Failed {
@@ -67,11 +76,35 @@ impl Memory {
         let mut failures = record.failures.iter();
         let same = failures.find(|failed| {
             failed.direction == command.direction && failed.attempt == command.attempt
-        })?;
-        Some(Outcome::Failed {
+        });
+        let failed = same.map(|same| Outcome::Failed {
             class: same.class,
             reason: same.reason.clone(),
+        });
+        failed.or_else(|| {
+            let accepted = record.accepted.as_ref()?;
+            let same =
+                command.direction == Direction::Action && command.attempt == accepted.attempt;
+            let progress = String::new();
+            same.then_some(Outcome::Alive { progress })
         })
+    }
+
+    /// Remembers that an action was accepted, and how whoever does it is told that it is not wanted
+    /// any more.
+    pub(super) fn accept(&mut self, command: &Command, cancelled: CancellationToken) {
+        let attempt = command.attempt;
+        self.record(command, |record| {
+            record.accepted = Some(Accepted { attempt, cancelled });
+        });
+    }
+
+    /// Tells whoever does what was accepted under this key that it is not wanted any more.
+    pub(super) fn withdraw(&self, action_key: &IdempotencyKey) {
+        let record = self.records.get(action_key);
+        if let Some(accepted) = record.and_then(|record| record.accepted.as_ref()) {
+            accepted.cancelled.cancel();
+        }
     }
 
     /// Remembers what a command came to.
@@ -80,6 +113,10 @@ impl Memory {
         if !settled || command.direction == Direction::Probe {
             return;
         }
+        self.record(command, |record| record.note(command, outcome));
+    }
+
+    fn record(&mut self, command: &Command, change: impl FnOnce(&mut Record)) {
         let key = &command.action_key;
         if !self.records.contains_key(key) {
             self.oldest_first.push_back(key.clone());
@@ -87,7 +124,7 @@ impl Memory {
         }
         let record = self.records.entry(key.clone()).or_default();
         let before = record.bytes();
-        record.note(command, outcome);
+        change(record);
         // A failure may have given way, so the record may have become smaller.
         self.bytes = (self.bytes + record.bytes()).saturating_sub(before);
         self.forget_oldest();
@@ -220,6 +257,7 @@ mod tests {
             key,
             input: Payload::null(),
             output: None,
+            heartbeat: None,
         }
     }
 }

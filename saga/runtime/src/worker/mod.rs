@@ -30,12 +30,13 @@ mod handler;
 mod host;
 mod idempotency;
 mod lane;
+mod link;
 mod memory;
 mod outbox;
 mod steps;
 
 pub use attempt::Attempt;
-pub use failure::{Failure, Found};
+pub use failure::{Failure, Found, Given};
 pub use faults::{HandlerFault, WhatIsWrong};
 pub use host::{COMMANDS_MAX, HostError, WorkerHost, command_queue};
 pub use idempotency::{Difference, Idempotency, NotIdempotent, Trial};

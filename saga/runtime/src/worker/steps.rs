@@ -6,7 +6,7 @@ use sagalog_model::{Direction, Graph, Json, Step};
 
 use super::{
     attempt::Attempt,
-    failure::{Failure, Found},
+    failure::{Failure, Found, Given},
     faults::{self, HandlerFault, WhatIsWrong},
     handler::{self, Handler},
 };
@@ -67,6 +67,29 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
         F: Future<Output = Result<O, Failure>> + Send + 'static,
     {
         let handler = handler::action(self.state.clone(), handler);
+        let handlers = self.handlers(step);
+        let twice = handlers.action.replace(handler).is_some();
+        self.note_twice(twice, step, Direction::Action);
+        self
+    }
+
+    /// The handler of a step with a heartbeat, which may accept the work and return while it goes
+    /// on elsewhere: [`Given::Later`].
+    #[must_use]
+    pub fn accepts<I: Json, O: Json, F>(
+        mut self,
+        step: Step<I, O>,
+        handler: impl Fn(Attempt<S>, I) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Given<O>, Failure>> + Send + 'static,
+    {
+        if step.spec().heartbeat.is_none() {
+            let name = step.name().into();
+            let fault = HandlerFault::new(None, name, WhatIsWrong::NoHeartbeat);
+            self.faults.push(fault);
+        }
+        let handler = handler::accepting(self.state.clone(), handler);
         let handlers = self.handlers(step);
         let twice = handlers.action.replace(handler).is_some();
         self.note_twice(twice, step, Direction::Action);
