@@ -28,8 +28,8 @@ pub struct App {
     simulations: Vec<Simulating>,
 }
 
-/// Adds a worker to a runtime whose log lives in a folder.
-type Hosting = Box<dyn Fn(&Path, RuntimeBuilder) -> Result<RuntimeBuilder, CliError> + Send + Sync>;
+/// Adds a worker to others, in a process whose workers keep what they have in a folder.
+type Hosting = Box<dyn Fn(&Path, Worker) -> Result<Worker, CliError> + Send + Sync>;
 
 /// Makes a simulated world.
 type Simulating = Box<dyn Fn() -> Sim + Send + Sync>;
@@ -47,21 +47,22 @@ impl App {
         self
     }
 
-    /// Adds a worker. It is hosted by the one runtime that the process starts.
+    /// Adds a worker. The process hosts it once.
     #[must_use]
     pub fn worker<S: Clone + Send + Sync + 'static>(mut self, worker: Worker<S>) -> Self {
         let worker = Mutex::new(Some(worker));
-        self.workers.push(Box::new(move |_, runtime| {
+        self.workers.push(Box::new(move |_, others| {
             let worker = worker
                 .lock()
                 .expect("nothing panics under this lock")
                 .take();
-            Ok(runtime.worker(worker.expect("a process starts one runtime of its app")))
+            Ok(others.and(worker.expect("a process hosts the workers of its app once")))
         }));
         self
     }
 
-    /// Adds a worker whose state lives beside the log: `make` gets the log's folder.
+    /// Adds a worker whose state lives in a folder, which `make` gets: that of the log, unless the
+    /// command names another.
     #[must_use]
     pub fn worker_in<S, E>(
         mut self,
@@ -71,7 +72,7 @@ impl App {
         S: Clone + Send + Sync + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.workers.push(Box::new(move |home, runtime| {
+        self.workers.push(Box::new(move |home, others| {
             let worker = make(home).map_err(|error| {
                 let why = crate::error::chain(&*error.into());
                 CliError::new(
@@ -80,7 +81,7 @@ impl App {
                     format!("the worker of {} does not start: {why}", home.display()),
                 )
             })?;
-            Ok(runtime.worker(worker))
+            Ok(others.and(worker))
         }));
         self
     }
@@ -101,7 +102,16 @@ impl App {
         self.simulations.iter().map(|simulation| simulation())
     }
 
-    /// A runtime of these sagas and workers on a log that lives in `home`; not started yet.
+    /// All workers in one, with what they keep in `home`. To be called once in a process.
+    ///
+    /// # Errors
+    /// If a worker cannot be made.
+    pub fn workers(&self, home: &Path) -> Result<Worker, CliError> {
+        let mut workers = self.workers.iter();
+        workers.try_fold(Worker::new(), |others, host| host(home, others))
+    }
+
+    /// A runtime of these sagas and workers, which keep what they have in `home`; not started yet.
     ///
     /// # Errors
     /// If a worker cannot be made.
@@ -110,9 +120,7 @@ impl App {
         for definition in &self.definitions {
             runtime = runtime.definition(definition.clone());
         }
-        self.workers
-            .iter()
-            .try_fold(runtime, |runtime, host| host(home, runtime))
+        Ok(runtime.worker(self.workers(home)?))
     }
 }
 

@@ -7,9 +7,9 @@ use clap::{Parser, Subcommand};
 use crate::{
     App, bench, demo,
     error::CliError,
-    graph, history,
+    graph, history, node,
     output::{Format, Output},
-    saga, serve, sim,
+    saga, sim, worker,
 };
 
 /// Runs sagas on an event log, and shows what it holds.
@@ -43,8 +43,11 @@ enum Command {
     Log(history::Command),
     /// A definition as text or as a flowchart
     Graph(graph::Args),
-    /// Takes the log and drives its sagas until told to stop
-    Serve(serve::Args),
+    /// Drives the sagas of a log until told to stop, alone or with other nodes
+    #[command(visible_alias = "serve")]
+    Node(node::Args),
+    /// Performs steps for nodes in other processes, until told to stop
+    Worker(worker::Args),
     /// Tries a saga under every plan of few faults, in a simulated world
     Sim(sim::Args),
     /// Shows what this program is about, with a saga that goes wrong
@@ -63,7 +66,8 @@ impl Cli {
             Command::Saga(command) => command.run(app, output).await,
             Command::Log(command) => command.run(output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
-            Command::Serve(args) => serve::run(args, app, output).await,
+            Command::Node(args) => node::run(args, app, output).await,
+            Command::Worker(args) => worker::run(args, app, output).await,
             Command::Sim(args) => sim::run(&args, app, output),
             Command::Demo(args) => demo::run(args, app, output).await,
             Command::Bench(args) => bench::run(args, app, output).await,

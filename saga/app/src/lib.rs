@@ -28,15 +28,18 @@ pub mod bench;
 pub mod demo;
 
 mod args;
+mod broker;
 mod log;
+mod stop;
 mod telemetry;
 mod words;
 
 mod graph;
 mod history;
+mod node;
 mod saga;
-mod serve;
 mod sim;
+mod worker;
 
 pub use app::{App, main, main_with};
 pub use error::{CliError, Exit};

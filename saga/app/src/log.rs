@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Which log.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LogArg {
-    /// The log's file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE to read a log there
+    /// The log's file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE for a log in PostgreSQL
     // Its value may have a password in it, so the help does not show what the variable holds.
     #[arg(
         long = "log",
@@ -48,6 +48,12 @@ impl LogArg {
         })
     }
 
+    /// The file, if it is one.
+    pub(crate) fn as_file(&self) -> Result<Option<&Path>, CliError> {
+        let place = self.place()?;
+        Ok(url(place).is_none().then_some(place))
+    }
+
     fn place(&self) -> Result<&Path, CliError> {
         self.place.as_deref().ok_or_else(|| {
             CliError::new("no_log_named", Exit::Usage, "no log was named")
@@ -64,18 +70,23 @@ impl LogArg {
                 Exit::Usage,
                 "this command works on a log in a file, not on one in PostgreSQL",
             )
-            .fix(
-                "reading a log there works: log read, log verify, saga list, saga show, saga why",
-            ));
+            .fix("what works there: node, log read, log verify, saga list, saga show, saga why"));
         }
         Ok(place)
+    }
+
+    /// The log, to drive its sagas; made if it is not there.
+    pub(crate) async fn open(&self) -> Result<Arc<dyn EventLog>, CliError> {
+        open(self.place()?).await
     }
 
     /// The log, to read, whoever drives it.
     pub(crate) async fn read(&self) -> Result<Arc<dyn EventLog>, CliError> {
         let place = self.place()?;
         let Some(url) = url(place) else {
-            return Ok(Arc::new(SqliteLog::read_only(place).await?));
+            return Ok(Arc::new(
+                SqliteLog::read_only(not_an_address(place)?).await?,
+            ));
         };
         let options = PostgresOptions {
             patience: PATIENCE,
@@ -85,8 +96,26 @@ impl LogArg {
     }
 }
 
+/// A log, to drive its sagas; made if it is not there.
+pub(crate) async fn open(place: &Path) -> Result<Arc<dyn EventLog>, CliError> {
+    Ok(match url(place) {
+        Some(url) => Arc::new(PostgresLog::open(url).await?),
+        None => Arc::new(SqliteLog::open(not_an_address(place)?).await?),
+    })
+}
+
+/// What looks like an address of something else is not taken for the name of a file.
+fn not_an_address(place: &Path) -> Result<&Path, CliError> {
+    let scheme = place.to_str().and_then(|text| text.split_once("://"));
+    let Some((scheme, _)) = scheme else {
+        return Ok(place);
+    };
+    let message = format!("a log is a file or postgres://…, and {scheme}:// is neither");
+    Err(CliError::new("bad_log", Exit::Usage, message))
+}
+
 /// The address of a log in PostgreSQL, if it is one.
-fn url(place: &Path) -> Option<&str> {
+pub(crate) fn url(place: &Path) -> Option<&str> {
     let text = place.to_str()?;
     let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
     is_url.then_some(text)

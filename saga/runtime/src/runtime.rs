@@ -181,8 +181,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Says that another process performs the steps of this participant, so that their handlers are
-    /// not missed here. Its commands wait for it.
+    /// Says that another process performs the steps of this participant: their handlers are not missed
+    /// here, and not used if there are some. Its commands wait for that process.
     pub fn elsewhere(mut self, participant: impl Into<String>) -> Self {
         self.elsewhere.insert(participant.into());
         self
@@ -230,7 +230,8 @@ impl RuntimeBuilder {
         for definition in &self.definitions {
             registry.register(definition.clone())?;
         }
-        let host = WorkerHost::new(self.worker, self.transport.clone(), self.clock.clone())?;
+        let worker = self.worker.without(&self.elsewhere);
+        let host = WorkerHost::new(worker, self.transport.clone(), self.clock.clone())?;
         host.declare().await?;
         for participant in &self.elsewhere {
             let queue = Queue::commands(participant).map_err(HostError::from)?;

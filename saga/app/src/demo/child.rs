@@ -11,9 +11,8 @@ use tokio::{
 use super::{
     Args,
     progress::{Progress, Watcher},
-    stop::Stop,
 };
-use crate::{CliError, Exit};
+use crate::{CliError, Exit, stop::Stop};
 
 /// Runs the demo in a child, kills that when half of the sagas have ended, and runs it again.
 pub(super) async fn run(

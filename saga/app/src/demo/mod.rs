@@ -22,12 +22,11 @@ mod advice;
 mod child;
 mod progress;
 mod report;
-mod stop;
 
 use std::{num::NonZeroU32, path::PathBuf, process::ExitCode};
 
-use self::{orders::Orders, progress::Watcher, report::Report, stop::Stop};
-use crate::{App, CliError, Exit, Output};
+use self::{orders::Orders, progress::Watcher, report::Report};
+use crate::{App, CliError, Exit, Output, stop::Stop};
 
 pub use order::*;
 

@@ -14,10 +14,9 @@ use super::{
     order::ORDER,
     orders::{Ordered, Orders},
     progress::Watcher,
-    stop::Stop,
     tally::{State, Tally},
 };
-use crate::{CliError, log::PARTITION};
+use crate::{CliError, log::PARTITION, stop::Stop};
 
 /// The log's file in a folder.
 pub(super) const LOG: &str = "log.db";

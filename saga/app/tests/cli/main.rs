@@ -7,8 +7,9 @@ mod program;
 mod export;
 mod list;
 mod log;
+mod node;
 mod operate;
-mod serve;
+
 mod show;
 mod usage;
 mod why;

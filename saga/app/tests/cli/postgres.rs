@@ -29,7 +29,7 @@ async fn what_needs_a_file_says_so() {
     let refused = sagalog(&agency.log, "saga cancel t-1 --reason why").await;
     insta::assert_snapshot!(refused.failed(2), @"
     error: this command works on a log in a file, not on one in PostgreSQL
-      reading a log there works: log read, log verify, saga list, saga show, saga why
+      what works there: node, log read, log verify, saga list, saga show, saga why
     ");
 }
 

@@ -1,8 +1,14 @@
 //! Which handler performs which step.
 
-use std::{any::TypeId, collections::HashMap, future::Future, num::NonZeroUsize, sync::Arc};
+use std::{
+    any::TypeId,
+    collections::{BTreeSet, HashMap},
+    future::Future,
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
-use sagalog_model::{Direction, Graph, Json, Step};
+use sagalog_model::{Direction, Graph, Json, Step, graph::participant};
 
 use super::{
     attempt::Attempt,
@@ -158,6 +164,20 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             self.faults.extend(faults);
         }
         self
+    }
+
+    /// The same worker without the steps of these participants.
+    #[must_use]
+    pub fn without(mut self, participants: &BTreeSet<String>) -> Self {
+        self.steps
+            .retain(|step, _| !participants.contains(participant(step)));
+        self
+    }
+
+    /// The participants whose steps it performs, by name.
+    pub fn participants(&self) -> BTreeSet<String> {
+        let steps = self.steps.keys();
+        steps.map(|step| participant(step).to_owned()).collect()
     }
 
     /// What is missing or wrong for the steps of this graph, so that it is known at the start and

@@ -113,6 +113,13 @@ async fn serve(mut store: Store, mut taken: mpsc::Receiver<Call>) {
 }
 
 async fn settle(store: &mut Store, calls: &[Call]) -> Result<Vec<Answer>, sqlx::Error> {
+    store.begin().await?;
+    let settled = settle_alone(store, calls).await;
+    store.end(settled).await
+}
+
+/// While no other process acts in the world.
+async fn settle_alone(store: &mut Store, calls: &[Call]) -> Result<Vec<Answer>, sqlx::Error> {
     let keys = calls.iter().flat_map(|call| call.asked.keys());
     let mut book = Book::of(store.pages(keys).await?);
     let answers = calls.iter().map(|call| book.settle(&call.asked)).collect();

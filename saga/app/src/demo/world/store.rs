@@ -1,6 +1,6 @@
 //! The world's tables.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Row as _, SqliteConnection,
@@ -19,6 +19,9 @@ const TABLES: &str = "
     create table if not exists stumbles (key text primary key, times integer not null) strict, without rowid;
 ";
 
+/// How long to wait for another process that is writing.
+const BUSY: Duration = Duration::from_secs(15);
+
 /// The database. Requests are settled in batches, so each table is read and written once a batch.
 pub(super) struct Store(SqliteConnection);
 
@@ -29,7 +32,9 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // It must survive the end of the process, which is all that the demo does to it.
-            .synchronous(SqliteSynchronous::Normal);
+            .synchronous(SqliteSynchronous::Normal)
+            // Other processes act in it, too, and may be slow.
+            .busy_timeout(BUSY);
         let mut connection = connect.connect().await?;
         sqlx::raw_sql(TABLES).execute(&mut connection).await?;
         Ok(Self(connection))
@@ -70,28 +75,35 @@ impl Store {
         Ok(pages)
     }
 
-    /// Writes all of it or nothing.
-    pub(super) async fn write(&mut self, news: &News) -> Result<(), sqlx::Error> {
-        if news.outcomes.is_empty() && news.stumbles.is_empty() {
-            return Ok(());
-        }
-        // After an error half way a new `begin` would be refused, so the rest is given up first.
-        let written = self.write_in_transaction(news).await;
-        if written.is_err() {
-            drop(sqlx::raw_sql("rollback").execute(&mut self.0).await);
-        }
-        written
+    /// Begins: what is read until [`Self::end`] stays so, whatever other processes want.
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let begin = sqlx::raw_sql("begin immediate");
+        begin.execute(&mut self.0).await.map(drop)
     }
 
-    async fn write_in_transaction(&mut self, news: &News) -> Result<(), sqlx::Error> {
+    /// Ends it: all that was written is kept, unless something went wrong, and then nothing.
+    pub(super) async fn end<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        let kept = match done {
+            Ok(done) => {
+                let commit = sqlx::raw_sql("commit").execute(&mut self.0).await;
+                commit.map(|_| done)
+            }
+            Err(error) => Err(error),
+        };
+        if kept.is_err() {
+            // A new `begin` would be refused before that.
+            drop(sqlx::raw_sql("rollback").execute(&mut self.0).await);
+        }
+        kept
+    }
+
+    /// Writes it.
+    pub(super) async fn write(&mut self, news: &News) -> Result<(), sqlx::Error> {
         let outcomes: Vec<_> = news
             .outcomes
             .iter()
             .map(|(key, kept)| (key, json(kept)))
             .collect();
-        sqlx::raw_sql("begin immediate")
-            .execute(&mut self.0)
-            .await?;
         let statements = [
             (
                 "insert into effects (key, saga, step, direction, applied_at)
@@ -120,7 +132,6 @@ impl Store {
                 .execute(&mut self.0)
                 .await?;
         }
-        sqlx::raw_sql("commit").execute(&mut self.0).await?;
         Ok(())
     }
 }

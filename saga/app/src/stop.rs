@@ -1,4 +1,4 @@
-//! When the demo is asked to stop: by ctrl-c, by SIGTERM, or by the end of what started it.
+//! When a process is asked to stop: by ctrl-c, by SIGTERM, or by the end of what started it.
 
 use std::io::{self, Read as _};
 
@@ -8,8 +8,8 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Waits for whoever wants the demo to stop.
-pub(super) struct Stop {
+/// Waits for whoever wants the process to stop.
+pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
     parent: Option<oneshot::Receiver<()>>,
@@ -17,7 +17,7 @@ pub(super) struct Stop {
 
 impl Stop {
     /// From here on a signal is heard.
-    pub(super) fn by_signal() -> io::Result<Self> {
+    pub(crate) fn by_signal() -> io::Result<Self> {
         let (interrupt, terminate) = (
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
@@ -30,7 +30,7 @@ impl Stop {
     }
 
     /// As well as the end of stdin, which the parent holds open.
-    pub(super) fn by_signal_or_parent() -> io::Result<Self> {
+    pub(crate) fn by_signal_or_parent() -> io::Result<Self> {
         let (ended, end) = oneshot::channel();
         // A thread, as a read of stdin cannot be cancelled and would hold the runtime up at its end.
         std::thread::spawn(move || {
@@ -45,7 +45,7 @@ impl Stop {
     }
 
     /// Comes when it is asked to stop; asked again, it comes again.
-    pub(super) async fn asked(&mut self) {
+    pub(crate) async fn asked(&mut self) {
         let parent = async {
             match &mut self.parent {
                 Some(end) => drop(end.await),

@@ -1,7 +1,8 @@
-//! `serve`
+//! `node`, also called `serve`
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -45,4 +46,40 @@ async fn serving_takes_requests_and_stops_in_peace_when_told() {
     stopping: what runs may finish
     stopped in peace; the next start goes on from here
     "#);
+}
+
+#[tokio::test]
+async fn what_is_neither_a_file_nor_a_log_in_postgres_is_refused() {
+    for line in ["node", "log verify"] {
+        let refused = sagalog(Path::new("mysql://ann:secret@db/log"), line).await;
+        assert_eq!(
+            refused.failed(2),
+            "error: a log is a file or postgres://…, and mysql:// is neither\n"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_say_where_the_broker_is_gets_told_how() {
+    let (folder, nowhere) = (TempDir::new().expect("room"), Path::new("unused.db"));
+    let home = folder.path().display();
+    let worker = async |options: &str| {
+        let line = format!("worker --home {home} {options}");
+        sagalog(nowhere, &line).await
+    };
+    insta::assert_snapshot!(worker("shipping").await.failed(2), @"
+    error: no broker was named
+      give it with --broker amqp://…, or set SAGALOG_BROKER
+    ");
+    insta::assert_snapshot!(worker("painters").await.failed(3), @"
+    error: this program has no worker for the participant painters
+      it has: inventory, mail, payments, shipping
+    ");
+    let refused = worker("--broker http://ann:secret@mq").await;
+    let refused = refused.failed(2);
+    assert!(
+        refused.contains("amqp://user:password@host:5672/vhost"),
+        "{refused}"
+    );
+    assert!(!refused.contains("secret"), "{refused}");
 }

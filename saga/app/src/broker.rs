@@ -1,0 +1,87 @@
+//! The broker that a command's processes reach each other over.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use sagalog::{RabbitMq, Transport};
+use sagalog_transport::rabbitmq::ConnectError;
+
+use crate::{
+    error::{CliError, Exit, chain},
+    output::Output,
+};
+
+/// How long a broker is waited for that does not answer: it may start at the same time as we.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The pause between two tries.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Which broker.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BrokerArg {
+    /// The RabbitMQ (3.10 or later) over which nodes and workers reach each other:
+    /// amqp://USER:PASSWORD@HOST:PORT/VHOST, with %2f for the vhost /, which one log has for itself
+    // Its value may have a password in it, so the help does not show what the variable holds.
+    #[arg(
+        long = "broker",
+        env = "SAGALOG_BROKER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    url: Option<String>,
+}
+
+impl BrokerArg {
+    /// Whether one was named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// The transport over it, if one was named.
+    pub(crate) async fn transport(
+        &self,
+        output: Output,
+    ) -> Result<Option<Arc<dyn Transport>>, CliError> {
+        match &self.url {
+            Some(url) => Ok(Some(connect(url, output).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn connect(url: &str, output: Output) -> Result<Arc<dyn Transport>, CliError> {
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        match RabbitMq::connect(url).await {
+            Ok(transport) => return Ok(Arc::new(transport)),
+            Err(ConnectError::Unreachable { broker, .. }) if began.elapsed() < PATIENCE => {
+                if !is_told {
+                    output.say(format_args!(
+                        "waiting for the broker at {broker}, {} s at most",
+                        PATIENCE.as_secs()
+                    ));
+                    is_told = true;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl From<ConnectError> for CliError {
+    fn from(error: ConnectError) -> Self {
+        let (code, exit) = match &error {
+            ConnectError::BadUrl { .. } => ("bad_broker", Exit::Usage),
+            ConnectError::Unreachable { .. } => ("broker_unavailable", Exit::Failed),
+            ConnectError::TooOld { .. } => ("broker_too_old", Exit::Failed),
+            _ => ("broker_refuses", Exit::Failed),
+        };
+        Self::new(code, exit, chain(&error))
+    }
+}

@@ -1,0 +1,147 @@
+//! `sagalog node`: drives the sagas of a log until it is told to stop, alone or with other nodes.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use sagalog::{Runtime, control};
+
+use crate::{
+    App,
+    broker::BrokerArg,
+    error::{CliError, Exit},
+    log::LogArg,
+    output::Output,
+    stop::Stop,
+};
+
+/// Its options.
+#[derive(Debug, clap::Args)]
+#[command(after_help = FORMS)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    log: LogArg,
+    #[command(flatten)]
+    broker: BrokerArg,
+    /// What this node is called in the log and towards other nodes; the program's name unless given
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Participants whose steps another process performs, such as `sagalog worker`
+    #[arg(
+        long,
+        value_name = "NAME,NAME…",
+        value_delimiter = ',',
+        requires = "url"
+    )]
+    without: Vec<String>,
+    #[command(flatten)]
+    home: HomeArg,
+}
+
+/// Where workers keep what they have.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HomeArg {
+    /// The folder of what the workers of this process keep; that of the log's file unless given, or
+    /// the current one
+    #[arg(long = "home", value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+impl HomeArg {
+    /// The folder, beside this file if none was named.
+    pub(crate) fn or_beside(&self, file: Option<&Path>) -> PathBuf {
+        match &self.folder {
+            Some(folder) => folder.clone(),
+            None => file
+                .map_or_else(|| Path::new("."), crate::log::home)
+                .to_owned(),
+        }
+    }
+}
+
+/// Drives until ctrl-c or SIGTERM, then stops in peace; a second signal stops at once.
+pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
+    if app.definitions().is_empty() {
+        return Err(CliError::new(
+            "no_sagas",
+            Exit::Usage,
+            "this program has no sagas to drive",
+        )
+        .fix("run the node from the binary that defines them, with sagalog_cli::main"));
+    }
+    // From here on a signal is heard, however early it comes.
+    let mut stop = Stop::by_signal()?;
+    let file = args.log.as_file()?.map(Path::to_owned);
+    let start = start(&args, file.as_deref(), app, output);
+    let mut runtime = tokio::select! {
+        started = start => started?,
+        () = stop.asked() => return Ok(Exit::Failed.into()),
+    };
+    let shown = args.log.shown().unwrap_or_default();
+    output.say(format_args!(
+        "driving {shown} as process {}",
+        std::process::id()
+    ));
+    match &file {
+        Some(file) => output.say(format_args!(
+            "requests are taken at {}; ctrl-c stops",
+            control::socket_of(file).display()
+        )),
+        None if args.broker.is_given() => {
+            output.say("partitions are shared with the other nodes on this log; ctrl-c stops");
+        }
+        None => output.say(
+            "without --broker this must be the only node on the log, with all workers in it; ctrl-c stops",
+        ),
+    }
+    tokio::select! {
+        failed = runtime.failed() => { failed?; }
+        () = stop.asked() => {}
+    }
+    output.say("stopping: what runs may finish");
+    tokio::select! {
+        stopped = runtime.stop() => stopped?,
+        () = stop.asked() => return Ok(at_once(output)),
+    }
+    output.say("stopped in peace; the next start goes on from here");
+    Ok(Exit::Done.into())
+}
+
+async fn start(
+    args: &Args,
+    file: Option<&Path>,
+    app: &App,
+    output: Output,
+) -> Result<Runtime, CliError> {
+    let log = args.log.open().await?;
+    let mut runtime = app.runtime(log, &args.home.or_beside(file))?;
+    if let Some(transport) = args.broker.transport(output).await? {
+        runtime = runtime.transport(transport);
+    }
+    if let Some(name) = &args.name {
+        runtime = runtime.node(name);
+    }
+    for participant in &args.without {
+        runtime = runtime.elsewhere(participant);
+    }
+    if let Some(file) = file {
+        runtime = runtime.control_socket(control::socket_of(file));
+    }
+    Ok(runtime.start().await?)
+}
+
+fn at_once(output: Output) -> ExitCode {
+    output
+        .say("stopped at once: nothing durable is lost, what ran is asked again at the next start");
+    Exit::Failed.into()
+}
+
+const FORMS: &str = "\
+The log, --log or SAGALOG_LOG:
+  PATH          a file, made if it is not there; one node drives it
+  postgres://USER:PASSWORD@HOST:PORT/DATABASE
+                a database of PostgreSQL 15 or newer, encoding UTF8; the schema `sagalog` is made if
+                it is not there. Nodes with the same --log and --broker share its partitions
+
+Servers that do not answer are waited for, 15 s at most. The connections have no TLS.";
