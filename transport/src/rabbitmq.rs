@@ -64,7 +64,7 @@ use crate::{
 pub struct RabbitMq {
     topology: Arc<Topology>,
     publishing: Arc<Link>,
-    consuming: Link,
+    consuming: Arc<Link>,
     publisher: Arc<Publisher>,
     generations: AtomicU32,
     closed: CancellationToken,
@@ -84,11 +84,14 @@ impl RabbitMq {
         let address = Arc::new(Address::parse(url)?);
         address.check_version().await?;
         let topology = Arc::new(Topology::default());
-        let link = |purpose| Link::new(address.clone(), topology.clone(), purpose);
-        let (publishing, consuming) = (Arc::new(link("publishes")), link("consumes"));
+        let closed = CancellationToken::new();
+        let link = |purpose| {
+            let link = Link::new(address.clone(), topology.clone(), purpose, closed.clone());
+            Arc::new(link)
+        };
+        let (publishing, consuming) = (link("publishes"), link("consumes"));
         publishing.open().await?;
         consuming.open().await?;
-        let closed = CancellationToken::new();
         Ok(Self {
             publisher: Arc::new(Publisher::start(publishing.clone(), closed.clone())),
             topology,
@@ -110,15 +113,14 @@ impl RabbitMq {
         declared.map_err(|error| unavailable(error.into()))?;
         let channel = self.consuming.channel().await.map_err(unavailable)?;
         let begun = timeout(PATIENCE, subscribe(&channel, queue, prefetch)).await;
-        let arriving =
-            begun
-                .map_err(|late| unavailable(late.into()))?
-                .map_err(|error| match error.kind() {
-                    ErrorKind::ProtocolError(told) if told.get_id() == 404 => {
-                        ConsumeError::NoSuchQueue(queue.clone())
-                    }
-                    _ => unavailable(error.into()),
-                })?;
+        let arriving = begun
+            .map_err(|_| unavailable(format!("the queue {queue} does not answer").into()))?
+            .map_err(|error| match error.kind() {
+                ErrorKind::ProtocolError(told) if told.get_id() == 404 => {
+                    ConsumeError::NoSuchQueue(queue.clone())
+                }
+                _ => unavailable(error.into()),
+            })?;
         Ok(RabbitConsumer::new(
             queue.clone(),
             channel,

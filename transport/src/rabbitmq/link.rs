@@ -1,6 +1,9 @@
 //! A connection that is made again when it is lost.
 //!
-//! Nothing runs in the background: whoever needs the connection next makes it, with growing delays.
+//! Whoever needs the connection next makes it, with growing delays. A try that has begun is ended also
+//! when nobody waits for it any more: a broker that takes longer than a caller's patience would never be
+//! reached otherwise.
+//!
 //! The client library's own recovery is off, as it replays what this side has not agreed to.
 
 use std::{sync::Arc, time::Duration};
@@ -8,9 +11,10 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, OwnedMutexGuard},
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
@@ -35,7 +39,8 @@ pub(super) struct Link {
     address: Arc<Address>,
     topology: Arc<Topology>,
     purpose: &'static str,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    closed: CancellationToken,
 }
 
 #[derive(Default)]
@@ -50,12 +55,14 @@ impl Link {
         address: Arc<Address>,
         topology: Arc<Topology>,
         purpose: &'static str,
+        closed: CancellationToken,
     ) -> Self {
         Self {
             address,
             topology,
             purpose,
-            state: Mutex::default(),
+            state: Arc::default(),
+            closed,
         }
     }
 
@@ -68,14 +75,17 @@ impl Link {
     }
 
     /// The connection, made again if it was lost.
-    pub(super) async fn connection(&self) -> Result<Arc<Connection>, Cause> {
+    pub(super) async fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, Cause> {
         let connecting = timeout(PATIENCE, async {
-            let mut state = self.state.lock().await;
             loop {
+                let state = self.state.clone().lock_owned().await;
                 if let Some(connection) = state.usable() {
                     return connection;
                 }
-                self.try_once(&mut state).await;
+                let (link, closed) = (self.clone(), self.closed.clone());
+                let trying = async move { link.try_once(state).await };
+                // It says itself how it went, in the state.
+                _ = tokio::spawn(closed.run_until_cancelled_owned(trying)).await;
             }
         });
         connecting
@@ -84,17 +94,17 @@ impl Link {
     }
 
     /// A new channel on it.
-    pub(super) async fn channel(&self) -> Result<Channel, Cause> {
+    pub(super) async fn channel(self: &Arc<Self>) -> Result<Channel, Cause> {
         let connection = self.connection().await?;
         let channel = timeout(PATIENCE, connection.create_channel()).await;
-        match channel {
-            Ok(Ok(channel)) => Ok(channel),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                self.drop_connection(&connection).await;
-                Err(format!("{} does not answer", self.address).into())
-            }
-        }
+        let why: Cause = match channel {
+            Ok(Ok(channel)) => return Ok(channel),
+            // Also when it has no more channels, as some were never answered.
+            Ok(Err(error)) => error.into(),
+            Err(_) => format!("{} does not answer", self.address).into(),
+        };
+        self.drop_connection(&connection).await;
+        Err(why)
     }
 
     /// Gives a connection up on which something is wrong; the next caller makes another.
@@ -103,6 +113,9 @@ impl Link {
         let current = state.connection.as_ref();
         if current.is_some_and(|current| Arc::ptr_eq(current, wrong)) {
             state.connection = None;
+            // The client library keeps a connection and its thread while a channel of it waits for
+            // an answer, also when all of them were dropped.
+            tokio::spawn(close(wrong.clone()));
         }
     }
 
@@ -110,12 +123,11 @@ impl Link {
     pub(super) async fn close(&self) {
         let connection = self.state.lock().await.connection.take();
         if let Some(connection) = connection {
-            // The broker may be gone, which ends it as well.
-            _ = timeout(PATIENCE, connection.close(200, "closed".into())).await;
+            close(connection).await;
         }
     }
 
-    async fn try_once(&self, state: &mut State) {
+    async fn try_once(&self, mut state: OwnedMutexGuard<State>) {
         if state.connection.take().is_some() {
             warn!(broker = %self.address, purpose = self.purpose, "the connection was lost");
         }
@@ -156,6 +168,11 @@ impl State {
         let connection = self.connection.as_ref()?;
         connection.status().connected().then(|| connection.clone())
     }
+}
+
+async fn close(connection: Arc<Connection>) {
+    // The broker may be gone, which ends it as well.
+    _ = timeout(PATIENCE, connection.close(200, "closed".into())).await;
 }
 
 fn delays() -> ExponentialBackoff {

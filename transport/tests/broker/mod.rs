@@ -6,6 +6,7 @@
 pub(crate) mod proxy;
 
 use std::{
+    env,
     fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -39,6 +40,13 @@ struct Keeper {
     process: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
+}
+
+/// How often a test kills its broker, each costs a start: three times, or as often as
+/// `SAGALOG_TEST_KILLS` says.
+pub(crate) fn kills() -> usize {
+    let told = env::var("SAGALOG_TEST_KILLS").ok();
+    told.map_or(3, |kills| kills.parse().expect("a number"))
 }
 
 impl Broker {
@@ -117,6 +125,19 @@ impl Broker {
         self.order("kill");
     }
 
+    /// Waits until it would find this quorum queue again if it was killed: it writes down which ones
+    /// there are some time after they were declared, see `docs/decisions.md`.
+    pub(crate) fn wait_until_written(&self, queue: &str) {
+        let node = format!("sagalog{}@localhost", self.port);
+        let names = self.folder.join("data").join(&node).join("quorum");
+        let names = names.join(&node).join("names.dets");
+        let end = Instant::now() + STARTING;
+        while !contains(&fs::read(&names).unwrap_or_default(), queue) {
+            assert!(Instant::now() < end, "{queue} is not in {names:?}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Starts it on the same port and data, and waits until it greets.
     pub(crate) fn start_again(&self) {
         self.order("start");
@@ -174,6 +195,11 @@ impl Drop for Broker {
         let keeper = self.keeper.get_mut().expect("no order failed");
         keeper.process.wait().expect("it ends when told to");
     }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    let mut windows = bytes.windows(text.len());
+    windows.any(|window| window == text.as_bytes())
 }
 
 fn vhost(number: usize) -> String {

@@ -1,23 +1,27 @@
-//! One process, and two of them.
+//! One process, and two of them with a broker that is killed between them.
 
 use std::{
     env,
     process::{Child, Command},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-use sagalog::{MemoryLog, Runtime};
-use tokio::task::JoinSet;
+use sagalog::{Client, MemoryLog, Runtime};
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    broker::Broker,
+    broker::{self, Broker},
     trip::{PARTICIPANTS, in_time, transport, travel, trip, worker},
 };
 
 /// Names the broker to a child; without it the child below is no test.
 const BROKER: &str = "SAGALOG_TEST_BROKER";
 
-/// Sagas of one test, in this many lines of customers.
+/// What is asked of it, three times: the machine may be busy.
+const BACK_TO_WORK: Duration = Duration::from_secs(3 * 10);
+
+/// Sagas between two deaths of the broker, in this many lines of customers.
 const TRIPS: usize = 300;
 const LINES: usize = 30;
 
@@ -41,7 +45,7 @@ async fn sagas_run_over_rabbitmq_as_they_do_in_one_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_saga_ends_rightly_with_its_workers_in_another_process() {
+async fn every_saga_ends_rightly_though_the_broker_between_two_processes_is_killed() {
     in_time(async {
         let broker = Broker::start(1);
         let url = broker.url();
@@ -53,22 +57,67 @@ async fn every_saga_ends_rightly_with_its_workers_in_another_process() {
             runtime = runtime.elsewhere(participant);
         }
         let runtime = runtime.start().await.expect("it starts");
+        tokio::task::block_in_place(|| {
+            let commands = PARTICIPANTS.map(|participant| format!("cmd.{participant}"));
+            for queue in commands.into_iter().chain(["inbox.0".to_owned()]) {
+                broker.wait_until_written(&queue);
+            }
+        });
 
-        let mut lines = JoinSet::new();
-        for line in 0..LINES {
-            let client = runtime.client();
-            lines.spawn(async move {
-                for number in (line..TRIPS).step_by(LINES) {
-                    travel(&client, number).await;
-                }
+        for kill in 0..broker::kills() {
+            let mut crowd = Crowd::leaving(&runtime.client(), kill * TRIPS);
+            // In the middle: some have ended, most have not.
+            crowd.wait_for(LINES).await;
+            tokio::task::block_in_place(|| {
+                broker.kill();
+                broker.start_again();
             });
-        }
-        while let Some(line) = lines.join_next().await {
-            line.expect("its trips ended rightly");
+            let greeted = Instant::now();
+            let before = *crowd.ended.borrow();
+            assert!(before < TRIPS, "the broker died too late to matter");
+            crowd.wait_for(before + 1).await;
+            let took = greeted.elapsed();
+            eprintln!("back to work {took:?} after the broker");
+            assert!(took < BACK_TO_WORK, "it took {took:?}");
+            crowd.all_home().await;
         }
         runtime.stop().await.expect("it stops in peace");
     })
     .await;
+}
+
+/// Customers whose trips all end rightly.
+struct Crowd {
+    lines: JoinSet<()>,
+    ended: watch::Sender<usize>,
+}
+
+impl Crowd {
+    fn leaving(client: &Client, first: usize) -> Self {
+        let (mut lines, ended) = (JoinSet::new(), watch::Sender::default());
+        for line in 0..LINES {
+            let (client, ended): (_, watch::Sender<usize>) = (client.clone(), ended.clone());
+            lines.spawn(async move {
+                for number in (line..TRIPS).step_by(LINES) {
+                    travel(&client, first + number).await;
+                    ended.send_modify(|ended| *ended += 1);
+                }
+            });
+        }
+        Self { lines, ended }
+    }
+
+    async fn wait_for(&self, trips: usize) {
+        let mut ended = self.ended.subscribe();
+        let waited = ended.wait_for(|ended| *ended >= trips).await;
+        waited.expect("its other end is here");
+    }
+
+    async fn all_home(&mut self) {
+        while let Some(line) = self.lines.join_next().await {
+            line.expect("its trips ended rightly");
+        }
+    }
 }
 
 /// The other process: this test program again, as a worker.
