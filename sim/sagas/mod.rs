@@ -11,6 +11,7 @@
 
 pub mod branches;
 pub mod choices;
+pub mod later;
 pub mod lines;
 pub mod people;
 pub mod pivots;
@@ -70,6 +71,9 @@ pub fn all() -> Vec<Named> {
         one("parcel", pivots::parcel()),
         two("newsletter", pivots::newsletter()),
         two("hasty-tail", pivots::hasty_tail()),
+        one("lab", later::lab()),
+        one("paid-lab", later::paid_lab()),
+        one("tail-lab", later::tail_lab()),
         one("unreadable", people::unreadable()),
         two("hand-made", people::hand_made()),
         one("given-up", people::given_up()),

@@ -248,6 +248,23 @@ impl Sim {
         self
     }
 
+    /// A step's participant accepts its action at once and completes it so much later; in between it
+    /// says three times in each heartbeat of the step that the work goes on. When the saga turns it
+    /// puts back what it has begun.
+    ///
+    /// # Panics
+    /// If the step has no heartbeat.
+    #[track_caller]
+    pub fn accepts<I: Json, O: Json>(mut self, step: Step<I, O>, takes: Duration) -> Self {
+        let name = step.name();
+        assert!(
+            step.spec().heartbeat.is_some(),
+            "`{name}` has no heartbeat, so its participant answers at once; add `.heartbeat(span)`"
+        );
+        self.participant(step).takes = Some(takes);
+        self
+    }
+
     /// How a step's participant finds out whether its action took effect: what it gave, or `None`
     /// if it did not. Without it the ledger says so.
     pub fn probes<S, I, O>(

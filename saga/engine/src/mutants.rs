@@ -122,6 +122,13 @@ planted! {
     /// `partition::tell`: a contradiction is not recorded. An answer outlives its saga.
     ForgetsContradictions = (54, 1),
 
+    /// `decide::reply`: a heartbeat is taken, and moves no deadline. Anything that is accepted.
+    HeartbeatMovesNothing = (35, 0),
+    /// `decide::reply`: a heartbeat gives twice what the step allows. Anything that is accepted.
+    HeartbeatGivesTooMuch = (39, 0),
+    /// `partition::asking`: a participant is told of a turn before that is durable. A branch fails.
+    WithdrawsBeforeTheTurn = (3, 1),
+
     // Attempts and waits.
     /// `decide::asking`: one attempt more than the policy. A step fails for now.
     AsksOnceTooOften = (46, 1),
@@ -369,6 +376,22 @@ pub(crate) fn taken(rules: &Rules, state: &SagaState, reply: &Reply) -> Reply {
         reply.outcome = failed();
     }
     reply
+}
+
+/// The deadline to which a heartbeat moves that of an attempt in a mutated engine.
+pub(crate) fn extended(
+    rules: &Rules,
+    spec: &StepSpec,
+    healthy: Option<Time>,
+    now: Time,
+) -> Option<Time> {
+    match rules.mutant {
+        Some(Mutant::HeartbeatMovesNothing) => None,
+        Some(Mutant::HeartbeatGivesTooMuch) => {
+            healthy.map(|healthy| healthy.max(now.after(spec.heartbeat.unwrap_or_default() * 2)))
+        }
+        _ => healthy,
+    }
 }
 
 /// What a mutated engine reads when it takes over.

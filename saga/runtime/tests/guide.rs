@@ -54,6 +54,85 @@ fn every_block_of_the_guide_is_compiled_and_run() {
     }
 }
 
+mod later {
+    use std::sync::Mutex;
+
+    use sagalog::{Given, Token};
+
+    use super::*;
+
+    pub const SCAN: Step<u64, String> = Step::new("lab.scan")
+        .compensatable()
+        .heartbeat(Duration::from_secs(60))
+        .deadline(Duration::from_secs(24 * 60 * 60));
+
+    #[derive(Clone, Default)]
+    struct Lab(Arc<Mutex<Vec<(u64, Token)>>>);
+
+    impl Lab {
+        fn queue(&self, sample: u64, token: Token) -> Result<(), Failure> {
+            let queue = self.0.lock();
+            let mut queue = queue.map_err(|_| Failure::transient("the queue is broken"))?;
+            queue.push((sample, token));
+            Ok(())
+        }
+
+        fn next(&self) -> Option<(u64, Token)> {
+            self.0.lock().expect("not poisoned").pop()
+        }
+    }
+
+    async fn scan(attempt: Attempt<Lab>, sample: u64) -> Result<Given<String>, Failure> {
+        attempt.state.queue(sample, attempt.token())?;
+        Ok(Given::Later)
+    }
+
+    async fn done(client: &Client, token: &Token, report: String) -> Result<(), CallError> {
+        client.heartbeat(token, "the report is written").await?;
+        client.complete(SCAN, token, Ok(&report)).await
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_is_completed_by_its_token() -> Done {
+        const STUDY: Saga<u64, String> = Saga::new("study");
+        let (mut saga, sample) = STUDY.define(1);
+        let report = saga.step("scan", SCAN, sample);
+        let lab = Lab::default();
+        let worker = Worker::with(lab.clone())
+            .accepts(SCAN, scan)
+            .compensation(SCAN, |_, _, _| async { Ok(()) });
+        let runtime = Runtime::on(Arc::new(MemoryLog::new()))
+            .definition(saga.returns(report)?)
+            .worker(worker)
+            .start()
+            .await?;
+        let client = runtime.client();
+        client.start(STUDY, "s-1", &7).await?;
+        let (sample, token) = loop {
+            match lab.next() {
+                Some(work) => break work,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        let token: Token = token.to_string().parse()?;
+        let stranger: Token = token.to_string().replace("s-1", "s-2").parse()?;
+        let refused = done(&client, &stranger, String::new()).await;
+        assert!(matches!(
+            refused,
+            Err(CallError::Refused(Refusal::NoSuchSaga { .. }))
+        ));
+        done(&client, &token, format!("sample {sample} is fine")).await?;
+        let ended = client.result(STUDY, "s-1").await?;
+        assert_eq!(
+            ended,
+            sagalog::Ended::Completed("sample 7 is fine".to_owned())
+        );
+        done(&client, &token, "twice".to_owned()).await?;
+        runtime.stop().await?;
+        Ok(())
+    }
+}
+
 mod order {
     use super::*;
 

@@ -2,7 +2,7 @@
 //! taken, and what comes after the end and contradicts it is recorded.
 
 use sagalog_engine::{Answer, Query};
-use sagalog_model::{Direction, Outcome, RecoveryClass, Reply};
+use sagalog_model::{Direction, Outcome, RecoveryClass, Reply, log::Time};
 use sagalog_projections::{StepState, step::UndoEnd};
 
 use super::Violation;
@@ -45,6 +45,44 @@ pub(super) fn covers_what_is_durable(
             Ok(())
         }
     }
+}
+
+/// I12: an attempt that is under way does not end before three quarters of the silence that is allowed
+/// have passed since its owner heard of it, and that is on record when the owner says that it has.
+pub(super) fn keeps_what_is_alive(
+    world: &World,
+    reply: &Reply,
+    answer: &Answer,
+    heard: Option<Time>,
+) -> Result<(), Violation> {
+    let (Outcome::Alive { .. }, Answer::Recorded, Some(heard)) = (&reply.outcome, answer, heard)
+    else {
+        return Ok(());
+    };
+    let state = world.shadow().of(&reply.saga);
+    let forward = state.filter(|state| state.turn().is_none() && !state.status().is_terminal());
+    let step = forward.and_then(|state| state.step(state.graph().find(&reply.node)?));
+    let Some((spec, step)) = step else {
+        return Ok(());
+    };
+    let open = step.action.open.filter(|open| open.number == reply.attempt);
+    let (Some(open), Some(silence)) = (open.filter(|open| !open.renewed), spec.heartbeat) else {
+        return Ok(());
+    };
+    let latest = step.until.filter(|_| !step.until_passed);
+    let latest = [latest, forward.and_then(|state| state.deadline())];
+    let kept = latest
+        .into_iter()
+        .flatten()
+        .fold(heard.after(silence / 4 * 3), Time::min);
+    if open.deadline >= kept {
+        return Ok(());
+    }
+    let what = format!(
+        "{} is alive, and its attempt may end all the same",
+        reply.node
+    );
+    Err(Violation::of("I12", world, &reply.saga, what))
 }
 
 /// Whether a reply says something that the state does not know.

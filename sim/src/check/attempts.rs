@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sagalog_model::{
     AttemptNumber, Direction, Retry, SagaEvent, StepSpec,
-    event::{AttemptAsked, ParkCause, RetryScheduled, TurnCause},
+    event::{AttemptAsked, AttemptExtended, ParkCause, RetryScheduled, TurnCause},
     graph::Otherwise,
     log::Time,
 };
@@ -32,6 +32,7 @@ pub(super) fn within_policy(state: &SagaState, event: &SagaEvent, at: Time) -> R
             let what = format!("the action of {} is asked again after the turn", e.node);
             Err(("I10", what))
         }
+        SagaEvent::AttemptExtended(e) => extended(state, e, at),
         SagaEvent::RetryScheduled(e) => planned(state, e, at),
         SagaEvent::Turned(e) if e.cause == TurnCause::StepFailed => {
             given_up(state, e.node.as_deref(), Direction::Action)
@@ -93,6 +94,28 @@ fn asked(state: &SagaState, e: &AttemptAsked) -> Result<(), Broken> {
         wait if wait.is_zero() => may_be_asked_again(step, spec, node, direction),
         _ => Err(("I11", format!("{node} is asked again without its wait"))),
     }
+}
+
+/// A heartbeat gives no more than the step allows, and nothing after the turn.
+fn extended(state: &SagaState, e: &AttemptExtended, at: Time) -> Result<(), Broken> {
+    let node = &e.node;
+    let Some((spec, step)) = state.graph().find(node).and_then(|index| state.step(index)) else {
+        return Ok(());
+    };
+    let given = spec.heartbeat.map(|silence| at.after(silence));
+    let until = step.until.filter(|_| !step.until_passed);
+    let of_the_saga = state.deadline().filter(|_| !state.pivot_passed());
+    let mut ends = [until, of_the_saga].into_iter().flatten();
+    let what = if state.turn().is_some() {
+        "is extended after the turn"
+    } else if given.is_none_or(|given| e.deadline > given) {
+        "is extended by more than its heartbeat"
+    } else if ends.any(|end| e.deadline > end) {
+        "is extended beyond its step's deadline or its saga's"
+    } else {
+        return Ok(());
+    };
+    Err(("I12", format!("the attempt of {node} {what}")))
 }
 
 fn planned(state: &SagaState, e: &RetryScheduled, at: Time) -> Result<(), Broken> {

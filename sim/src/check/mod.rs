@@ -91,9 +91,15 @@ pub(crate) fn served(world: &World, command: &Command) -> Result<(), Violation> 
     order::undone_in_reverse(world, command)
 }
 
-/// A delivery was acknowledged.
-pub(crate) fn acknowledged(world: &World, reply: &Reply, answer: &Answer) -> Result<(), Violation> {
-    acknowledgements::covers_what_is_durable(world, reply, answer)
+/// A delivery was acknowledged; `heard` is when the owner took it, if it is a sign of life.
+pub(crate) fn acknowledged(
+    world: &World,
+    reply: &Reply,
+    answer: &Answer,
+    heard: Option<Time>,
+) -> Result<(), Violation> {
+    acknowledgements::covers_what_is_durable(world, reply, answer)?;
+    acknowledgements::keeps_what_is_alive(world, reply, answer, heard)
 }
 
 /// A client was answered.

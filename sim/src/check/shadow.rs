@@ -189,7 +189,9 @@ pub(super) fn timed_out_only_what_was_published(
     };
     let deadline = world.shadow().of(saga).and_then(|state| {
         let (_, step) = state.step(state.graph().find(&e.node)?)?;
-        let open = step.attempts(e.direction).open?;
+        let attempts = step.attempts(e.direction);
+        // What was accepted was published, if by an earlier owner.
+        let open = attempts.open.filter(|_| attempts.heard.is_none())?;
         // One that may last no longer than an append takes is over before it can be published.
         Some(open.deadline).filter(|deadline| deadline.since(open.asked_at) > SHORT)
     });

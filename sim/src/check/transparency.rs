@@ -21,6 +21,8 @@ impl Story {
             let mut lines: Vec<_> = history
                 .events
                 .iter()
+                // How often something is heard of is a matter of time.
+                .filter(|(_, event)| !matches!(event, SagaEvent::AttemptExtended(_)))
                 .map(|(_, event)| without_times(event))
                 .collect();
             lines.sort();

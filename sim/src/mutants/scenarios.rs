@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::sagas::{branches, lines, undoing, waits};
+use super::sagas::{branches, later, lines, undoing, waits};
 use crate::Sim;
 
 /// A saga that planted bugs are looked for in.
@@ -28,6 +28,7 @@ pub fn scenarios() -> Vec<Scenario> {
         plain("approval", waits::two_approvals()),
         plain("refund", undoing::refund()),
         plain("once", lines::once()),
+        plain("paid lab", later::paid_lab()),
         plain("hurry", lines::hurry()),
         plain("at once", lines::at_once()),
         plain("two", lines::three().and_saga(&5)),

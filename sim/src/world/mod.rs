@@ -7,6 +7,7 @@ mod clients;
 mod clock;
 mod conditions;
 mod dice;
+mod jobs;
 mod lease;
 mod ledger;
 mod log;
@@ -27,7 +28,7 @@ use std::{
 };
 
 use sagalog_model::{
-    Command, Reply, SagaEvent, SagaId,
+    Command, Reply, SagaEvent, SagaId, Withdrawal,
     log::{PartitionId, Time},
 };
 use sagalog_projections::SagaState;
@@ -47,8 +48,9 @@ pub(crate) use share::Ownership;
 
 use self::{
     agenda::Agenda,
-    broker::{ConsumerId, Station},
+    broker::{ConsumerId, Station, Tag},
     conditions::Conditions,
+    jobs::{Job, JobName},
     log::SimLog,
     node::Node,
     owner::{Owner, Zombie},
@@ -108,6 +110,10 @@ pub struct World {
     /// Commands in the queues of their participants, by the participant's name.
     commands: Station<Arc<str>, Arc<Sent>>,
     overtaken: BTreeMap<String, Command>,
+    /// What participants have accepted and not completed.
+    jobs: BTreeMap<JobName, Job>,
+    /// When the signs of life that are not acknowledged came to their owner, by its clock.
+    heard: BTreeMap<(PartitionId, Tag), Time>,
     visits: BTreeMap<(u32, Point, Subject), u32>,
     visited: Vec<Site>,
     bites: BTreeSet<(Site, Fault)>,
@@ -155,9 +161,18 @@ enum Happening {
     FindsOut(Ownership),
     ZombieResumes(Zombie),
     Committed(Ownership),
-    CommandArrives { command: Command, in_time: bool },
-    WorkerIsGone { queue: Arc<str>, worker: ConsumerId },
+    CommandArrives {
+        command: Command,
+        in_time: bool,
+    },
+    WorkerIsGone {
+        queue: Arc<str>,
+        worker: ConsumerId,
+    },
     ReplyArrives(Reply),
+    WithdrawalArrives(Withdrawal),
+    /// A participant goes on with what it has accepted.
+    Works(Arc<Command>),
 }
 
 impl World {
@@ -195,6 +210,8 @@ impl World {
             effects: 0,
             commands: Station::new(),
             overtaken: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            heard: BTreeMap::new(),
             visits: BTreeMap::new(),
             visited: Vec::new(),
             bites: BTreeSet::new(),
@@ -292,6 +309,7 @@ impl World {
             Happening::FindsOut(owner) => self.finds_out(owner),
             Happening::ZombieResumes(zombie) => self.zombie_resumes(&zombie),
             Happening::Committed(owner) => self.committed(owner),
+            Happening::Works(command) => self.works(command),
             on_its_way if self.now < self.broker_down_until => {
                 self.agenda.add(self.broker_down_until, on_its_way);
             }
@@ -300,6 +318,7 @@ impl World {
             }
             Happening::WorkerIsGone { queue, worker } => self.worker_is_gone(&queue, worker),
             Happening::ReplyArrives(reply) => self.reply_arrives(reply),
+            Happening::WithdrawalArrives(withdrawal) => self.withdrawn(&withdrawal),
         }
     }
 

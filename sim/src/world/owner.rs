@@ -8,7 +8,7 @@ use sagalog_engine::{
 };
 use sagalog_eventlog::AppendError;
 use sagalog_model::{
-    AnyDefinition, Expression, Outputs, Payload, Reply, SagaEvent, SagaId,
+    AnyDefinition, Expression, Outcome, Outputs, Payload, Reply, SagaEvent, SagaId,
     event::SagaEvent as E,
     log::{Epoch, PartitionId, Time},
 };
@@ -168,6 +168,8 @@ impl World {
                 Effect::Withdraw(withdrawal) => {
                     let checked = check::withdrawn(self, &withdrawal);
                     self.checked(checked);
+                    let arrives = Happening::WithdrawalArrives(withdrawal);
+                    self.agenda.add(self.now.after(HOP), arrives);
                 }
                 Effect::Answer { ticket, answer } => self.answered(of.partition, ticket.0, &answer),
             }
@@ -178,7 +180,8 @@ impl World {
         if ticket > DELIVERIES {
             let tag = Tag(ticket - DELIVERIES);
             if let Some(reply) = self.inboxes.acknowledge(&partition, tag) {
-                let checked = check::acknowledged(self, &reply, answer);
+                let heard = self.heard.remove(&(partition, tag));
+                let checked = check::acknowledged(self, &reply, answer, heard);
                 self.checked(checked);
             }
         } else if let Some(call) = self.share_mut(partition).calls.remove(&ticket) {
@@ -619,6 +622,12 @@ impl World {
     /// next one takes over: the broker finds out no earlier.
     fn take_deliveries(&mut self, partition: PartitionId) {
         for Delivery { tag, message, .. } in self.inboxes.receive(&partition) {
+            if let (Outcome::Alive { .. }, Some(owner)) =
+                (&message.outcome, self.share(partition).owner())
+            {
+                let heard = self.time_of(owner.node);
+                self.heard.insert((partition, tag), heard);
+            }
             let input = Input {
                 ticket: Ticket(DELIVERIES + tag.0),
                 saga: message.saga.clone(),

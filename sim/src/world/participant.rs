@@ -1,6 +1,6 @@
 //! A participant as the author states it: functions of a model, without their types.
 
-use std::{any::type_name, sync::Arc};
+use std::{any::type_name, sync::Arc, time::Duration};
 
 use sagalog_model::{FailureClass, Json, Outcome, Payload};
 
@@ -20,6 +20,8 @@ pub(crate) struct Participant {
     pub(crate) action: Option<Function>,
     pub(crate) undo: Option<Function>,
     pub(crate) probe: Option<Probe>,
+    /// If it accepts actions and completes them later: how long that takes.
+    pub(crate) takes: Option<Duration>,
     /// The types of the models that its functions work on.
     pub(crate) models: Vec<Needed>,
 }

@@ -6,7 +6,9 @@ use sagalog_model::{
     Command, Direction, FailureClass, Outcome, Reply, graph::participant, log::Time,
 };
 
-use super::{DOWN, HOP, Happening, LONG_AFTER, Lane, Ownership, World, broker::ConsumerId};
+use super::{
+    DOWN, HOP, Happening, LONG_AFTER, Lane, Ownership, World, broker::ConsumerId, jobs::under_way,
+};
 use crate::{
     fault::Fault,
     site::{Point, Subject},
@@ -123,7 +125,14 @@ impl World {
         if fault == Some(Fault::WorkerDiesBefore) {
             return Worker::Dies;
         }
-        let outcome = self.serve(command, fault);
+        let may_accept = matches!(fault, None | Some(Fault::WorkerDiesAfter));
+        let outcome = if may_accept && self.always_fails(command).is_none() && self.accepts(command)
+        {
+            self.accept(command);
+            under_way()
+        } else {
+            self.serve(command, fault)
+        };
         if fault != Some(Fault::WorkerDiesAfter) {
             self.answer(command, outcome);
         }
@@ -140,7 +149,7 @@ impl World {
         Worker::Lives
     }
 
-    fn serve(&mut self, command: &Command, fault: Option<Fault>) -> Outcome {
+    pub(super) fn serve(&mut self, command: &Command, fault: Option<Fault>) -> Outcome {
         let reason = || "a fault of the plan".to_owned();
         let fails = match fault {
             Some(Fault::Fails) => Some(Outcome::Failed {
@@ -186,7 +195,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, command: &Command, outcome: Outcome) {
+    pub(super) fn answer(&mut self, command: &Command, outcome: Outcome) {
         let reply = Reply {
             saga: command.saga.clone(),
             node: command.node.clone(),
@@ -202,9 +211,10 @@ impl World {
                 self.agenda
                     .add(at.after(DOWN), Happening::ReplyArrives(reply));
             }
-            Some(Fault::Late) => self
-                .agenda
-                .add(command.deadline.after(HOP), Happening::ReplyArrives(reply)),
+            Some(Fault::Late) => self.agenda.add(
+                self.over(command).after(HOP),
+                Happening::ReplyArrives(reply),
+            ),
             Some(Fault::AfterTheEnd) => self
                 .agenda
                 .add(at.after(LONG_AFTER), Happening::ReplyArrives(reply)),

@@ -119,7 +119,8 @@ impl Decider<'_> {
             .expect("an attempt belongs to a step");
         let deadline = alive::extended(self.state, spec, step, self.context.now);
         #[cfg(feature = "mutants")]
-        let deadline = crate::mutants::extended(self.context, self.state, (spec, step), deadline);
+        let deadline =
+            crate::mutants::extended(self.context.rules, spec, deadline, self.context.now);
         if let Some(deadline) = deadline {
             self.emit(AttemptExtended {
                 node: self.id(index),

@@ -48,7 +48,12 @@ impl<E: Evaluate> Partition<E> {
         if let Some((_, effect)) = self.answers.pop_front_if(|(gate, _)| *gate <= durable) {
             return Some(effect);
         }
-        if let Some(withdrawal) = self.asks.poll_withdrawal(durable) {
+        let turned = if mutant!(self.rules, WithdrawsBeforeTheTurn) {
+            self.appending.tail()
+        } else {
+            durable
+        };
+        if let Some(withdrawal) = self.asks.poll_withdrawal(turned) {
             return Some(Effect::Withdraw(withdrawal));
         }
         let command = self

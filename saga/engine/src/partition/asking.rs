@@ -127,7 +127,10 @@ impl Asks {
             let Some(live) = sagas.get_mut(&ask.saga) else {
                 continue;
             };
-            if !is_awaited(&live.state, ask.node, ask.direction, ask.attempt) {
+            // What is accepted needs not be asked, and a command says no deadline that is not durable.
+            if !is_awaited(&live.state, ask.node, ask.direction, ask.attempt)
+                || was_accepted(&live.state, ask.node, ask.direction)
+            {
                 continue;
             }
             let Some(command) = command(&live.state, ask.node, ask.direction, ask.attempt) else {
