@@ -126,7 +126,7 @@ planted! {
     HeartbeatMovesNothing = (35, 0),
     /// `decide::reply`: a heartbeat gives twice what the step allows. Anything that is accepted.
     HeartbeatGivesTooMuch = (39, 0),
-    /// `partition::asking`: a participant is told of a turn before that is durable. A branch fails.
+    /// `partition::poll_effect`: a participant is told of a turn before that is durable. A branch fails.
     WithdrawsBeforeTheTurn = (3, 1),
 
     // Attempts and waits.
