@@ -32,6 +32,7 @@ use tracing::{error, info, warn};
 
 pub(crate) use inbox::PREFETCH;
 pub(crate) use inputs::{Call, CallAnswer, NotDone};
+pub(crate) use publishing::command_id;
 
 use self::{
     inbox::Inbox,

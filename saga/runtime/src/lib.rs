@@ -38,6 +38,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod contract;
 #[cfg(unix)]
 pub mod control;
 pub mod history;

@@ -1,7 +1,8 @@
-//! A runtime over RabbitMQ, with its workers in the same and in another process. A broker is started
+//! A runtime over RabbitMQ, with its workers in the same and in another process, or in another language. A broker is started
 //! for it, see `transport/tests/broker`.
 
 #[path = "../../../../transport/tests/broker/mod.rs"]
 mod broker;
 mod processes;
+mod python;
 mod trip;

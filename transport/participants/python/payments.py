@@ -1,0 +1,37 @@
+"""The payment service of docs/protocol.md: python3 payments.py <amqp URL> <SQLite file>"""
+
+import logging
+import sys
+
+from participant import Participant, Permanent, Steps, Transient
+
+SCHEMA = "create table if not exists payment (id integer primary key, cents integer, refunded integer);"
+
+
+def charge(cursor, order):
+    if not isinstance(order, dict) or type(order.get("cents")) is not int:
+        raise Permanent("the input is no order with cents")
+    if order.get("card") == "blocked":
+        raise Permanent("the card is blocked")
+    if order.get("card") == "busy":
+        raise Transient("the card network is busy")
+    cursor.execute("insert into payment (cents, refunded) values (?, 0)", (order["cents"],))
+    return {"payment": f"pay_{cursor.lastrowid}"}
+
+
+def refund(cursor, _order, output):
+    number = int(output["payment"].removeprefix("pay_"))
+    cursor.execute("update payment set refunded = cents where id = ?", (number,))
+
+
+def main():
+    logging.basicConfig(format="payments: %(message)s", level=logging.WARNING)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    url, file = sys.argv[1:]
+    steps = Steps(file, SCHEMA)
+    steps.action("payments.charge", charge)
+    steps.compensation("payments.charge", refund)
+    Participant(url, "payments", steps).serve()
+
+
+main()
