@@ -53,7 +53,8 @@ impl BrokerArg {
     }
 }
 
-async fn connect(url: &str, output: Output) -> Result<Arc<dyn Transport>, CliError> {
+/// The transport over the broker at this address, which is waited for if it does not answer.
+pub(crate) async fn connect(url: &str, output: Output) -> Result<Arc<dyn Transport>, CliError> {
     let began = Instant::now();
     let mut is_told = false;
     loop {

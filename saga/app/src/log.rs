@@ -82,17 +82,7 @@ impl LogArg {
 
     /// The log, to read, whoever drives it.
     pub(crate) async fn read(&self) -> Result<Arc<dyn EventLog>, CliError> {
-        let place = self.place()?;
-        let Some(url) = url(place) else {
-            return Ok(Arc::new(
-                SqliteLog::read_only(not_an_address(place)?).await?,
-            ));
-        };
-        let options = PostgresOptions {
-            patience: PATIENCE,
-            ..PostgresOptions::default()
-        };
-        Ok(Arc::new(PostgresLog::read_only(url, options).await?))
+        read(self.place()?).await
     }
 }
 
@@ -102,6 +92,19 @@ pub(crate) async fn open(place: &Path) -> Result<Arc<dyn EventLog>, CliError> {
         Some(url) => Arc::new(PostgresLog::open(url).await?),
         None => Arc::new(SqliteLog::open(not_an_address(place)?).await?),
     })
+}
+
+/// A log, to read, whoever drives it.
+pub(crate) async fn read(place: &Path) -> Result<Arc<dyn EventLog>, CliError> {
+    let Some(url) = url(place) else {
+        let file = not_an_address(place)?;
+        return Ok(Arc::new(SqliteLog::read_only(file).await?));
+    };
+    let options = PostgresOptions {
+        patience: PATIENCE,
+        ..PostgresOptions::default()
+    };
+    Ok(Arc::new(PostgresLog::read_only(url, options).await?))
 }
 
 /// What looks like an address of something else is not taken for the name of a file.

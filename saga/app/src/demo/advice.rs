@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
-use super::{Args, shop::LOG, world};
+use super::{Args, place::Place, world};
 use crate::{CliError, Output, output::Style};
 
 /// Says what to try next.
-pub(super) fn tell(args: &Args, folder: &Path, done: bool, output: Output) -> Result<(), CliError> {
+pub(super) fn tell(
+    args: &Args,
+    place: &Place<'_>,
+    done: bool,
+    output: Output,
+) -> Result<(), CliError> {
     let program = std::env::args_os().next();
     let program = typed(
         program
@@ -14,7 +19,15 @@ pub(super) fn tell(args: &Args, folder: &Path, done: bool, output: Output) -> Re
             .unwrap_or_else(|| "sagalog".as_ref())
             .as_ref(),
     );
-    let (log, world) = (typed(&folder.join(LOG)), typed(&folder.join(world::FILE)));
+    let folder = place.folder();
+    // An address may have a password in it, which is not repeated.
+    let (log, servers) = if place.is_shared() {
+        let servers = " --log postgres://… --broker amqp://…";
+        ("postgres://…".to_owned(), servers)
+    } else {
+        (typed(&place.log()), "")
+    };
+    let world = typed(&folder.join(world::FILE));
     let orders = args.orders.as_deref();
     let orders = orders.map_or_else(String::new, |file| format!(" --orders {}", typed(file)));
     let again = if done {
@@ -25,7 +38,7 @@ pub(super) fn tell(args: &Args, folder: &Path, done: bool, output: Output) -> Re
     let next = [
         (
             again,
-            format!("{program} demo --dir {}{orders}", typed(folder)),
+            format!("{program} demo --dir {}{orders}{servers}", typed(folder)),
         ),
         ("all sagas", format!("{program} saga list --log {log}")),
         (

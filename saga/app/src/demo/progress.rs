@@ -10,8 +10,8 @@ use super::tally::Tally;
 /// How far the demo is, as far as the log says.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Progress {
-    /// The last position of the log that was read.
-    pub(super) position: u64,
+    /// How many events of the log were read: in a log of one partition, its last position.
+    pub(super) events: u64,
     /// How many orders there are.
     pub(super) orders: usize,
     /// How many sagas were started.
@@ -76,7 +76,7 @@ impl Progress {
     fn of(tally: &Tally) -> Self {
         let count = tally.count();
         Self {
-            position: tally.position().get(),
+            events: tally.events(),
             orders: tally.orders(),
             started: count.started,
             ended: count.ended(),

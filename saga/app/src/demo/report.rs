@@ -1,17 +1,16 @@
 //! What came of the orders, read from the log.
 
-use std::{ffi::OsString, path::Path, sync::Arc};
+use std::ffi::OsString;
 
 use clap::Parser as _;
-use sagalog::{EventLog, SqliteLog};
 use serde::Serialize;
 
 use super::{
     orders::{BadLine, Orders},
-    shop::LOG,
+    place::Place,
     tally::{Count, State, Tally},
 };
-use crate::{App, CliError, Output, args::Cli, log::PARTITION, output::Style};
+use crate::{App, CliError, Output, args::Cli, log::partitions, output::Style};
 
 /// Bad lines that are told one by one.
 const BAD_LINES_SAID: usize = 20;
@@ -27,7 +26,7 @@ pub(super) struct Summary {
     count: Count,
     /// Lines of the file that are no orders, or orders whose id is known with other content.
     bad_lines: usize,
-    /// Sagas that ended, for each second in which a process owned the log: from an owner's first
+    /// Sagas that ended, for each second in which a process owned a partition: from an owner's first
     /// event to its last.
     sagas_per_s: f64,
     /// How long it took from a saga's first event to its last, by the times of the events, for half
@@ -48,16 +47,19 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Reads the log in a folder.
-    pub(super) async fn read(folder: &Path, orders: &Orders) -> Result<Self, CliError> {
-        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::read_only(folder.join(LOG)).await?);
+    /// Reads the demo's log.
+    pub(super) async fn read(place: &Place<'_>, orders: &Orders) -> Result<Self, CliError> {
+        let log = place.read().await?;
         let mut tally = Tally::of(orders);
-        loop {
-            let page = log.read(PARTITION, tally.position().next(), PAGE).await?;
-            if page.is_empty() {
-                break;
+        for partition in partitions(&*log) {
+            loop {
+                let next = tally.position(partition).next();
+                let page = log.read(partition, next, PAGE).await?;
+                if page.is_empty() {
+                    break;
+                }
+                page.iter().for_each(|row| tally.apply(partition, row));
             }
-            page.iter().for_each(|row| tally.apply(row));
         }
         let foreign = orders
             .good
@@ -104,12 +106,12 @@ impl Report {
     pub(super) async fn tell(
         &self,
         app: &App,
-        folder: &Path,
+        place: &Place<'_>,
         output: Output,
     ) -> Result<(), CliError> {
         if let Some(example) = &self.example {
             output.line(output.styled(Style::Bold, format_args!("order {example} went back")))?;
-            let log = folder.join(LOG);
+            let log = place.log();
             let show = ["sagalog", "saga", "show", example, "--log"].map(OsString::from);
             let show = Cli::try_parse_from(show.into_iter().chain([log.into()]));
             // Boxed, as the commands contain the demo.

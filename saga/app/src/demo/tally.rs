@@ -1,10 +1,13 @@
 //! What the log says about the sagas of one file of orders: a fold of its rows.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use sagalog::{
     Payload, SagaId,
-    log::{Data, Epoch, Position, StreamKey, Time},
+    log::{Data, Epoch, PartitionId, Position, StreamKey, Time},
 };
 use sagalog_eventlog::Row;
 use serde::{Deserialize, Serialize};
@@ -15,10 +18,17 @@ use super::orders::Orders;
 pub(super) struct Tally {
     sagas: Vec<Seen>,
     by_id: HashMap<SagaId, usize>,
-    by_stream: HashMap<StreamKey, usize>,
-    driven: Driven,
-    position: Position,
+    by_stream: HashMap<(PartitionId, StreamKey), usize>,
+    parts: BTreeMap<PartitionId, Part>,
+    known: usize,
     count: Count,
+}
+
+/// A partition, as far as it was read.
+#[derive(Default)]
+struct Part {
+    position: Position,
+    driven: Driven,
 }
 
 /// One order's saga.
@@ -61,10 +71,10 @@ pub(super) struct Count {
     pub(super) parked: usize,
 }
 
-/// For how long somebody owned the log and worked: the spans from an owner's first to its last row.
+/// When somebody owned a partition and worked: the spans from an owner's first to its last row.
 #[derive(Default)]
 struct Driven {
-    before: Duration,
+    before: Vec<(Time, Time)>,
     now: Option<(Epoch, Time, Time)>,
 }
 
@@ -88,26 +98,28 @@ impl Tally {
                 .map(|(index, order)| (order.id.clone(), index))
                 .collect(),
             by_stream: HashMap::new(),
-            driven: Driven::default(),
-            position: Position::new(0),
+            parts: BTreeMap::new(),
+            known: 0,
             count: Count::default(),
         }
     }
 
-    /// Takes the next row of the log.
-    pub(super) fn apply(&mut self, row: &Row) {
-        self.position = row.last_position();
-        self.driven.apply(row);
+    /// Takes the next row of a partition.
+    pub(super) fn apply(&mut self, partition: PartitionId, row: &Row) {
+        let part = self.parts.entry(partition).or_default();
+        part.position = row.last_position();
+        part.driven.apply(row);
         if let Some(name) = &row.name
             && let Ok(id) = SagaId::new(name.as_str())
             && let Some(index) = self.by_id.get(&id)
         {
-            self.by_stream.insert(row.stream, *index);
+            self.by_stream.insert((partition, row.stream), *index);
         }
-        let Some(index) = self.by_stream.get(&row.stream) else {
+        let Some(index) = self.by_stream.get(&(partition, row.stream)) else {
             return;
         };
         let seen = &mut self.sagas[*index];
+        self.known += usize::from(seen.state == State::Missing);
         self.count.leaves(seen.state);
         for event in &row.events {
             seen.apply(&event.kind, &event.data, row.at);
@@ -115,9 +127,20 @@ impl Tally {
         self.count.comes_to(seen.state);
     }
 
-    /// How far the log was read.
-    pub(super) fn position(&self) -> Position {
-        self.position
+    /// How far a partition was read.
+    pub(super) fn position(&self, partition: PartitionId) -> Position {
+        let part = self.parts.get(&partition);
+        part.map_or(Position::new(0), |part| part.position)
+    }
+
+    /// How many events were read, of all partitions.
+    pub(super) fn events(&self) -> u64 {
+        self.parts.values().map(|part| part.position.get()).sum()
+    }
+
+    /// How many orders the log knows, or at least their ids.
+    pub(super) fn known(&self) -> usize {
+        self.known
     }
 
     /// Where the saga of the order with this place in the file stands.
@@ -147,9 +170,10 @@ impl Tally {
             .map(|seen| &seen.id)
     }
 
-    /// Sagas that ended, for each second in which somebody owned the log and worked.
+    /// Sagas that ended, for each second in which somebody owned a partition and worked.
     pub(super) fn per_second(&self) -> f64 {
-        let seconds = self.driven.total().as_secs_f64();
+        let spans = self.parts.values().flat_map(|part| part.driven.spans());
+        let seconds = covered(spans.collect()).as_secs_f64();
         if seconds > 0.0 {
             self.count.ended() as f64 / seconds
         } else {
@@ -240,15 +264,37 @@ impl Driven {
             Some((epoch, _, last)) if *epoch == row.epoch => *last = row.at,
             now => {
                 let before = now.replace((row.epoch, row.at, row.at));
-                self.before += before.map_or(Duration::ZERO, |(_, first, last)| last.since(first));
+                self.before
+                    .extend(before.map(|(_, first, last)| (first, last)));
             }
         }
     }
 
-    fn total(&self) -> Duration {
-        self.before
-            + self
-                .now
-                .map_or(Duration::ZERO, |(_, first, last)| last.since(first))
+    fn spans(&self) -> impl Iterator<Item = (Time, Time)> {
+        let now = self.now.map(|(_, first, last)| (first, last));
+        self.before.iter().copied().chain(now)
+    }
+}
+
+/// How much time these spans cover together.
+fn covered(mut spans: Vec<(Time, Time)>) -> Duration {
+    spans.sort_unstable();
+    let (mut covered, mut until) = (Duration::ZERO, Time::default());
+    for (first, last) in spans {
+        covered += last.since(first.max(until));
+        until = until.max(last);
+    }
+    covered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_several_worked_in_counts_once() {
+        let span = |first, last| (Time::from_micros(first), Time::from_micros(last));
+        let spans = vec![span(50, 70), span(10, 30), span(20, 40), span(55, 60)];
+        assert_eq!(covered(spans), Duration::from_micros(50));
     }
 }

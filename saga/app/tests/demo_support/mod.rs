@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use sagalog::{Direction, EventLog, SagaEvent, SqliteLog};
+use sagalog::{Direction, EventLog, PostgresLog, PostgresOptions, SagaEvent, SqliteLog};
 use sagalog_model::log::{PartitionId, Position};
 use serde_json::Value;
 use sqlx::{ConnectOptions, Row as _, sqlite::SqliteConnectOptions};
@@ -27,6 +27,8 @@ pub(crate) const BUNDLED: &str = include_str!("../../orders/orders.jsonl");
 /// A folder for a demo, with its file of orders.
 pub(crate) struct Place {
     folder: TempDir,
+    /// Where log and broker are, if not in the folder and in the process.
+    servers: Option<[String; 2]>,
 }
 
 /// A demo that runs in a process of its own and says how far it is.
@@ -56,9 +58,18 @@ impl Place {
     pub(crate) fn with(orders: &str) -> Self {
         let place = Self {
             folder: tempfile::tempdir().expect("there is room for a folder"),
+            servers: None,
         };
         place.give(orders);
         place
+    }
+
+    /// The same with the log in PostgreSQL and with a broker.
+    pub(crate) fn on_servers(orders: &str, log: String, broker: String) -> Self {
+        Self {
+            servers: Some([log, broker]),
+            ..Self::with(orders)
+        }
     }
 
     /// Replaces the file of orders.
@@ -75,7 +86,18 @@ impl Place {
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.demo().join("log.db")
+        match &self.servers {
+            Some([log, _]) => log.into(),
+            None => self.demo().join("log.db"),
+        }
+    }
+
+    /// The options that name the servers.
+    pub(crate) fn servers(&self) -> Vec<&str> {
+        match &self.servers {
+            Some([log, broker]) => vec!["--log", log, "--broker", broker],
+            None => Vec::new(),
+        }
     }
 
     /// Runs the demo to its end and gives what it says.
@@ -93,7 +115,8 @@ impl Place {
         command
             .args(["demo", "--json", "--orders"])
             .arg(self.orders())
-            .args(options);
+            .args(options)
+            .args(self.servers());
         let ran = command.output().await.expect("the program starts");
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert!(ran.status.success(), "{said}");
@@ -105,6 +128,11 @@ impl Place {
 
     /// Starts the demo in the background.
     pub(crate) fn start(&self, rate: u32) -> Demo {
+        self.start_as("demo", rate)
+    }
+
+    /// The same under a name.
+    pub(crate) fn start_as(&self, name: &str, rate: u32) -> Demo {
         let mut command = Command::new(program());
         command
             .args([
@@ -118,6 +146,8 @@ impl Place {
         command
             .arg("--dir")
             .arg(self.demo())
+            .args(["--name", name])
+            .args(self.servers())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
@@ -160,37 +190,39 @@ impl Place {
     /// What the log says.
     pub(crate) async fn recorded(&self) -> Recorded {
         let log = self.open_log().await;
-        let (mut recorded, mut names) = (Recorded::default(), BTreeMap::new());
-        let mut from = Position::new(1);
-        loop {
-            let page = log
-                .read(PARTITION, from, 1_000)
-                .await
-                .expect("the log reads");
-            let Some(last) = page.last() else {
-                return recorded;
-            };
-            from = last.last_position().next();
-            for row in &page {
-                if let Some(name) = &row.name {
-                    names.insert(row.stream, name.as_str().to_owned());
-                }
-                let name = &names[&row.stream];
-                if !name.starts_with('$') {
-                    row.events
-                        .iter()
-                        .for_each(|event| recorded.note(name, event));
+        let mut recorded = Recorded::default();
+        for partition in partitions(&*log) {
+            let (mut names, mut from) = (BTreeMap::new(), Position::new(1));
+            loop {
+                let page = log.read(partition, from, 1_000).await;
+                let page = page.expect("the log reads");
+                let Some(last) = page.last() else {
+                    break;
+                };
+                from = last.last_position().next();
+                for row in &page {
+                    if let Some(name) = &row.name {
+                        names.insert(row.stream, name.as_str().to_owned());
+                    }
+                    let name = &names[&row.stream];
+                    if !name.starts_with('$') {
+                        row.events
+                            .iter()
+                            .for_each(|event| recorded.note(name, event));
+                    }
                 }
             }
         }
+        recorded
     }
 
     /// Proves that the log is whole.
     pub(crate) async fn verify(&self) {
         let log = self.open_log().await;
-        sagalog_eventlog::verify(&*log, PARTITION)
-            .await
-            .expect("the log is what was appended");
+        for partition in partitions(&*log) {
+            let verified = sagalog_eventlog::verify(&*log, partition).await;
+            verified.expect("the log is what was appended");
+        }
         let mut command = Command::new(program());
         let verified = command
             .args(["log", "verify", "--log"])
@@ -205,7 +237,11 @@ impl Place {
         );
     }
 
-    async fn open_log(&self) -> Arc<dyn EventLog> {
+    pub(crate) async fn open_log(&self) -> Arc<dyn EventLog> {
+        if let Some([log, _]) = &self.servers {
+            let log = PostgresLog::read_only(log, PostgresOptions::default()).await;
+            return Arc::new(log.expect("the log is there"));
+        }
         Arc::new(
             SqliteLog::read_only(self.log())
                 .await
@@ -223,11 +259,7 @@ impl Demo {
             .await
             .expect("it writes to the pipe")?;
         let progress: Value = serde_json::from_str(&line).expect("a line is a JSON object");
-        Some(
-            progress["position"]
-                .as_u64()
-                .expect("a position is a number"),
-        )
+        Some(progress["events"].as_u64().expect("a position is a number"))
     }
 
     /// Follows it until the log has reached a position; whether it did.
@@ -240,6 +272,11 @@ impl Demo {
         false
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id().expect("it was not waited for")
+    }
+
     /// Kills it with SIGKILL.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it is a child of ours");
@@ -248,6 +285,11 @@ impl Demo {
     /// Asks it to stop in peace, as its parent does.
     pub(crate) fn ask_to_stop(&mut self) {
         drop(self.stdin.take());
+    }
+
+    /// What must be dropped to ask it to stop in peace.
+    pub(crate) fn leash(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
     }
 
     /// Waits for its end.
@@ -290,7 +332,7 @@ fn deed(saga: &str, node: &str, direction: Direction) -> Deed {
     (saga.into(), node.into(), direction.as_str().into())
 }
 
-fn is_end(kind: &str) -> bool {
+pub(crate) fn is_end(kind: &str) -> bool {
     matches!(kind, "Completed" | "Compensated" | "PartlyCompensated")
 }
 
@@ -343,8 +385,10 @@ pub(crate) async fn assert_exactly_right(place: &Place, orders: &str) {
     assert_eq!(place.effects().await, effects);
 }
 
-fn program() -> &'static str {
+pub(crate) fn program() -> &'static str {
     env!("CARGO_BIN_EXE_sagalog")
 }
 
-const PARTITION: PartitionId = PartitionId::new(0);
+pub(crate) fn partitions(log: &dyn EventLog) -> impl Iterator<Item = PartitionId> + use<> {
+    (0..log.partitions()).map(PartitionId::new)
+}
