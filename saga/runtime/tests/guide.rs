@@ -24,6 +24,7 @@ const GUIDE: &str = include_str!("../../../docs/guide.md");
 /// Where the code of the guide stands.
 const SOURCES: &[&str] = &[
     include_str!("guide.rs"),
+    include_str!("rabbitmq/guide.rs"),
     include_str!("../examples/hello.rs"),
     include_str!("../examples/human_approval.rs"),
     include_str!("../examples/order_with_timeout.rs"),

@@ -3,6 +3,7 @@
 
 #[path = "../../../../transport/tests/broker/mod.rs"]
 mod broker;
+mod guide;
 mod processes;
 mod python;
 mod trip;
