@@ -70,7 +70,7 @@ impl LogArg {
                 Exit::Usage,
                 "this command works on a log in a file, not on one in PostgreSQL",
             )
-            .fix("what works there: node, log read, log verify, saga list, saga show, saga why"));
+            .fix("what works there: node, log read, log verify, saga list, saga show, saga why, saga export"));
         }
         Ok(place)
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sagalog_model::{
     Graph, SagaEvent, SagaId,
-    log::{Position, Time},
+    log::{PartitionId, Position, Time},
     system::SystemEvent,
 };
 use sagalog_projections::IllegalEvent;
@@ -33,7 +33,8 @@ pub struct HistoryDocument {
     pub next: Option<u64>,
     /// The sagas, in the order in which they began.
     pub sagas: Vec<SagaEnd>,
-    /// Their events and the take-overs among them, in the order of the log.
+    /// Their events and the take-overs among them, in the order of the log: by time, as each partition
+    /// has positions of its own.
     pub lines: Vec<Happened>,
 }
 
@@ -44,6 +45,8 @@ pub struct SagaHistory {
     pub id: SagaId,
     /// The graph it runs.
     pub graph: Arc<Graph>,
+    /// Where it is.
+    pub partition: PartitionId,
     /// Its events, from the first.
     pub events: Vec<(Position, Time, SagaEvent)>,
 }
@@ -63,11 +66,11 @@ impl HistoryDocument {
     pub fn of(
         log: &str,
         sagas: &[SagaHistory],
-        system: &[(Position, Time, SystemEvent)],
+        system: &[(PartitionId, Position, Time, SystemEvent)],
     ) -> Result<Self, IllegalEvent> {
         let events = in_order(sagas, system);
         let began = events.first_key_value();
-        let began = began.map_or_else(Time::default, |(_, (at, _))| *at);
+        let began = began.map_or_else(Time::default, |((at, ..), _)| *at);
         let millis = |at: Time| u64::try_from(at.since(began).as_millis()).unwrap_or(u64::MAX);
         let folds = sagas.iter().map(|saga| {
             let fold = Fold::of(saga.id.clone(), saga.graph.clone());
@@ -76,7 +79,7 @@ impl HistoryDocument {
         let mut folds: BTreeMap<_, _> = folds.collect();
         let mut began_in_order = Vec::new();
         let mut lines = Vec::new();
-        for (at, logged) in events.into_values() {
+        for ((at, ..), logged) in events {
             let (lane, saga, what, changed) = match logged {
                 Logged::Saga(id, recorded) => {
                     let fold = folds.get_mut(id).expect("its events are of these sagas");
@@ -135,27 +138,29 @@ impl HistoryDocument {
 
 fn in_order<'a>(
     sagas: &'a [SagaHistory],
-    system: &'a [(Position, Time, SystemEvent)],
-) -> BTreeMap<Position, (Time, Logged<'a>)> {
+    system: &'a [(PartitionId, Position, Time, SystemEvent)],
+) -> BTreeMap<(Time, PartitionId, Position), Logged<'a>> {
     let mut events = BTreeMap::new();
     for saga in sagas {
         for (position, at, event) in &saga.events {
-            events.insert(*position, (*at, Logged::Saga(&saga.id, event)));
+            let place = (*at, saga.partition, *position);
+            events.insert(place, Logged::Saga(&saga.id, event));
         }
     }
     let (Some(first), Some(last)) = (events.keys().next(), events.keys().next_back()) else {
         return events;
     };
     let among = *first..=*last;
-    for (position, at, event) in system {
+    for (partition, position, at, event) in system {
+        let place = (*at, *partition, *position);
         let belongs = match event {
             SystemEvent::LateSuccess(late) => sagas.iter().any(|saga| saga.id == late.saga),
             SystemEvent::PartitionOwned(_) | SystemEvent::DefinitionRecorded(..) => {
-                among.contains(position)
+                among.contains(&place)
             }
         };
         if belongs {
-            events.insert(*position, (*at, Logged::System(event)));
+            events.insert(place, Logged::System(event));
         }
     }
     events

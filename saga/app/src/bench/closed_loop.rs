@@ -10,7 +10,7 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use sagalog::{Client, Ended, Runtime, SqliteLog};
+use sagalog::{Client, Ended, Runtime, Transport};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -19,7 +19,7 @@ use super::{
     usage::{cpu_seconds, resident_mib, settled_bytes},
     workload::{BENCH, Ran, Variant, Work, definition, worker},
 };
-use crate::{CliError, Exit};
+use crate::{CliError, Exit, log};
 
 /// What a measurement says.
 #[derive(Clone, Debug, Serialize)]
@@ -57,20 +57,21 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// Runs a closed loop on a log and says what it took. Every outcome is checked, and that the
 /// handlers ran exactly as often as they should.
 pub(super) async fn run(
-    file: &Path,
+    place: &Path,
+    transport: Option<Arc<dyn Transport>>,
     concurrency: usize,
     variant: Variant,
     span: Duration,
 ) -> Result<Measured, CliError> {
-    let before = settled_bytes(file).await?;
-    let (log, appends) = Counted::over(SqliteLog::open(file).await?);
+    let before = settled_bytes(place).await?;
+    let (log, appends) = Counted::over(log::open(place).await?);
     let ran = Ran::default();
     let definition = definition().expect("a test shows that the graph is sound");
-    let runtime = Runtime::on(log)
-        .definition(definition)
-        .worker(worker(&ran))
-        .start()
-        .await?;
+    let mut runtime = Runtime::on(log).definition(definition).worker(worker(&ran));
+    if let Some(transport) = transport {
+        runtime = runtime.transport(transport);
+    }
+    let runtime = runtime.start().await?;
     let loops = Loops {
         client: runtime.client(),
         variant,
@@ -89,7 +90,7 @@ pub(super) async fn run(
     let all = sagas + warm.len();
     check_counts(ran.counts(), variant.runs().map(|runs| runs * all))?;
     // The drop of a log is not waited for, but folding the file waits for its locks.
-    let grown = settled_bytes(file).await?.saturating_sub(before);
+    let grown = settled_bytes(place).await?.saturating_sub(before);
     let each = |what: f64| what / sagas.max(1) as f64;
     Ok(Measured {
         variant: variant.name(),

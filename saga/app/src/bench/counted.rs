@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sagalog::{EventLog, SqliteLog};
+use sagalog::EventLog;
 use sagalog_eventlog::{
     AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, RenewError, Row,
     Sharer, StreamHead,
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 /// The log, with a count of what is appended to it.
 pub(super) struct Counted {
-    log: SqliteLog,
+    log: Arc<dyn EventLog>,
     appends: Arc<Appends>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Appends {
 
 impl Counted {
     /// The log, and the count that goes with it.
-    pub(super) fn over(log: SqliteLog) -> (Arc<dyn EventLog>, Arc<Appends>) {
+    pub(super) fn over(log: Arc<dyn EventLog>) -> (Arc<dyn EventLog>, Arc<Appends>) {
         let appends = Arc::<Appends>::default();
         (
             Arc::new(Self {

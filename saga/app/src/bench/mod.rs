@@ -10,7 +10,7 @@ mod workload;
 use std::{num::NonZeroU16, path::PathBuf, process::ExitCode, time::Duration};
 
 use self::workload::Variant;
-use crate::{App, CliError, Exit, Output};
+use crate::{App, CliError, Exit, Output, broker, log};
 
 /// Its options.
 #[derive(Debug, clap::Args)]
@@ -29,9 +29,14 @@ pub struct Args {
     /// How long each measurement takes
     #[arg(long, value_name = "S", default_value_t = 5.0)]
     seconds: f64,
-    /// The log's file; a new one in a temporary folder for each measurement unless given
+    /// The log's file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE; a new file in a temporary folder for
+    /// each measurement unless given
     #[arg(long, value_name = "PATH")]
     log: Option<PathBuf>,
+    /// The RabbitMQ over which the runtime and its workers reach each other, if they should:
+    /// amqp://USER:PASSWORD@HOST:PORT/VHOST, with %2f for the vhost /
+    #[arg(long, value_name = "URL", conflicts_with = "startup")]
+    broker: Option<String>,
     /// Measures instead how long a start takes on a log of so many finished and live sagas
     #[arg(long, value_name = "FINISHED,LIVE", value_delimiter = ',', num_args = 1, conflicts_with_all = ["concurrency", "variant", "seconds"])]
     startup: Option<Vec<u64>>,
@@ -54,6 +59,10 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
             ));
         };
         let file = args.log.unwrap_or_else(|| folder.path().join("startup.db"));
+        if log::url(&file).is_some() {
+            let message = "a start is measured on a log in a file";
+            return Err(CliError::new("not_a_file", Exit::Usage, message));
+        }
         let measured = startup::run(&file, finished, live, output).await?;
         if output.is_json() {
             output.json(&measured)?;
@@ -81,9 +90,13 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
                     .path()
                     .join(format!("{}-{concurrency}.db", variant.name()))
             };
-            let file = args.log.clone().unwrap_or_else(own);
-            let measured =
-                closed_loop::run(&file, usize::from(concurrency.get()), variant, span).await?;
+            let place = args.log.clone().unwrap_or_else(own);
+            let transport = match &args.broker {
+                Some(url) => Some(broker::connect(url, output).await?),
+                None => None,
+            };
+            let concurrency = usize::from(concurrency.get());
+            let measured = closed_loop::run(&place, transport, concurrency, variant, span).await?;
             if !output.is_json() {
                 table::line(&measured, all.is_empty(), output)?;
             }
@@ -106,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let file = folder.path().join("log.db");
         for variant in [Variant::Happy, Variant::Compensate] {
-            let measured = closed_loop::run(&file, 32, variant, Duration::from_millis(100))
+            let measured = closed_loop::run(&file, None, 32, variant, Duration::from_millis(100))
                 .await
                 .expect("it runs");
             assert!(

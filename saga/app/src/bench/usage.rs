@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, sqlite::SqliteConnectOptions};
 
-use crate::CliError;
+use crate::{CliError, log};
 
 /// CPU seconds that the process has used; none where there is no `/proc`.
 pub(super) fn cpu_seconds() -> Option<f64> {
@@ -27,8 +27,26 @@ pub(super) fn resident_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// The size of a log's file once everything is folded into it, in bytes; 0 if there is none yet.
-pub(super) async fn settled_bytes(file: &Path) -> Result<u64, CliError> {
+/// The size of a log once everything is folded into its file, in bytes; 0 if there is none yet. In
+/// PostgreSQL it is that of the table of rows with its indexes.
+pub(super) async fn settled_bytes(place: &Path) -> Result<u64, CliError> {
+    match log::url(place) {
+        Some(url) => table_bytes(url)
+            .await
+            .map_err(|error| CliError::failed(&error)),
+        None => file_bytes(place).await,
+    }
+}
+
+async fn table_bytes(url: &str) -> Result<u64, sqlx::Error> {
+    let mut connection = PgConnection::connect(url).await?;
+    let size = "select coalesce(pg_total_relation_size(to_regclass('sagalog.log')), 0)";
+    let size: i64 = sqlx::query_scalar(size).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(size.unsigned_abs())
+}
+
+async fn file_bytes(file: &Path) -> Result<u64, CliError> {
     if !file.try_exists()? {
         return Ok(0);
     }

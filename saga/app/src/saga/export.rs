@@ -5,10 +5,9 @@ use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
 use sagalog::history::{Graphs, HistoryError};
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
-    log::{Position, Time},
+    log::{PartitionId, Position, Time},
     system::{SystemEvent, late_stream, partition_stream},
 };
-use sagalog_projections::timeline::Place;
 use sagalog_sim::{HistoryDocument, SagaHistory};
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{CliError, Exit},
-    log::{LogArg, PARTITION},
+    log::{LogArg, partition_of, partitions},
     output::Output,
     words::count,
 };
@@ -66,9 +65,9 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     };
     let sagas = chosen.sagas;
     // A document is passed on: where the log lies on this machine is nobody's business.
-    let name = args.log.file()?.file_name().unwrap_or_default();
-    let document = HistoryDocument::of(&name.to_string_lossy(), &sagas, &system(&*log).await?)
-        .map_err(HistoryError::from)?;
+    let name = log.name().rsplit('/').next().unwrap_or_default();
+    let document =
+        HistoryDocument::of(name, &sagas, &system(&*log).await?).map_err(HistoryError::from)?;
     let document = HistoryDocument { next, ..document };
     if let Some(file) = &args.html {
         output.write(file, document.html())?;
@@ -143,28 +142,28 @@ impl Chosen<'_> {
         self.room = room;
         let events = events.into_iter();
         self.sagas.push(SagaHistory {
+            partition: partition_of(self.log, &id),
             id,
             graph,
-            events: events.map(|(place, event)| placed(place, event)).collect(),
+            events: events
+                .map(|(place, event)| (place.position, place.at, event))
+                .collect(),
         });
         Ok(())
     }
 }
 
-/// Who owned the partition, and which answers contradict how their saga ended.
-async fn system(log: &dyn EventLog) -> Result<Vec<(Position, Time, SystemEvent)>, CliError> {
-    let mut all = events(
-        log,
-        PARTITION,
-        &partition_stream(PARTITION),
-        SystemEvent::decode,
-    )
-    .await?;
-    all.extend(events(log, PARTITION, &late_stream(), SystemEvent::decode).await?);
-    let all = all.into_iter();
-    Ok(all.map(|(place, event)| placed(place, event)).collect())
-}
-
-fn placed<T>(place: Place, event: T) -> (Position, Time, T) {
-    (place.position, place.at, event)
+/// Who owned the partitions, and which answers contradict how their saga ended.
+async fn system(
+    log: &dyn EventLog,
+) -> Result<Vec<(PartitionId, Position, Time, SystemEvent)>, CliError> {
+    let mut all = Vec::new();
+    for partition in partitions(log) {
+        for stream in [partition_stream(partition), late_stream()] {
+            let found = events(log, partition, &stream, SystemEvent::decode).await?;
+            let found = found.into_iter();
+            all.extend(found.map(|(place, event)| (partition, place.position, place.at, event)));
+        }
+    }
+    Ok(all)
 }

@@ -23,13 +23,31 @@ async fn a_log_in_postgres_is_read_as_one_in_a_file_is() {
     assert!(verified.contains(r#""whole":true"#), "{verified}");
 }
 
+/// Positions are those of a partition, so sagas of two of them have the same ones.
+#[tokio::test]
+async fn sagas_of_several_partitions_are_exported_whole() {
+    let agency = Agency::in_postgres("exporting").await;
+    let mut events = 0;
+    for number in 0..6 {
+        let id = format!("t-{number}");
+        agency.ended(&id, "flight is full").await;
+        events += agency.end(&id).await.version().get();
+    }
+    let exported = sagalog(&agency.log, "saga export --json").await.printed();
+    let exported: serde_json::Value = serde_json::from_str(&exported).expect("JSON");
+    let lines = exported["lines"].as_array().expect("a list").iter();
+    let of_sagas = lines.filter(|line| line["saga"].is_string());
+    assert_eq!(of_sagas.count() as u64, events);
+    assert_eq!(exported["log"], "exporting");
+}
+
 #[tokio::test]
 async fn what_needs_a_file_says_so() {
     let agency = Agency::in_postgres("refusing").await;
     let refused = sagalog(&agency.log, "saga cancel t-1 --reason why").await;
     insta::assert_snapshot!(refused.failed(2), @"
     error: this command works on a log in a file, not on one in PostgreSQL
-      what works there: node, log read, log verify, saga list, saga show, saga why
+      what works there: node, log read, log verify, saga list, saga show, saga why, saga export
     ");
 }
 

@@ -110,7 +110,7 @@ impl Place {
         self.run(&[]).await
     }
 
-    async fn run(&self, options: &[&OsStr]) -> (Value, String) {
+    pub(crate) async fn run(&self, options: &[&OsStr]) -> (Value, String) {
         let mut command = Command::new(program());
         command
             .args(["demo", "--json", "--orders"])

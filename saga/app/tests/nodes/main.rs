@@ -93,6 +93,51 @@ async fn nodes_that_are_killed_and_stopped_leave_the_effects_of_a_run_without() 
     place.verify().await;
 }
 
+#[tokio::test]
+async fn the_demo_runs_on_both_servers_and_kills_one_of_two_processes() {
+    let broker = Broker::start(1);
+    let database = PostgresServer::shared().new_database("killing");
+    let place = Place::on_servers(&orders(200), database, broker.url());
+    let (summary, said) = place.summary_without_folder().await;
+    let ended = ["completed", "compensated"].map(|field| summary[field].as_u64());
+    let ended: u64 = ended.iter().flatten().sum();
+    assert_eq!((ended, &summary["parked"]), (200, &0.into()));
+    assert!(
+        said.contains("with SIGKILL") && said.contains("on the same log"),
+        "{said}"
+    );
+    place.verify().await;
+}
+
+#[tokio::test]
+async fn a_participant_may_be_a_process_of_its_own() {
+    let orders = orders(60);
+    let broker = Broker::start(1);
+    let database = PostgresServer::shared().new_database("parting");
+    let place = Place::on_servers(&orders, database, broker.url());
+    std::fs::create_dir_all(place.demo()).expect("the folder can be made");
+    let mut worker = Command::new(program())
+        .args([
+            "worker",
+            "shipping",
+            "--broker",
+            place.servers()[3],
+            "--home",
+        ])
+        .arg(place.demo())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program is built");
+    let folder = place.demo();
+    let options = ["--without", "shipping", "--dir"].map(AsRef::as_ref);
+    place
+        .run(&[&options[..], &[folder.as_os_str()]].concat())
+        .await;
+    signal("TERM", &[worker.id().expect("it runs")]);
+    assert!(worker.wait().await.expect("it is ours").success());
+    assert_exactly_right(&place, &orders).await;
+}
+
 /// Runs `sagalog node` until nothing is under way, and stops it in peace.
 async fn the_program_ends_what_is_left(place: &Place, seen: &mut Seen) {
     seen.all().await;
