@@ -42,6 +42,8 @@ pub mod contract;
 #[cfg(unix)]
 pub mod control;
 pub mod history;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod runtime;
 pub mod worker;
 

@@ -11,6 +11,8 @@ use sagalog_model::AnyDefinition;
 use sagalog_transport::{DeclareError, InProcess, Queue, Transport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+#[cfg(feature = "postgres")]
+use tokio_util::task::AbortOnDropHandle;
 
 #[cfg(unix)]
 use crate::control::{Place, Server};
@@ -36,6 +38,8 @@ pub struct Runtime {
     host: JoinHandle<Result<(), HostError>>,
     #[cfg(unix)]
     control: Option<JoinHandle<Place>>,
+    #[cfg(feature = "postgres")]
+    pick_up: Option<AbortOnDropHandle<()>>,
 }
 
 /// Puts a runtime together.
@@ -51,6 +55,8 @@ pub struct RuntimeBuilder {
     definitions: Vec<AnyDefinition>,
     worker: Worker,
     elsewhere: BTreeSet<String>,
+    #[cfg(feature = "postgres")]
+    requests: Option<crate::postgres::Requests>,
 }
 
 /// Why a runtime does not start. Nothing was begun.
@@ -122,6 +128,8 @@ impl Runtime {
             definitions: Vec::new(),
             worker: Worker::new(),
             elsewhere: BTreeSet::new(),
+            #[cfg(feature = "postgres")]
+            requests: None,
         }
     }
 
@@ -151,6 +159,9 @@ impl Runtime {
             self.stop.control.cancel();
             control.await.map_err(|_| StopError::Panicked)?.clear();
         }
+        // It may be ended anywhere: what it has not settled is picked up again.
+        #[cfg(feature = "postgres")]
+        drop(self.pick_up);
         // Workers first, so that the driver still takes their last replies.
         self.stop.host.cancel();
         let hosted = self.host.await.map_err(|_| StopError::Panicked)?;
@@ -220,6 +231,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Picks up the starts and signals that programs write in their own transactions. Given again, it
+    /// picks up from the last.
+    #[cfg(feature = "postgres")]
+    pub fn requests(mut self, requests: crate::postgres::Requests) -> Self {
+        self.requests = Some(requests);
+        self
+    }
+
     /// Starts: checks the handlers, takes the log over, and goes on with whatever is unfinished.
     ///
     /// # Errors
@@ -274,8 +293,14 @@ impl RuntimeBuilder {
             }
             None => None,
         };
+        #[cfg(feature = "postgres")]
+        let pick_up = self
+            .requests
+            .map(|requests| AbortOnDropHandle::new(tokio::spawn(requests.pick_up(client.clone()))));
         Ok(Runtime {
             client,
+            #[cfg(feature = "postgres")]
+            pick_up,
             #[cfg(unix)]
             control,
             keeper: tokio::spawn(keeper.run()),

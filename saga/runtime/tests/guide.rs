@@ -16,6 +16,8 @@ mod hello;
 mod human_approval;
 #[path = "../examples/order_with_timeout.rs"]
 mod order_with_timeout;
+#[path = "guide/own_database.rs"]
+mod own_database;
 #[path = "../examples/trip_booking.rs"]
 mod trip_booking;
 
@@ -25,6 +27,7 @@ const GUIDE: &str = include_str!("../../../docs/guide.md");
 const SOURCES: &[&str] = &[
     include_str!("guide.rs"),
     include_str!("rabbitmq/guide.rs"),
+    include_str!("guide/own_database.rs"),
     include_str!("../examples/hello.rs"),
     include_str!("../examples/human_approval.rs"),
     include_str!("../examples/order_with_timeout.rs"),
@@ -62,7 +65,7 @@ mod later {
 
     use super::*;
 
-    pub const SCAN: Step<u64, String> = Step::new("lab.scan")
+    const SCAN: Step<u64, String> = Step::new("lab.scan")
         .compensatable()
         .heartbeat(Duration::from_secs(60))
         .deadline(Duration::from_secs(24 * 60 * 60));
@@ -124,10 +127,7 @@ mod later {
         ));
         done(&client, &token, format!("sample {sample} is fine")).await?;
         let ended = client.result(STUDY, "s-1").await?;
-        assert_eq!(
-            ended,
-            sagalog::Ended::Completed("sample 7 is fine".to_owned())
-        );
+        assert_eq!(ended, Ended::Completed("sample 7 is fine".to_owned()));
         done(&client, &token, "twice".to_owned()).await?;
         runtime.stop().await?;
         Ok(())

@@ -28,6 +28,18 @@ pub(super) fn succeeded<T: Serialize>(output: &T) -> Outcome {
     }
 }
 
+/// An output as it is sent, for whoever records it.
+#[cfg(feature = "postgres")]
+pub(crate) fn output_as_sent<T: Serialize>(output: &T) -> Result<Payload, super::Failure> {
+    match succeeded(output) {
+        Outcome::Succeeded(output) => Ok(output),
+        Outcome::Unknown { reason } | Outcome::Failed { reason, .. } => {
+            Err(super::Failure::unknown(reason))
+        }
+        Outcome::NotDone | Outcome::Alive { .. } => unreachable!("an output is given or not"),
+    }
+}
+
 /// Stops at the bound, so that an endless output does not fill the memory first.
 struct BoundedText(Vec<u8>);
 

@@ -35,6 +35,8 @@ mod memory;
 mod outbox;
 mod steps;
 
+#[cfg(feature = "postgres")]
+pub(crate) use answer::output_as_sent;
 pub use attempt::Attempt;
 pub use failure::{Failure, Found, Given};
 pub use faults::{HandlerFault, WhatIsWrong};
