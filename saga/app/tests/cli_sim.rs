@@ -96,7 +96,7 @@ fn a_fault_that_cannot_happen_there_names_those_that_can() {
     let ran = sagalog(&plan.line("sim"));
     assert_eq!((ran.exit, &*ran.out), (2, ""));
     insta::assert_snapshot!(plan.hidden(&ran.err), @"
-    error: PLAN, line 1: `crash after` cannot happen at `call s1 start`; what can is: twice, lost
+    error: PLAN, line 1: `crash after` cannot happen at `call s1 start`; what can is: twice, lost, left out
     ");
 }
 
