@@ -216,8 +216,7 @@ impl Sim {
         I: Json,
         O: Json,
     {
-        let participant = self.participant(step);
-        participant.models.push(Needed::of::<S>());
+        let participant = self.participant_with::<S, _, _>(step);
         participant.action = Some(Arc::new(move |models, input, _| {
             let model = models.get_mut().expect(MODEL);
             write(&handles(model, read(input, "input")?)?)
@@ -237,8 +236,7 @@ impl Sim {
         I: Json,
         O: Json,
     {
-        let participant = self.participant(step);
-        participant.models.push(Needed::of::<S>());
+        let participant = self.participant_with::<S, _, _>(step);
         participant.undo = Some(Arc::new(move |models, input, output| {
             let output = output.expect("what is undone has given something");
             let (input, output) = (read(input, "input")?, read(output, "output")?);
@@ -277,14 +275,20 @@ impl Sim {
         I: Json,
         O: Json,
     {
-        let participant = self.participant(step);
-        participant.models.push(Needed::of::<S>());
+        let participant = self.participant_with::<S, _, _>(step);
         participant.probe = Some(Arc::new(move |models, input| {
             let model = models.get().expect(MODEL);
             let found = probes(model, read(input, "input")?)?;
             found.map(|output| write(&output)).transpose()
         }));
         self
+    }
+
+    /// A participant with a function of this model.
+    fn participant_with<S: 'static, I, O>(&mut self, step: Step<I, O>) -> &mut Participant {
+        let participant = self.participant(step);
+        participant.models.push(Needed::of::<S>());
+        participant
     }
 
     fn participant<I, O>(&mut self, step: Step<I, O>) -> &mut Participant {

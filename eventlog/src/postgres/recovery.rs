@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
-use sagalog_model::log::{Digest, PartitionId, Position, StreamState};
+use sagalog_model::log::{PartitionId, Position};
 use sqlx::PgConnection;
 
 use crate::{
     ledger::{End, Ledger},
     sql::{
         columns::{Columns, to_sql},
-        snapshot::{Bytes, NotRecovered, Open, Recovered, Snapshot},
+        snapshot::{Bytes, NotRecovered, Open, Recovered, Snapshot, forward},
     },
 };
 
@@ -97,15 +97,7 @@ async fn load(
             .bind(partition.get() as i32)
             .fetch_optional(connection)
             .await?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let position = Position::new(row.number(0)?);
-    let (Ok(chain), Ok(stored)) = (row.bytes(1), row.bytes(3)) else {
-        return Ok(None);
-    };
-    let (chain, stored) = (Digest(chain), Digest(stored));
-    Ok(Snapshot::read(position, chain, row.blob(2)?, stored))
+    row.map_or(Ok(None), |row| Snapshot::read(&row))
 }
 
 /// The open streams, brought forward from what was open at a position.
@@ -123,12 +115,6 @@ async fn behind(
     .bind(to_sql(position.get()))
     .fetch_all(connection)
     .await?;
-    for row in rows {
-        let head = row.head(0)?;
-        match head.state {
-            StreamState::Closed => open.remove(&head.stream),
-            StreamState::Open => open.insert(head.stream, head.version),
-        };
-    }
+    forward(&mut open, &rows)?;
     Ok(open)
 }

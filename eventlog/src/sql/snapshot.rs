@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use sagalog_model::log::{Digest, Position, StreamKey, Version};
+use sagalog_model::log::{Digest, Position, StreamKey, StreamState, Version};
 
 use crate::{
     leaf::sha256,
     ledger::{End, Ledger},
+    sql::columns::Columns,
 };
 
 /// Open streams with their last versions.
@@ -70,19 +71,20 @@ impl Bytes {
 }
 
 impl Snapshot {
-    /// A stored snapshot; one that is not whole counts as none, because it can be made again.
-    pub(crate) fn read(
-        position: Position,
-        chain: Digest,
-        open: &[u8],
-        stored: Digest,
-    ) -> Option<Self> {
-        let whole = stored == digest(position, chain, open);
-        whole.then(|| Self {
+    /// A stored snapshot: position, chain, open streams, digest. One that is not whole counts as none,
+    /// because it can be made again.
+    pub(crate) fn read(row: &impl Columns) -> Result<Option<Self>, sqlx::Error> {
+        let position = Position::new(row.number(0)?);
+        let (Ok(chain), Ok(stored)) = (row.bytes(1), row.bytes(3)) else {
+            return Ok(None);
+        };
+        let (chain, open) = (Digest(chain), row.blob(2)?);
+        let whole = Digest(stored) == digest(position, chain, open);
+        Ok(whole.then(|| Self {
             position,
             chain,
             open: from_bytes(open),
-        })
+        }))
     }
 
     /// Whether a log that ends at `last`, and whose row at the snapshot's position ends as `then`
@@ -104,6 +106,18 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// Brings open streams forward to where these say that they stand: key, version, state.
+pub(crate) fn forward(open: &mut Open, heads: &[impl Columns]) -> Result<(), sqlx::Error> {
+    for row in heads {
+        let head = row.head(0)?;
+        match head.state {
+            StreamState::Closed => open.remove(&head.stream),
+            StreamState::Open => open.insert(head.stream, head.version),
+        };
+    }
+    Ok(())
 }
 
 /// How many positions go by between two snapshots: the more streams are open, the larger it is and

@@ -1,13 +1,13 @@
 //! Which streams are open, without reading the finished ones: a snapshot and the rows behind it.
 
-use sagalog_model::log::{Digest, PartitionId, Position, StreamState, Version};
+use sagalog_model::log::{PartitionId, Position, Version};
 use sqlx::SqliteConnection;
 
 use crate::{
     ledger::{End, Ledger},
     sql::{
         columns::Columns,
-        snapshot::{Bytes, NotRecovered, Open, Recovered, Snapshot},
+        snapshot::{Bytes, NotRecovered, Open, Recovered, Snapshot, forward},
     },
 };
 
@@ -70,15 +70,8 @@ pub(super) async fn end(
 async fn load(connection: &mut SqliteConnection) -> Result<Option<Snapshot>, sqlx::Error> {
     let query =
         sqlx::query("select position, chain, open, digest from recovery where partition = 0");
-    let Some(row) = query.fetch_optional(connection).await? else {
-        return Ok(None);
-    };
-    let position = Position::new(row.number(0)?);
-    let (Ok(chain), Ok(stored)) = (row.bytes(1), row.bytes(3)) else {
-        return Ok(None);
-    };
-    let (chain, stored) = (Digest(chain), Digest(stored));
-    Ok(Snapshot::read(position, chain, row.blob(2)?, stored))
+    let row = query.fetch_optional(connection).await?;
+    row.map_or(Ok(None), |row| Snapshot::read(&row))
 }
 
 /// The snapshot brought forward. The rows behind it are few, so they are read in their own order
@@ -94,13 +87,7 @@ async fn behind(
     .fetch_all(connection)
     .await?;
     let mut open = snapshot.open.clone();
-    for row in rows {
-        let head = row.head(0)?;
-        match head.state {
-            StreamState::Closed => open.remove(&head.stream),
-            StreamState::Open => open.insert(head.stream, head.version),
-        };
-    }
+    forward(&mut open, &rows)?;
     Ok(open)
 }
 

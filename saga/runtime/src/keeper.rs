@@ -12,7 +12,7 @@ use std::{
 };
 
 use sagalog_engine::{Rules, partition::Registry};
-use sagalog_eventlog::{EventLog, Holder, Owner, Sharer};
+use sagalog_eventlog::{EventLog, Owner, Sharer};
 use sagalog_model::log::PartitionId;
 use sagalog_transport::{Queue, Transport};
 use tokio::{sync::mpsc, task::JoinSet};
@@ -62,8 +62,8 @@ pub(crate) struct Keeper {
     running: JoinSet<(PartitionId, Result<(), DriveError>)>,
     /// The partitions that are driven or being taken, and what gives each up.
     seats: HashMap<PartitionId, CancellationToken>,
-    /// What was seen last of the other processes, and since when it has not moved.
-    seen: HashMap<String, (u64, Instant)>,
+    /// Those that share the log, by their names, and since when their signs have not moved.
+    seen: HashMap<String, (Sharer, Instant)>,
 }
 
 impl Keeper {
@@ -222,13 +222,8 @@ impl Keeper {
             })
             .collect();
         for partition in (0..self.shared.log.partitions()).map(PartitionId::new) {
-            match others.get(&partition) {
-                Some(holder) => {
-                    let by = || holder.to_string().into();
-                    self.shared.router.is_elsewhere(partition, &by);
-                }
-                None => self.shared.router.is_nowhere(partition),
-            }
+            let holder = others.get(&partition).copied();
+            self.shared.router.see(partition, holder);
         }
     }
 
@@ -245,13 +240,13 @@ impl Keeper {
 
     fn see(&mut self, sharers: &[Sharer]) {
         let now = Instant::now();
-        let mut seen = HashMap::with_capacity(sharers.len());
+        let before = std::mem::take(&mut self.seen);
         for sharer in sharers {
-            let known = self.seen.remove(&sharer.id);
-            let known = known.filter(|(sign, _)| *sign == sharer.sign);
-            seen.insert(sharer.id.clone(), known.unwrap_or((sharer.sign, now)));
+            let known = before.get(&sharer.id);
+            let since = known.filter(|(known, _)| known.sign == sharer.sign);
+            let since = since.map_or(now, |(_, since)| *since);
+            self.seen.insert(sharer.id.clone(), (sharer.clone(), since));
         }
-        self.seen = seen;
     }
 
     fn lives(&self, sharer: &Sharer, lease: Duration) -> bool {
@@ -260,19 +255,9 @@ impl Keeper {
 
     /// Those that were silent for so long that they will not come back.
     fn gone(&self, lease: Duration) -> Vec<Sharer> {
-        let silent = self
-            .seen
-            .iter()
-            .filter(|(_, (_, since))| since.elapsed() > lease * GONE);
-        silent
-            .map(|(id, (sign, _))| Sharer {
-                id: id.clone(),
-                holder: Holder::Unknown,
-                sign: *sign,
-                owns: Vec::new(),
-                is_me: false,
-            })
-            .collect()
+        let silent = self.seen.values();
+        let silent = silent.filter(|(_, since)| since.elapsed() > lease * GONE);
+        silent.map(|(sharer, _)| sharer.clone()).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use sagalog_eventlog::Holder;
 use sagalog_model::log::PartitionId;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -50,25 +51,17 @@ impl Router {
         self.routes[partition.get() as usize].send_replace(route);
     }
 
-    /// Another process drives it; this one may just be about to stop doing so.
-    pub(crate) fn is_elsewhere(&self, partition: PartitionId, by: &dyn Fn() -> Arc<str>) {
+    /// Another process that lives drives a partition, or none does. What this one drives stays, until
+    /// its own driver ends.
+    pub(crate) fn see(&self, partition: PartitionId, holder: Option<&Holder>) {
         self.routes[partition.get() as usize].send_if_modified(|route| {
-            let is_new = matches!(route, Route::Nowhere);
-            if is_new {
-                *route = Route::Elsewhere(by());
-            }
-            is_new
-        });
-    }
-
-    /// Nobody that lives drives it any more.
-    pub(crate) fn is_nowhere(&self, partition: PartitionId) {
-        self.routes[partition.get() as usize].send_if_modified(|route| {
-            let was_elsewhere = matches!(route, Route::Elsewhere(_));
-            if was_elsewhere {
-                *route = Route::Nowhere;
-            }
-            was_elsewhere
+            let seen = match (&*route, holder) {
+                (Route::Nowhere, Some(holder)) => Route::Elsewhere(holder.to_string().into()),
+                (Route::Elsewhere(_), None) => Route::Nowhere,
+                _ => return false,
+            };
+            *route = seen;
+            true
         });
     }
 

@@ -1,17 +1,16 @@
 //! Several runtimes share a log in PostgreSQL: each drives its part of the partitions.
 
+mod double;
+
 use std::{sync::Arc, time::Duration};
 
-use sagalog::{
-    CallError, Ended, EventLog, Failure, InProcess, Runtime, Saga, Step, Transport, Worker,
-    runtime::RuntimeBuilder,
-};
+use sagalog::{CallError, Ended, EventLog, InProcess, Runtime, Transport};
 use sagalog_eventlog::{PostgresLog, PostgresOptions, test_servers::PostgresServer, verify};
 use sagalog_model::log::PartitionId;
 
+use double::{DOUBLE, id};
+
 const PARTITIONS: u32 = 4;
-const DOUBLE: Saga<u32, u32> = Saga::new("double");
-const ADD: Step<(u32, u32), u32> = Step::new("sums.add").read_only();
 
 /// A log that several handles share, and the queues between them.
 struct Shared {
@@ -38,24 +37,12 @@ impl Shared {
     }
 
     async fn node(&self, name: &str) -> Runtime {
-        let started = double(self.log().await)
+        let started = double::on(self.log().await)
             .transport(self.transport.clone() as Arc<dyn Transport>)
             .node(name)
             .start();
         started.await.expect("it starts")
     }
-}
-
-fn double(log: Arc<dyn EventLog>) -> RuntimeBuilder {
-    let (mut saga, number) = DOUBLE.define(1);
-    let sum = saga.step("add", ADD, number.map(|number| (number, number)));
-    let double = saga.returns(sum).expect("a good definition");
-    let worker = Worker::new().action(ADD, async |_, (a, b): (u32, u32)| Ok::<_, Failure>(a + b));
-    Runtime::on(log).definition(double).worker(worker)
-}
-
-fn id(number: u32) -> String {
-    format!("d-{number}")
 }
 
 /// Asks one after the other until one of them has the saga's partition, and gives its number.

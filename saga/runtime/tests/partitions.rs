@@ -1,29 +1,19 @@
 //! A log of several partitions: each saga lives in one, and whoever asks does not notice.
 
+mod double;
+
 use std::{num::NonZeroU32, sync::Arc};
 
 use sagalog::{
-    Ended, EventLog, Failure, MemoryLog, Runtime, Saga, StartError, Step, Worker,
+    Ended, EventLog, MemoryLog, StartError,
     log::{PartitionId, Position, StreamName, Time},
-    runtime::{DriveError, RuntimeBuilder},
+    runtime::DriveError,
 };
 use sagalog_eventlog::{AcquireError, Owner};
 
+use double::{DOUBLE, id, on};
+
 const COUNT: NonZeroU32 = NonZeroU32::new(4).unwrap();
-const DOUBLE: Saga<u32, u32> = Saga::new("double");
-const ADD: Step<(u32, u32), u32> = Step::new("sums.add").read_only();
-
-fn on(log: Arc<MemoryLog>) -> RuntimeBuilder {
-    let (mut saga, number) = DOUBLE.define(1);
-    let sum = saga.step("add", ADD, number.map(|number| (number, number)));
-    let double = saga.returns(sum).expect("a good definition");
-    let worker = Worker::new().action(ADD, async |_, (a, b): (u32, u32)| Ok::<_, Failure>(a + b));
-    Runtime::on(log).definition(double).worker(worker)
-}
-
-fn id(number: u32) -> String {
-    format!("d-{number}")
-}
 
 #[tokio::test]
 async fn every_saga_runs_in_the_partition_of_its_id() {

@@ -7,6 +7,7 @@ use sagalog_transport::{
 };
 use tracing::{info, warn};
 
+use super::chain;
 use crate::clock::Clock;
 
 /// Replies taken and not yet durable.
@@ -121,7 +122,10 @@ impl Inbox {
                 match transport.consume(&queue, PREFETCH).await {
                     Ok(consumer) => return Some(consumer),
                     Err(ConsumeError::Closed) => return None,
-                    Err(error) => warn!(%queue, %error, "the inbox cannot be received from yet"),
+                    Err(error) => {
+                        let why = chain(&error);
+                        warn!(%queue, why, "the inbox cannot be received from yet");
+                    }
                 }
                 clock.sleep_until(clock.now().after(CONSUME_AGAIN)).await;
             }
