@@ -16,6 +16,7 @@ use sagalog_model::{
     graph::{BlockIndex, Source},
     log::{Time, Version},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     attempts::{Heard, Retrying, Trouble, TroubleKind},
@@ -44,7 +45,8 @@ pub struct SagaState {
 }
 
 /// Where a saga stands.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It goes forward.
     Running,

@@ -37,6 +37,20 @@ impl Queue {
         Self(format!("inbox.{partition}").into())
     }
 
+    /// Where a caller that drives nothing gets its answers: `answers.` and a name that no other has.
+    ///
+    /// # Errors
+    /// [`BadQueueName`] if the name cannot be part of a queue's.
+    pub fn answers(caller: &str) -> Result<Self, BadQueueName> {
+        Self::new(format!("answers.{caller}"))
+    }
+
+    /// Whether it goes when nobody has used it for a while, where a transport can do that: it is one
+    /// process's own.
+    pub fn is_of_one_process(&self) -> bool {
+        self.0.starts_with("answers.")
+    }
+
     /// Where messages go that nobody can use: `dead`. It exists without being declared.
     pub fn dead_letters() -> Self {
         Self("dead".into())

@@ -201,6 +201,7 @@ impl CliError {
                 Exit::NotFound
             }
             "bad_id" | "bad_request" | "payload_too_large" => Exit::Usage,
+            "no_answer" => Exit::Timeout,
             "stopped" | "bad_history" | "failed" => Exit::Failed,
             _ => Exit::Conflict,
         };

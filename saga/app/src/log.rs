@@ -61,20 +61,6 @@ impl LogArg {
         })
     }
 
-    /// The file, for what works on files only.
-    pub(crate) fn file(&self) -> Result<&Path, CliError> {
-        let place = self.place()?;
-        if url(place).is_some() {
-            return Err(CliError::new(
-                "not_a_file",
-                Exit::Usage,
-                "this command works on a log in a file, not on one in PostgreSQL",
-            )
-            .fix("what works there: node, log read, log verify, saga list, saga show, saga why, saga export"));
-        }
-        Ok(place)
-    }
-
     /// The log, to drive its sagas; made if it is not there.
     pub(crate) async fn open(&self) -> Result<Arc<dyn EventLog>, CliError> {
         open(self.place()?).await

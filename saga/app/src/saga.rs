@@ -7,6 +7,7 @@ mod recorded;
 mod rows;
 mod scan;
 mod show;
+mod way;
 mod why;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Why(why::Args),
     /// Writes sagas as lanes, as JSON, or as a page to look at
     Export(export::Args),
+    /// Starts a saga
+    Start(operate::Start),
     /// Sends a signal
     Signal(operate::Signal),
     /// Makes a saga go back
@@ -45,6 +48,7 @@ impl Command {
             Self::Show(args) => show::run(args, output).await,
             Self::Why(args) => why::run(args, output).await,
             Self::Export(args) => export::run(args, output).await,
+            Self::Start(wish) => operate::run(wish, app, output).await,
             Self::Signal(wish) => operate::run(wish, app, output).await,
             Self::Cancel(wish) => operate::run(wish, app, output).await,
             Self::Retry(wish) => operate::run(wish, app, output).await,

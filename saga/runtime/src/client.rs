@@ -1,29 +1,62 @@
 //! Starting sagas, asking about them, and mending them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use sagalog_engine::{Query, Refusal, Request, input::Wish};
+use sagalog_engine::{Query, Refusal};
+use sagalog_eventlog::EventLog;
 use sagalog_model::{
     Json, Outcome, Payload, Saga, SagaId, Signal, Step, Token,
     event::NodeId,
     log::{BadName, PartitionId},
 };
 use sagalog_projections::{SagaState, Status, Why, why::why};
+use sagalog_transport::Transport;
 use tokio::sync::oneshot;
 
 use crate::{
+    caller::{Caller, END_WITHIN},
     driver::{Call, CallAnswer, NotDone},
+    history::{HistoryError, Reader},
+    request::{Answer, Meant, Refused, Request, Standing},
     router::Router,
     worker::Failure,
 };
 
-/// Talks to a runtime. Cheap to clone; usable from any task.
+/// How long a call may take that another process is to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Talks to whoever drives sagas. Cheap to clone; usable from any task.
 ///
 /// Everything it answers is durable: what it says has happened survives a crash.
+///
+/// **From a runtime** ([`Runtime::client`](crate::Runtime::client)) it talks to that, and over the
+/// transport that the runtime was given to the others on the same log. **From any other process**
+/// ([`Client::connect`]) it talks to them all over the transport. What goes to another process is sent
+/// again until it is answered, over the loss of connections and changes of the owner; at most 1,024
+/// such calls of a process are under way at once, and 16,384 callers that wait for ends.
 #[derive(Clone)]
 pub struct Client {
-    router: Arc<Router>,
+    reach: Reach,
+    /// Where states are read that another process has.
+    log: Option<Arc<dyn EventLog>>,
+    patience: Duration,
     who: Arc<str>,
+}
+
+/// How a client comes to the owners of partitions.
+#[derive(Clone)]
+enum Reach {
+    /// In this process, and others if there is a way.
+    Here(Arc<Router>, Option<Arc<Caller>>),
+    /// All in other processes.
+    There(Arc<Caller>),
+}
+
+/// What a call gives.
+enum Given {
+    /// The state itself, if the owner is in this process.
+    State(Arc<SagaState>),
+    Answer(Answer),
 }
 
 /// How a saga ended.
@@ -93,6 +126,25 @@ pub enum CallError {
         /// By whom, if by anybody.
         by: Option<Arc<str>>,
     },
+    /// Nobody answered in time. Whether it was recorded is not known: send it again with the same id.
+    #[error("no answer within {} s: {why}", .after.as_secs_f32())]
+    NoAnswer {
+        /// How long it was waited for.
+        after: Duration,
+        /// What was in the way at last.
+        why: String,
+    },
+    /// Another process refuses it, for a reason that this release has no own word for.
+    #[error(transparent)]
+    RefusedThere(Refused),
+    /// A saga's state is in the log, and this client was given none.
+    #[error(
+        "the state of a saga is read from the log, and this client has none: connect it with `reading`, or ask for the status"
+    )]
+    NoLog,
+    /// A saga's state cannot be read from the log.
+    #[error("the state of the saga cannot be read from the log")]
+    History(#[source] Arc<HistoryError>),
     /// The runtime has stopped. Whether a start or signal under way was recorded is not known: send
     /// it again with the same id.
     #[error("the runtime has stopped{}", .why.as_ref().map_or(String::new(), |why| format!(": {why}")))]
@@ -103,9 +155,33 @@ pub enum CallError {
 }
 
 impl Client {
-    pub(crate) fn new(router: Arc<Router>) -> Self {
+    /// Of a process that drives partitions of this log, and reaches others if there is a transport.
+    pub(crate) fn new(
+        router: Arc<Router>,
+        log: Arc<dyn EventLog>,
+        between: Option<Arc<dyn Transport>>,
+    ) -> Self {
+        let partitions = NonZeroU32::new(log.partitions());
+        let caller = between.map(|transport| Arc::new(Caller::new(transport, partitions)));
         Self {
-            router,
+            log: Some(log),
+            ..Self::with(Reach::Here(router, caller))
+        }
+    }
+
+    /// Of a process that need not drive anything: it reaches those that do over this transport.
+    ///
+    /// Nothing is done before the first call. That declares a queue for this client's answers, and asks
+    /// how many partitions the log has. The queue goes when nobody has used it for ten minutes.
+    pub fn connect(transport: Arc<dyn Transport>) -> Self {
+        Self::with(Reach::There(Arc::new(Caller::new(transport, None))))
+    }
+
+    fn with(reach: Reach) -> Self {
+        Self {
+            reach,
+            log: None,
+            patience: PATIENCE,
             who: "client".into(),
         }
     }
@@ -114,8 +190,42 @@ impl Client {
     #[must_use]
     pub fn acting_as(&self, who: impl Into<Arc<str>>) -> Self {
         Self {
-            router: self.router.clone(),
             who: who.into(),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, whose calls to other processes may take so long; 30 s unless said otherwise. Who
+    /// waits for the end of a saga waits for as long as that takes.
+    #[must_use]
+    pub fn within(&self, patience: Duration) -> Self {
+        Self {
+            patience,
+            ..self.clone()
+        }
+    }
+
+    /// The same client, which reads the states of sagas that other processes drive from this log: the
+    /// one that they drive. It may be opened to read only.
+    #[must_use]
+    pub fn reading(&self, log: Arc<dyn EventLog>) -> Self {
+        Self {
+            log: Some(log),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, which is told who drives a partition that this process does not,
+    /// [`CallError::Elsewhere`], and sends nothing there. Of a client that is connected it does nothing.
+    #[must_use]
+    pub fn only_here(&self) -> Self {
+        let reach = match &self.reach {
+            Reach::Here(router, _) => Reach::Here(router.clone(), None),
+            Reach::There(caller) => Reach::There(caller.clone()),
+        };
+        Self {
+            reach,
+            ..self.clone()
         }
     }
 
@@ -145,11 +255,12 @@ impl Client {
         id: &str,
         input: Payload,
     ) -> Result<(), CallError> {
-        let query = Query::Start {
+        self.tell(Request::Start {
+            saga: id.into(),
             definition: saga.into(),
             input,
-        };
-        self.call(id, query).await.map(drop)
+        })
+        .await
     }
 
     /// Starts a saga and waits for its end.
@@ -175,24 +286,24 @@ impl Client {
         saga: Saga<I, O>,
         id: &str,
     ) -> Result<Ended<O>, CallError> {
-        let state = self.end(id).await?;
-        Ended::of(&state, saga)
+        let ended = self.standing(Request::End { saga: id.into() }).await?;
+        Ended::of(&ended, saga)
     }
 
     /// Waits for the end of a saga and gives its last state.
     ///
     /// # Errors
-    /// [`CallError`]
+    /// [`CallError::NoLog`] if another process drives the saga and this client has no log, and others.
     pub async fn end(&self, id: &str) -> Result<Arc<SagaState>, CallError> {
-        self.state_of(id, Query::End).await
+        self.state_of(Request::End { saga: id.into() }).await
     }
 
     /// The state of a saga: everything in it is durable.
     ///
     /// # Errors
-    /// [`CallError`]
+    /// Those of [`Self::end`].
     pub async fn state(&self, id: &str) -> Result<Arc<SagaState>, CallError> {
-        self.state_of(id, Query::State).await
+        self.state_of(Request::State { saga: id.into() }).await
     }
 
     /// Where a saga stands.
@@ -200,13 +311,14 @@ impl Client {
     /// # Errors
     /// [`CallError`]
     pub async fn status(&self, id: &str) -> Result<Status, CallError> {
-        Ok(self.state(id).await?.status())
+        let standing = self.standing(Request::State { saga: id.into() }).await?;
+        Ok(standing.status)
     }
 
     /// Why a saga waits.
     ///
     /// # Errors
-    /// [`CallError`]
+    /// Those of [`Self::end`].
     pub async fn why(&self, id: &str) -> Result<Why, CallError> {
         Ok(why(&*self.state(id).await?))
     }
@@ -238,12 +350,13 @@ impl Client {
         id: &str,
         payload: Payload,
     ) -> Result<(), CallError> {
-        let query = Query::Signal {
+        self.tell(Request::Signal {
+            saga: saga.into(),
             signal: signal.into(),
             id: id.into(),
             payload,
-        };
-        self.call(saga, query).await.map(drop)
+        })
+        .await
     }
 
     /// Ends an attempt that its handler has accepted: with an output, or with a failure. What comes
@@ -285,10 +398,8 @@ impl Client {
     /// # Errors
     /// Those of [`Self::complete`] and [`Self::heartbeat`].
     pub async fn answer(&self, token: &Token, outcome: Outcome) -> Result<(), CallError> {
-        let reply = token.reply(outcome);
-        self.call(token.saga.as_str(), Query::Reply(reply))
-            .await
-            .map(drop)
+        let token = token.clone();
+        self.tell(Request::Answer { token, outcome }).await
     }
 
     /// Makes a saga go back. `id` makes the request safe to send twice.
@@ -296,13 +407,12 @@ impl Client {
     /// # Errors
     /// [`Refusal::PivotPassed`] after the point of no return, [`Refusal::Ended`] and others.
     pub async fn cancel(&self, saga: &str, id: &str, reason: &str) -> Result<(), CallError> {
-        self.request(
-            saga,
-            id,
-            Wish::Cancel {
-                reason: reason.into(),
-            },
-        )
+        self.tell(Request::Cancel {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            reason: reason.into(),
+        })
         .await
     }
 
@@ -311,8 +421,13 @@ impl Client {
     /// # Errors
     /// [`Refusal::NotParked`] and others.
     pub async fn retry(&self, saga: &str, id: &str, node: &str) -> Result<(), CallError> {
-        self.request(saga, id, Wish::Retry { node: node.into() })
-            .await
+        self.tell(Request::Retry {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            node: node.into(),
+        })
+        .await
     }
 
     /// Takes a parked node's work as done by hand, with this output (`null` for a compensation).
@@ -326,14 +441,13 @@ impl Client {
         node: &str,
         output: Payload,
     ) -> Result<(), CallError> {
-        self.request(
-            saga,
-            id,
-            Wish::Resolve {
-                node: node.into(),
-                output,
-            },
-        )
+        self.tell(Request::Resolve {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            node: node.into(),
+            output,
+        })
         .await
     }
 
@@ -348,76 +462,137 @@ impl Client {
         node: &str,
         reason: &str,
     ) -> Result<(), CallError> {
-        self.request(
-            saga,
-            id,
-            Wish::Skip {
-                node: node.into(),
-                reason: reason.into(),
-            },
-        )
+        self.tell(Request::Skip {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            node: node.into(),
+            reason: reason.into(),
+        })
         .await
     }
 
-    async fn request(&self, saga: &str, id: &str, wish: Wish) -> Result<(), CallError> {
-        let request = Request {
-            id: id.into(),
-            by: self.who.clone(),
-            wish,
+    /// Does what a request says. An end is waited for as [`Request::End`] says, and no longer.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn ask(&self, request: Request) -> Result<Answer, CallError> {
+        let Request::End { saga } = request else {
+            return self.call(request).await.map(Given::answer);
         };
-        self.call(saga, Query::Request(request)).await.map(drop)
+        let ended = self.call(Request::End { saga: saga.clone() });
+        let given = match tokio::time::timeout(END_WITHIN, ended).await {
+            Ok(given) => given?,
+            Err(_) => self.call(Request::State { saga }).await?,
+        };
+        Ok(given.answer())
     }
 
-    async fn state_of(&self, saga: &str, query: Query) -> Result<Arc<SagaState>, CallError> {
-        match self.call(saga, query).await? {
-            CallAnswer::State(state) => Ok(state),
-            CallAnswer::Recorded => unreachable!("a question for a state is answered with one"),
+    fn by(&self) -> String {
+        self.who.as_ref().to_owned()
+    }
+
+    async fn tell(&self, request: Request) -> Result<(), CallError> {
+        self.call(request).await.map(drop)
+    }
+
+    async fn standing(&self, request: Request) -> Result<Standing, CallError> {
+        match self.call(request).await?.answer() {
+            Answer::Standing(standing) => Ok(standing),
+            _ => Err(unknown_answer()),
         }
     }
 
-    async fn call(&self, saga: &str, query: Query) -> Result<CallAnswer, CallError> {
-        let saga = SagaId::new(saga).map_err(|why| CallError::BadId(saga.to_owned(), why))?;
-        let mut query = query;
-        loop {
-            let (answer, answered) = oneshot::channel();
-            let call = Call {
-                saga: saga.clone(),
-                query,
-                answer,
-            };
-            self.router.send(call).await?;
-            match answered.await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(NotDone::Error(error))) => return Err(error),
-                // Whatever is asked, asking it twice is asking it once.
-                Ok(Err(NotDone::Moved(back))) => query = back,
-                Err(_) => return Err(CallError::Stopped { why: None }),
+    /// What the owner has in memory, or after its answer what the log has: that is at least as new.
+    async fn state_of(&self, request: Request) -> Result<Arc<SagaState>, CallError> {
+        let standing = match self.call(request).await? {
+            Given::State(state) => return Ok(state),
+            Given::Answer(Answer::Standing(standing)) => standing,
+            Given::Answer(_) => return Err(unknown_answer()),
+        };
+        let log = self.log.clone().ok_or(CallError::NoLog)?;
+        let partitions = NonZeroU32::new(log.partitions()).expect("a log has a partition");
+        let partition = PartitionId::of(standing.saga.as_str(), partitions);
+        let reader = Reader::new(log, partition);
+        let read = async {
+            let graphs = reader.graphs().await?;
+            reader.state(&standing.saga, &graphs, None).await
+        };
+        let state = read
+            .await
+            .map_err(|why| CallError::History(Arc::new(why)))?;
+        let saga = standing.saga;
+        let state = state.ok_or(Refusal::NoSuchSaga { saga })?;
+        Ok(Arc::new(state))
+    }
+
+    async fn call(&self, request: Request) -> Result<Given, CallError> {
+        let (router, caller) = match &self.reach {
+            Reach::Here(router, caller) => (router, caller.as_ref()),
+            Reach::There(caller) => {
+                return caller.ask(&request, self.patience).await.map(Given::Answer);
             }
+        };
+        let there = caller.map(|caller| (caller, request.clone()));
+        let (saga, query) = match request.meant()? {
+            Meant::Anybody => return Ok(Given::Answer(Answer::Owner(router.owner().clone()))),
+            Meant::Saga(saga, query) => (saga, query),
+        };
+        match (here(router, saga, query).await, there) {
+            (Err(CallError::Elsewhere { by: Some(_), .. }), Some((caller, request))) => {
+                caller.ask(&request, self.patience).await.map(Given::Answer)
+            }
+            (given, _) => given,
+        }
+    }
+}
+
+async fn here(router: &Router, saga: SagaId, mut query: Query) -> Result<Given, CallError> {
+    loop {
+        let (answer, answered) = oneshot::channel();
+        let call = Call {
+            saga: saga.clone(),
+            query,
+            answer,
+        };
+        router.send(call).await?;
+        match answered.await {
+            Ok(Ok(CallAnswer::Recorded)) => return Ok(Given::Answer(Answer::Done {})),
+            Ok(Ok(CallAnswer::State(state))) => return Ok(Given::State(state)),
+            Ok(Err(NotDone::Error(error))) => return Err(error),
+            // Whatever is asked, asking it twice is asking it once.
+            Ok(Err(NotDone::Moved(back))) => query = back,
+            Err(_) => return Err(CallError::Stopped { why: None }),
+        }
+    }
+}
+
+impl Given {
+    fn answer(self) -> Answer {
+        match self {
+            Self::State(state) => Answer::Standing(Standing::of(&state)),
+            Self::Answer(answer) => answer,
         }
     }
 }
 
 impl<O: Json> Ended<O> {
-    fn of<I>(state: &SagaState, saga: Saga<I, O>) -> Result<Self, CallError> {
-        if state.graph().saga != saga.name() {
+    fn of<I>(ended: &Standing, saga: Saga<I, O>) -> Result<Self, CallError> {
+        if ended.definition != saga.name() {
             return Err(CallError::OtherSaga {
-                saga: state.id().clone(),
-                found: state.graph().saga.clone(),
+                saga: ended.saga.clone(),
+                found: ended.definition.clone(),
                 asked: saga.name(),
             });
         }
-        let reason = || {
-            state
-                .turn()
-                .map_or_else(String::new, |turn| turn.reason.clone())
-        };
-        match (state.status(), state.output()) {
+        let reason = || ended.reason.clone().unwrap_or_default();
+        match (ended.status, &ended.output) {
             (Status::Completed, Some(output)) => {
                 output
                     .read()
                     .map(Self::Completed)
                     .map_err(|why| CallError::Unreadable {
-                        saga: state.id().clone(),
+                        saga: ended.saga.clone(),
                         wanted: std::any::type_name::<O>(),
                         why: why.to_string(),
                     })
@@ -425,11 +600,16 @@ impl<O: Json> Ended<O> {
             (Status::Compensated, _) => Ok(Self::Compensated { reason: reason() }),
             (Status::PartlyCompensated, _) => Ok(Self::PartlyCompensated {
                 reason: reason(),
-                left: state.left().to_vec(),
+                left: ended.left.clone(),
             }),
-            (status, _) => unreachable!("an end is asked for and {status} was given"),
+            _ => Err(unknown_answer()),
         }
     }
+}
+
+fn unknown_answer() -> CallError {
+    let why = "the owner gave an answer to something else";
+    CallError::RefusedThere(Refused::new("unknown_answer", why))
 }
 
 fn unwritable(what: &'static str, why: &dyn fmt::Display) -> CallError {

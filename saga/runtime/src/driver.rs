@@ -7,9 +7,15 @@ mod inbox;
 mod inputs;
 mod publishing;
 mod renewing;
+mod requests;
 mod taking_over;
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
 
 use sagalog_engine::{
     Effect, Partition, Query, Rules, Ticket,
@@ -32,7 +38,7 @@ use tracing::{error, info, warn};
 
 pub(crate) use inbox::PREFETCH;
 pub(crate) use inputs::{Call, CallAnswer, NotDone};
-pub(crate) use publishing::command_id;
+pub(crate) use publishing::{command_id, message_id};
 
 use self::{
     inbox::Inbox,
@@ -151,6 +157,8 @@ pub(crate) struct Driver {
     /// Waits until it is time to say that this owner is alive, and says so.
     renewing: Underway<Result<(), RenewError>>,
     waking: Option<(Time, Sleep)>,
+    /// Questions of other processes for ends, and until when they are kept; in that order.
+    ends: VecDeque<(Time, Ticket)>,
 }
 
 /// What woke the loop.
@@ -272,7 +280,9 @@ impl Driver {
 
     /// Does what the machine asks for now.
     async fn step(&mut self) -> Result<(), DriveError> {
-        self.machine.fire_timers(self.clock.now());
+        let now = self.clock.now();
+        self.machine.fire_timers(now);
+        self.end_waiting(now);
         while let Some(effect) = self.machine.poll_effect() {
             self.perform(effect);
         }
@@ -307,6 +317,8 @@ impl Driver {
             .machine
             .next_timer()
             .filter(|_| !self.machine.is_full());
+        let ends = self.ends.front().map(|(until, _)| *until);
+        let due = due.into_iter().chain(ends).min();
         if due != self.waking.as_ref().map(|(at, _)| *at) {
             self.waking = due.map(|at| (at, self.clock.sleep_until(at)));
         }
@@ -370,7 +382,7 @@ async fn wake(waking: &mut Option<(Time, Sleep)>) {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

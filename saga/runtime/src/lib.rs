@@ -44,10 +44,12 @@ pub mod control;
 pub mod history;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod request;
 pub mod runtime;
 pub mod worker;
 
 mod balance;
+mod caller;
 mod driver;
 mod guard;
 mod keeper;

@@ -3,15 +3,16 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use sagalog_eventlog::Holder;
-use sagalog_model::log::PartitionId;
+use sagalog_model::{SagaId, log::PartitionId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{client::CallError, driver::Call};
+use crate::{client::CallError, driver::Call, request::OwnerName};
 
 /// Brings calls to the driver of their saga's partition, if this process has it.
 #[derive(Debug)]
 pub(crate) struct Router {
+    owner: OwnerName,
     /// By number of the partition.
     routes: Box<[watch::Sender<Route>]>,
     partitions: NonZeroU32,
@@ -35,8 +36,10 @@ pub(crate) enum Route {
 
 impl Router {
     /// To nobody yet.
-    pub(crate) fn new(partitions: u32, patience: Duration, stop: CancellationToken) -> Self {
+    pub(crate) fn new(owner: OwnerName, patience: Duration, stop: CancellationToken) -> Self {
+        let partitions = owner.partitions;
         Self {
+            owner,
             routes: (0..partitions)
                 .map(|_| watch::Sender::new(Route::Nowhere))
                 .collect(),
@@ -65,13 +68,23 @@ impl Router {
         });
     }
 
+    /// Where a saga is.
+    pub(crate) fn partition_of(&self, saga: &SagaId) -> PartitionId {
+        PartitionId::of(saga.as_str(), self.partitions)
+    }
+
+    /// Who this process is.
+    pub(crate) fn owner(&self) -> &OwnerName {
+        &self.owner
+    }
+
     /// Waits for a driver, and for room there.
     ///
     /// # Errors
     /// [`CallError::Elsewhere`] if another process has the partition, or for too long none;
     /// [`CallError::Stopped`] if this one stops.
     pub(crate) async fn send(&self, mut call: Call) -> Result<(), CallError> {
-        let partition = PartitionId::of(call.saga.as_str(), self.partitions);
+        let partition = self.partition_of(&call.saga);
         let place = &self.routes[partition.get() as usize];
         let route = place.borrow().clone();
         if let Route::Here(driver) = route {

@@ -21,6 +21,7 @@ use crate::{
     client::Client,
     clock::{Clock, SystemClock},
     keeper::{Keeper, Shared},
+    request::OwnerName,
     router::Router,
     worker::{COMMANDS_MAX, HandlerFault, HostError, Worker, WorkerHost},
 };
@@ -46,7 +47,8 @@ pub struct Runtime {
 #[must_use = "a runtime does nothing until it is started"]
 pub struct RuntimeBuilder {
     log: Arc<dyn EventLog>,
-    transport: Arc<dyn Transport>,
+    /// One inside this process, unless another was given.
+    transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
     rules: Rules,
     node: String,
@@ -119,7 +121,7 @@ impl Runtime {
     pub fn on(log: Arc<dyn EventLog>) -> RuntimeBuilder {
         RuntimeBuilder {
             log,
-            transport: Arc::new(InProcess::new()),
+            transport: None,
             clock: Arc::new(SystemClock),
             rules: Rules::DEFAULT,
             node: default_node(),
@@ -199,9 +201,10 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Uses another transport.
+    /// Uses this transport, over which the clients of this process then also reach the others that drive
+    /// partitions of the log.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = transport;
+        self.transport = Some(transport);
         self
     }
 
@@ -249,29 +252,31 @@ impl RuntimeBuilder {
         for definition in &self.definitions {
             registry.register(definition.clone())?;
         }
+        let between = self.transport.clone();
+        let transport = self.transport.unwrap_or_else(|| Arc::new(InProcess::new()));
         let worker = self.worker.without(&self.elsewhere);
-        let host = WorkerHost::new(worker, self.transport.clone(), self.clock.clone())?;
+        let host = WorkerHost::new(worker, transport.clone(), self.clock.clone())?;
         host.declare().await?;
         for participant in &self.elsewhere {
             let queue = Queue::commands(participant).map_err(HostError::from)?;
-            self.transport.declare(&queue, COMMANDS_MAX).await?;
+            transport.declare(&queue, COMMANDS_MAX).await?;
         }
         let stop = Stop {
             intake: CancellationToken::new(),
             host: CancellationToken::new(),
             control: CancellationToken::new(),
         };
-        #[cfg(unix)]
-        let node = self.node.clone();
-        let router = Arc::new(Router::new(
-            self.log.partitions(),
-            PATIENCE,
-            stop.intake.clone(),
-        ));
+        let owner = OwnerName {
+            program: self.node.clone(),
+            pid: std::process::id(),
+            partitions: self.log.partitions(),
+        };
+        let router = Arc::new(Router::new(owner, PATIENCE, stop.intake.clone()));
+        let client = Client::new(router.clone(), self.log.clone(), between);
         let keeper = Keeper::start(Shared {
-            router: router.clone(),
+            router,
             log: self.log,
-            transport: self.transport,
+            transport,
             clock: self.clock,
             registry,
             rules: self.rules,
@@ -279,24 +284,21 @@ impl RuntimeBuilder {
             stop: stop.intake.clone(),
         })
         .await?;
-        let client = Client::new(router);
         #[cfg(unix)]
         let control = match self.socket {
-            Some(path) => {
-                match Server::bind(&path, client.clone(), &node, self.rules.payload_max) {
-                    Ok(server) => Some(tokio::spawn(server.run(stop.control.clone()))),
-                    Err(error) => {
-                        keeper.give_back().await?;
-                        return Err(error.into());
-                    }
+            Some(path) => match Server::bind(&path, client.clone(), self.rules.payload_max) {
+                Ok(server) => Some(tokio::spawn(server.run(stop.control.clone()))),
+                Err(error) => {
+                    keeper.give_back().await?;
+                    return Err(error.into());
                 }
-            }
+            },
             None => None,
         };
         #[cfg(feature = "postgres")]
-        let pick_up = self
-            .requests
-            .map(|requests| AbortOnDropHandle::new(tokio::spawn(requests.pick_up(client.clone()))));
+        let pick_up = self.requests.map(|requests| {
+            AbortOnDropHandle::new(tokio::spawn(requests.pick_up(client.only_here())))
+        });
         Ok(Runtime {
             client,
             #[cfg(feature = "postgres")]

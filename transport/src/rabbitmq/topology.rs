@@ -33,6 +33,10 @@ const DELIVERY_LIMIT: i32 = 100;
 /// it is.
 pub const DEAD_LETTERS_MAX: usize = 1_000_000;
 
+/// How long a queue of one process outlives its last consumer: longer than a broker takes to start, and
+/// a process to connect again.
+const UNUSED: Duration = Duration::from_secs(10 * 60);
+
 /// How long one declaration may take.
 const DECLARING: Duration = Duration::from_secs(10);
 
@@ -138,11 +142,18 @@ fn arguments(queue: &Queue, capacity: usize) -> FieldTable {
     let mut set = |name: &str, value| {
         arguments.insert(name.into(), value);
     };
-    set("x-queue-type", text("quorum"));
+    let own = queue.is_of_one_process();
+    set("x-queue-type", text(if own { "classic" } else { "quorum" }));
     // The broker refuses what comes when there is more than this.
     let length = i64::try_from(capacity - 1).unwrap_or(i64::MAX);
     set("x-max-length", AMQPValue::LongLongInt(length));
     set("x-overflow", text("reject-publish"));
+    if own {
+        // What is lost here is asked for again, so it is not copied, nor kept when nobody wants it.
+        let unused = i32::try_from(UNUSED.as_millis()).expect("some minutes");
+        set("x-expires", AMQPValue::LongInt(unused));
+        return arguments;
+    }
     if *queue == Queue::dead_letters() {
         // Behind this queue there is nothing, so nothing may be given up here.
         set("x-delivery-limit", AMQPValue::LongInt(i32::MAX));

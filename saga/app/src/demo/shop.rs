@@ -39,7 +39,7 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     let (log, mut runtime) = place.open(output).await?;
     let mut pages = Pages::of(&log).await?;
-    let mut shop = Shop::new(runtime.client(), orders);
+    let mut shop = Shop::new(runtime.client().only_here(), orders);
     // Everything that is there is read first, so that nothing is started twice.
     for partition in partitions(&*log) {
         let tail = log.tail(partition).await?;

@@ -1,32 +1,46 @@
-//! `sagalog saga signal`, `cancel`, `retry`, `resolve` and `skip`: what people tell sagas.
+//! `sagalog saga start`, `signal`, `cancel`, `retry`, `resolve` and `skip`: what people tell sagas.
 //!
-//! Whoever drives the log does it, reached over its socket. If nobody does, a program that has the
-//! saga's definition takes the log for a moment; one that has not says what to start.
+//! Whoever drives the saga does it; see `way.rs` for how it is reached.
 
 use std::{
-    future::Future,
-    path::Path,
     process::ExitCode,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use sagalog::{
-    Payload, SagaId,
-    control::{Control, ControlError, Request, socket_of},
-    history::Reader,
+    Payload, Status,
+    request::{Answer, Request, Standing},
 };
-use sagalog_eventlog::{EventLog, SqliteLog};
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::recorded::saga_id;
+use super::{
+    recorded::saga_id,
+    way::{Reach, Way},
+};
 use crate::{
     App,
-    error::{CliError, Exit, chain},
-    log::{LogArg, PARTITION, home},
+    error::{CliError, Exit},
     output::Output,
+    words::plain,
 };
+
+/// Starts a saga
+#[derive(Debug, clap::Args)]
+pub(crate) struct Start {
+    /// The saga's id, of your choice: the same start under the same id is one saga
+    saga: String,
+    /// The name of its definition; the newest version is used
+    definition: String,
+    /// What it is started with
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = json)]
+    input: Payload,
+    /// Waits for its end, and says how it ended: exit code 7 if it went back
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
 
 /// Sends a signal
 #[derive(Debug, clap::Args)]
@@ -110,16 +124,6 @@ pub(crate) struct From {
     reach: Reach,
 }
 
-/// Which log, and for how long.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Reach {
-    /// How long to wait for the answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    timeout: u64,
-    #[command(flatten)]
-    log: LogArg,
-}
-
 /// Something that is told to a saga.
 pub(crate) trait Wish {
     /// Its word.
@@ -130,7 +134,11 @@ pub(crate) trait Wish {
     /// The saga, and how to reach it.
     fn addressed(&self) -> (&str, &Reach);
     /// As it is sent, under this id.
-    fn request(self, id: String) -> Request;
+    fn request(&self, id: String) -> Request;
+    /// Whether the saga's end is waited for.
+    fn waits(&self) -> bool {
+        false
+    }
 }
 
 /// What was done, as JSON.
@@ -141,129 +149,75 @@ struct Done<'a> {
     id: &'a str,
     /// `owner` or `this_process`.
     by: &'a str,
+    /// How it ended, if that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<&'a Standing>,
 }
 
 /// Does it, and says under which id: sent again under that id it is the same request.
 pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<ExitCode, CliError> {
     let id = wish.id().map_or_else(new_id, str::to_owned);
     let (saga, reach) = wish.addressed();
-    let (saga, file) = (saga_id(saga)?, reach.log.file()?.to_owned());
-    let patience = Duration::from_secs(reach.timeout);
+    let saga = saga_id(saga)?;
     let request = wish.request(id.clone());
-    let by = send(&file, &saga, &request, patience, app)
-        .await
-        .map_err(|error| match error.code() {
-            "no_answer" | "connection_broke" | "stopped" => {
-                error.fix(format!("send it again with the id {id}: it counts once"))
-            }
-            _ => error,
-        })?;
+    let done = reach.use_way(&request, app, output, async |way: &mut Way| {
+        way.ask(&request).await?;
+        if wish.waits() {
+            return end(way, saga.as_str()).await.map(Some);
+        }
+        Ok(None)
+    });
+    let (ended, by) = done.await.map_err(|error| match error.code() {
+        "no_answer" | "connection_broke" | "stopped" => {
+            error.fix(format!("send it again with the id {id}: it counts once"))
+        }
+        _ => error,
+    })?;
     if output.is_json() {
         output.json(&Done {
             did: W::WORD,
             saga: saga.as_str(),
             id: &id,
             by,
+            ended: ended.as_ref(),
         })?;
     } else {
-        output.line(format_args!(
-            "{} recorded for saga {saga}, id {id}",
-            W::WORD
-        ))?;
+        match &ended {
+            Some(ended) => say(ended, output)?,
+            None => output.line(format_args!(
+                "{} recorded for saga {saga}, id {id}",
+                W::WORD
+            ))?,
+        }
     }
-    Ok(Exit::Done.into())
+    let is_undone = ended.is_some_and(|ended| ended.status != Status::Completed);
+    Ok(if is_undone {
+        Exit::Compensated.into()
+    } else {
+        Exit::Done.into()
+    })
 }
 
-async fn send(
-    file: &Path,
-    saga: &SagaId,
-    request: &Request,
-    patience: Duration,
-    app: &App,
-) -> Result<&'static str, CliError> {
-    // Also says whether there is such a log, and whether this release can read it.
-    let log = Arc::new(SqliteLog::read_only(file).await?);
-    let socket = socket_of(file);
-    match Control::connect(&socket).await {
-        Ok(Some(mut owner)) => {
-            within(patience, owner.request(request))
-                .await?
-                .map_err(|error| match error {
-                    ControlError::Refused(refused) => CliError::refused(&refused),
-                    error => CliError::new("connection_broke", Exit::Failed, chain(&error)),
-                })?;
-            Ok("owner")
-        }
-        Ok(None) => {
-            check_that_we_can(log, saga, app).await?;
-            in_this_process(file, request, patience, app).await?;
-            Ok("this_process")
-        }
-        Err(error) => {
-            let message = format!("{} cannot be reached: {error}", socket.display());
-            Err(CliError::new("owner_unreachable", Exit::Failed, message)
-                .fix("run this as the user that drives the log"))
+/// Waits for the end of a saga.
+async fn end(way: &mut Way, saga: &str) -> Result<Standing, CliError> {
+    let end = Request::End { saga: saga.into() };
+    loop {
+        match way.ask(&end).await? {
+            Answer::Standing(standing) if standing.status.is_terminal() => return Ok(standing),
+            _ => {}
         }
     }
 }
 
-/// Nobody drives the log: this program may, if it has the saga's definition.
-async fn check_that_we_can(log: Arc<SqliteLog>, saga: &SagaId, app: &App) -> Result<(), CliError> {
-    let name = log.name().to_owned();
-    let reader = Reader::new(log, PARTITION);
-    let graphs = reader.graphs().await?;
-    let Some(state) = reader.state(saga, &graphs, None).await? else {
-        return Err(CliError::new(
-            "no_such_saga",
-            Exit::NotFound,
-            format!("{name} has no saga `{saga}`"),
-        )
-        .fix("`saga list` shows those it has"));
+fn say(ended: &Standing, output: Output) -> Result<(), CliError> {
+    let (saga, status) = (&ended.saga, ended.status);
+    let said = match (&ended.output, &ended.reason) {
+        (Some(output), _) => output.as_str(),
+        (None, Some(reason)) => reason,
+        (None, None) => "",
     };
-    let graph = state.graph();
-    let same = |known: &sagalog::AnyDefinition| {
-        known.graph().saga == graph.saga && known.graph().version == graph.version
-    };
-    if app.definitions().iter().any(same) {
-        return Ok(());
-    }
-    let message = format!(
-        "nobody drives {name}, and this program does not have the definition of saga `{saga}`: {} version {}",
-        graph.saga, graph.version
-    );
-    Err(CliError::new("nobody_drives", Exit::Conflict, message)
-        .fix("start the program that has it (`serve`), or run this command with that program"))
-}
-
-/// Takes the log, does it, and gives the log up again. Whatever else was due meanwhile is begun as
-/// at any start, and goes on at the next one.
-async fn in_this_process(
-    file: &Path,
-    request: &Request,
-    patience: Duration,
-    app: &App,
-) -> Result<(), CliError> {
-    let log = Arc::new(SqliteLog::open(file).await?);
-    let runtime = app.runtime(log, home(file))?.start().await.map_err(|error| match CliError::from(error) {
-        held if held.code() == "log_in_use" => {
-            held.fix("that program takes no requests; if it has just begun, or is about to end, try again")
-        }
-        error => error,
-    })?;
-    let done = within(patience, request.apply(&runtime.client())).await;
-    runtime.stop().await?;
-    Ok(done??)
-}
-
-async fn within<T>(patience: Duration, answer: impl Future<Output = T>) -> Result<T, CliError> {
-    let late = |_| {
-        let message = format!(
-            "no answer within {} s; whether it was recorded is not known",
-            patience.as_secs()
-        );
-        CliError::new("no_answer", Exit::Timeout, message)
-    };
-    tokio::time::timeout(patience, answer).await.map_err(late)
+    output.line(format_args!("saga {saga} is {status}: {}", plain(said)))?;
+    Ok(())
 }
 
 /// A ULID of the time and this process, for people: two commands of one process at one microsecond
@@ -281,6 +235,31 @@ fn json(text: &str) -> Result<Payload, String> {
         .map_err(|why| format!("it is not JSON: {why}; a text needs its quotes, as in '\"text\"'"))
 }
 
+impl Wish for Start {
+    const WORD: &'static str = "start";
+
+    /// The saga's own id makes a start safe to send twice.
+    fn id(&self) -> Option<&str> {
+        Some(&self.saga)
+    }
+
+    fn addressed(&self) -> (&str, &Reach) {
+        (&self.saga, &self.reach)
+    }
+
+    fn request(&self, _: String) -> Request {
+        Request::Start {
+            saga: self.saga.clone(),
+            definition: self.definition.clone(),
+            input: self.input.clone(),
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.wait
+    }
+}
+
 impl Wish for Signal {
     const WORD: &'static str = "signal";
 
@@ -292,12 +271,12 @@ impl Wish for Signal {
         (&self.saga, &self.reach)
     }
 
-    fn request(self, id: String) -> Request {
+    fn request(&self, id: String) -> Request {
         Request::Signal {
-            saga: self.saga,
-            signal: self.name,
+            saga: self.saga.clone(),
+            signal: self.name.clone(),
             id,
-            payload: self.payload,
+            payload: self.payload.clone(),
         }
     }
 }
@@ -315,8 +294,9 @@ macro_rules! wish {
                 (&self.saga, &self.from.reach)
             }
 
-            fn request(self, id: String) -> Request {
-                Request::$request { saga: self.saga, id, by: self.from.by, $($field: self.$field),* }
+            fn request(&self, id: String) -> Request {
+                let (saga, by) = (self.saga.clone(), self.from.by.clone());
+                Request::$request { saga, id, by, $($field: self.$field.clone()),* }
             }
         }
     };

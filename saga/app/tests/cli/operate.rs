@@ -139,7 +139,7 @@ async fn when_nobody_drives_the_log_a_program_without_the_definition_says_what_t
     agency.stop().await;
     insta::assert_snapshot!(sagalog(&agency.log, "saga retry t-1 ticket").await.failed(5), @r#"
     error: nobody drives log.db, and this program does not have the definition of saga `t-1`: trip version 1
-      start the program that has it (`serve`), or run this command with that program
+      start the program that has it (`node`), or run this command with that program
     "#);
 }
 

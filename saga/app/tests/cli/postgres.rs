@@ -42,12 +42,12 @@ async fn sagas_of_several_partitions_are_exported_whole() {
 }
 
 #[tokio::test]
-async fn what_needs_a_file_says_so() {
+async fn an_owner_that_is_reached_over_no_socket_needs_its_broker_named() {
     let agency = Agency::in_postgres("refusing").await;
     let refused = sagalog(&agency.log, "saga cancel t-1 --reason why").await;
     insta::assert_snapshot!(refused.failed(2), @"
-    error: this command works on a log in a file, not on one in PostgreSQL
-      what works there: node, log read, log verify, saga list, saga show, saga why, saga export
+    error: whoever drives a log in PostgreSQL is reached over its broker, and none was named
+      give the nodes' broker with --broker amqp://…, or set SAGALOG_BROKER; a node without one takes starts and signals from the table `request` of its database only
     ");
 }
 

@@ -1,13 +1,17 @@
 //! Why an input is not accepted.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use sagalog_model::{AttemptNumber, Direction, SagaId};
 use sagalog_projections::{Status, signals::Signals};
+use serde::{Deserialize, Serialize};
 
 /// Why an input is not accepted. Nothing is recorded of it.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+///
+/// As JSON it travels to callers in other processes.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Refusal {
     /// No saga of this id was ever started.
@@ -60,7 +64,7 @@ pub enum Refusal {
     #[error("{what} ({max}) is reached; try again when some have ended")]
     Busy {
         /// The limit's name.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The limit.
         max: usize,
     },

@@ -99,7 +99,7 @@ impl<E: Evaluate> Partition<E> {
             self.refuse(
                 ticket,
                 Refusal::Busy {
-                    what: "the limit of callers that wait for an end",
+                    what: "the limit of callers that wait for an end".into(),
                     max,
                 },
             );

@@ -43,7 +43,7 @@ impl<E: Evaluate> Partition<E> {
             return self.refuse(
                 ticket,
                 Refusal::Busy {
-                    what: "the limit of sagas under way",
+                    what: "the limit of sagas under way".into(),
                     max,
                 },
             );

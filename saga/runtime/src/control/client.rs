@@ -13,9 +13,8 @@ use tokio::{
 use super::{
     line::{self, Line},
     near::Near,
-    refused::Refused,
-    request::{Answer, OwnerName, Request},
 };
+use crate::request::{Answer, OwnerName, Refused, Request};
 
 /// The longest answer that is taken.
 const ANSWER_MAX: usize = 256 * 1_024;
@@ -81,8 +80,7 @@ impl Control {
     pub async fn request(&mut self, request: &Request) -> Result<(), ControlError> {
         match self.ask(request).await? {
             Answer::Done {} => Ok(()),
-            Answer::Refused(refused) => Err(refused.into()),
-            Answer::Owner(_) => Err(ControlError::UnknownAnswer),
+            _ => Err(ControlError::UnknownAnswer),
         }
     }
 
@@ -93,12 +91,22 @@ impl Control {
     pub async fn who(&mut self) -> Result<OwnerName, ControlError> {
         match self.ask(&Request::Who {}).await? {
             Answer::Owner(owner) => Ok(owner),
-            Answer::Refused(refused) => Err(refused.into()),
-            Answer::Done {} => Err(ControlError::UnknownAnswer),
+            _ => Err(ControlError::UnknownAnswer),
         }
     }
 
-    async fn ask(&mut self, request: &Request) -> Result<Answer, ControlError> {
+    /// Asks for something, and gives whatever is answered but a refusal.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn ask(&mut self, request: &Request) -> Result<Answer, ControlError> {
+        match self.exchange(request).await? {
+            Answer::Refused(refused) => Err(refused.into()),
+            answer => Ok(answer),
+        }
+    }
+
+    async fn exchange(&mut self, request: &Request) -> Result<Answer, ControlError> {
         // An owner that refuses the connection answers and closes without reading, so a failed
         // write is no reason not to look for what it said.
         let written = line::write(&mut self.requests, request).await;

@@ -6,26 +6,25 @@
 //!   → {"cancel":{"saga":"o-1","id":"01K…","by":"ann","reason":"the customer called"}}
 //!   ← {"done":{}}
 //!   → {"retry":{"saga":"o-1","id":"01L…","by":"ann","node":"ship"}}
-//!   ← {"refused":{"code":"not_parked","message":"node `ship` is not parked; no node of this saga is"}}
+//!   ← {"refused":{"code":"not_parked","message":"node `ship` is not parked; no node of this saga is",…}}
 //! ```
 //!
-//! One JSON object on each line, one answer for each request, in order. An answer of `done` is given
+//! One JSON object on each line, one answer for each request, in order: the [`Request`]s and
+//! [`Answer`]s that also go over the inboxes of partitions. An answer of `done` is given
 //! when the request is durable. The log's lock decides who owns it, so a socket that nobody listens
 //! to is stale, and the next owner puts its own in that place.
 
 mod client;
 mod line;
 mod near;
-mod refused;
-mod request;
 mod server;
 
 use std::path::{Path, PathBuf};
 
 pub use client::{Control, ControlError};
-pub use refused::Refused;
-pub use request::{Answer, OwnerName, Request};
 pub use server::BindError;
+
+pub use crate::request::{Answer, OwnerName, Refused, Request};
 
 pub(crate) use server::{Place, Server};
 

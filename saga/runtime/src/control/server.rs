@@ -21,10 +21,11 @@ use tracing::warn;
 use super::{
     line::{self, Line},
     near::Near,
-    refused::Refused,
-    request::{Answer, OwnerName, Request},
 };
-use crate::client::Client;
+use crate::{
+    client::Client,
+    request::{Answer, Refused, Request},
+};
 
 /// Connections at once; further ones are told so and closed.
 const CONNECTIONS: usize = 32;
@@ -62,7 +63,6 @@ pub(crate) struct Place(PathBuf);
 #[derive(Clone)]
 struct Talk {
     client: Client,
-    owner: OwnerName,
     line_max: usize,
 }
 
@@ -71,23 +71,13 @@ impl Server {
     ///
     /// # Errors
     /// [`BindError`], for instance if the folder may not be written.
-    pub(crate) fn bind(
-        path: &Path,
-        client: Client,
-        program: &str,
-        payload_max: usize,
-    ) -> Result<Self, BindError> {
+    pub(crate) fn bind(path: &Path, client: Client, payload_max: usize) -> Result<Self, BindError> {
         let listener = bind(path).map_err(|source| BindError {
             path: path.to_owned(),
             source,
         })?;
-        let owner = OwnerName {
-            program: program.to_owned(),
-            pid: std::process::id(),
-        };
         let talk = Talk {
             client,
-            owner,
             line_max: payload_max + BESIDE_PAYLOAD,
         };
         Ok(Self {
@@ -171,8 +161,7 @@ impl Talk {
     }
 
     async fn answer(&self, line: &[u8]) -> Answer {
-        let request = match serde_json::from_slice(line) {
-            Ok(Request::Who {}) => return Answer::Owner(self.owner.clone()),
+        let request: Request = match serde_json::from_slice(line) {
             Ok(request) => request,
             Err(why) => {
                 return Answer::Refused(Refused::new(
@@ -182,7 +171,7 @@ impl Talk {
             }
         };
         match request.apply(&self.client).await {
-            Ok(()) => Answer::Done {},
+            Ok(answer) => answer,
             Err(error) => Answer::Refused(Refused::of(&error)),
         }
     }

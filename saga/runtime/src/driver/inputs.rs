@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sagalog_engine::{Answer, Effect, Input, Query, Ticket};
 use sagalog_model::{Reply, SagaId, log::Time};
 use sagalog_projections::SagaState;
-use sagalog_transport::{Delivery, Tag};
+use sagalog_transport::{Delivery, Kind, Tag};
 use tokio::sync::oneshot;
 use tracing::warn;
 
-use super::{DriveError, Driver};
+use super::{DriveError, Driver, requests::Asker};
 use crate::client::CallError;
 
 /// Something a client wants, and where its answer goes.
@@ -46,6 +46,8 @@ pub(super) struct Pending {
 pub(super) enum From {
     Client(oneshot::Sender<Result<CallAnswer, NotDone>>),
     Inbox(Tag),
+    /// To another process. A delivery that asks only is acknowledged already.
+    Far(Option<Tag>, Asker),
 }
 
 impl Driver {
@@ -76,12 +78,13 @@ impl Driver {
                         }
                         self.acknowledged.push(tag);
                     }
+                    From::Far(tag, asker) => self.answer_far(tag, &asker, answer),
                 }
             }
         }
     }
 
-    pub(super) fn feed(&mut self, pending: Pending, now: Time) {
+    pub(super) fn feed(&mut self, pending: Pending, now: Time) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let input = Input {
@@ -94,6 +97,7 @@ impl Driver {
         }
         self.pending.insert(ticket, pending);
         self.machine.handle(input, now);
+        ticket
     }
 
     /// Those who wait for ends may leave: without this their places would never be free again.
@@ -115,6 +119,10 @@ impl Driver {
     ) -> Result<(), DriveError> {
         let now = self.clock.now();
         for delivery in deliveries.drain(..) {
+            if delivery.message.kind == Kind::Control {
+                self.take_request(&delivery, now);
+                continue;
+            }
             match serde_json::from_str::<Reply>(&delivery.message.content) {
                 Ok(reply) => {
                     let saga = reply.saga.clone();

@@ -7,7 +7,7 @@ use sagalog_transport::{
     ConsumerError, Kind, Message, MessageId, PublishError, Queue, Undelivered, WhyUndelivered,
 };
 use sha2::{Digest as _, Sha256};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{DriveError, Driver};
 use crate::worker::command_queue;
@@ -33,6 +33,10 @@ impl Driver {
         let mut kept = Vec::new();
         for Undelivered { message, why } in undelivered {
             match why {
+                // Whoever asked asks again, if it is still there.
+                _ if message.kind == Kind::Response => {
+                    debug!(queue = %message.to, %why, "an answer was not taken");
+                }
                 WhyUndelivered::Closed => return Err(DriveError::Inbox(ConsumerError::Closed)),
                 // Its attempt ends at its deadline, as that of any command that gets lost.
                 WhyUndelivered::NoSuchQueue | WhyUndelivered::TooLarge => {
@@ -101,7 +105,12 @@ fn derived(key: &IdempotencyKey, what: u8, attempt: AttemptNumber) -> MessageId 
     hash.update(key.as_str().as_bytes());
     hash.update([0xff, what]);
     hash.update(attempt.0.to_be_bytes());
-    let hash: [u8; 32] = hash.finalize().into();
+    message_id(hash)
+}
+
+/// The id of a message, from what it is.
+pub(crate) fn message_id(what: Sha256) -> MessageId {
+    let hash: [u8; 32] = what.finalize().into();
     let (head, _) = hash
         .split_first_chunk()
         .expect("a SHA-256 has more than sixteen bytes");

@@ -1,6 +1,9 @@
 //! Start, take-over and recovery: one operation.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use sagalog_engine::{
     Partition, Rules,
@@ -11,7 +14,7 @@ use sagalog_model::log::{Epoch, PartitionId};
 use sagalog_transport::Queue;
 use tracing::{info, warn};
 
-use super::{DriveError, Driver, Parts, inbox::Inbox, renewing::alive_during};
+use super::{DriveError, Driver, Parts, inbox::Inbox, inputs::From, renewing::alive_during};
 use crate::{clock::Clock, guard::Guard, history::Reader};
 
 impl Driver {
@@ -68,6 +71,7 @@ impl Driver {
             publishing: None,
             renewing: None,
             waking: None,
+            ends: VecDeque::new(),
         };
         driver.look_at_the_inbox().await?;
         Ok(driver)
@@ -112,6 +116,10 @@ impl Driver {
         self.looking_up = None;
         self.renewing = None;
         self.look_at_the_inbox().await?;
+        // Questions of other processes are asked again.
+        self.ends.clear();
+        self.pending
+            .retain(|_, pending| !matches!(pending.from, From::Far(None, _)));
         let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
         pending.sort_unstable_by_key(|(ticket, _)| *ticket);
         let now = self.clock.now();

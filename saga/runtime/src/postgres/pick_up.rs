@@ -182,6 +182,10 @@ fn is_for_good(error: &CallError) -> bool {
         | CallError::Unreadable { .. }
         | CallError::OtherSaga { .. }
         | CallError::Elsewhere { .. }
+        | CallError::NoAnswer { .. }
+        | CallError::RefusedThere(_)
+        | CallError::NoLog
+        | CallError::History(_)
         | CallError::Stopped { .. } => false,
     }
 }

@@ -43,3 +43,5 @@ pub use faults::{HandlerFault, WhatIsWrong};
 pub use host::{COMMANDS_MAX, HostError, WorkerHost, command_queue};
 pub use idempotency::{Difference, Idempotency, NotIdempotent, Trial};
 pub use steps::Worker;
+
+pub(crate) use outbox::reply_id;

@@ -159,7 +159,7 @@ fn reply(request: &Message, command: &Command, outcome: Outcome) -> Message {
 /// The first 48 bits of the command's id, where a ULID has its time, then 80 bits of a hash of that
 /// id and of what is said: the same answer to the same command is the same message, another answer
 /// is another.
-fn reply_id(request: MessageId, content: &str) -> MessageId {
+pub(crate) fn reply_id(request: MessageId, content: &str) -> MessageId {
     let mut hash = Sha256::new();
     hash.update(request.0.to_be_bytes());
     hash.update(content);

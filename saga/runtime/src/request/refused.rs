@@ -3,24 +3,33 @@
 use std::borrow::Cow;
 
 use sagalog_engine::Refusal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use crate::client::CallError;
 
-/// Why something was not done. The code is stable, the message is for people.
+/// Why something was not done. The code is stable, the message is for people, and the refusal is what
+/// programs that know it may look at.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
     code: Cow<'static, str>,
     /// What, where and why.
     pub message: String,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
+    refusal: Option<Refusal>,
 }
 
 impl Refused {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             code: code.into(),
             message: message.into(),
+            refusal: None,
         }
     }
 
@@ -30,7 +39,14 @@ impl Refused {
             CallError::BadId(_, why) => format!("{error}: {why}"),
             _ => error.to_string(),
         };
-        Self::new(code(error), message)
+        let refusal = match error {
+            CallError::Refused(refusal) => Some(refusal.clone()),
+            _ => None,
+        };
+        Self {
+            refusal,
+            ..Self::new(code(error), message)
+        }
     }
 
     /// A word that stays the same from release to release, such as `not_parked`.
@@ -39,8 +55,24 @@ impl Refused {
     }
 }
 
-fn code(error: &CallError) -> &'static str {
-    match error {
+/// The same error as if the saga was driven in this process, where that can be told.
+impl From<Refused> for CallError {
+    fn from(refused: Refused) -> Self {
+        match refused.refusal {
+            Some(refusal) => Self::Refused(refusal),
+            None => Self::RefusedThere(refused),
+        }
+    }
+}
+
+/// A refusal that only a later release knows is left to its code and message.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Refusal>, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(text.get()).ok())
+}
+
+fn code(error: &CallError) -> Cow<'static, str> {
+    let code = match error {
         CallError::BadId(..) => "bad_id",
         CallError::Refused(refusal) => match refusal {
             Refusal::NoSuchSaga { .. } => "no_such_saga",
@@ -61,6 +93,9 @@ fn code(error: &CallError) -> &'static str {
         },
         CallError::Elsewhere { .. } => "elsewhere",
         CallError::Stopped { .. } => "stopped",
+        CallError::NoAnswer { .. } => "no_answer",
+        CallError::RefusedThere(refused) => return refused.code.clone(),
         _ => "failed",
-    }
+    };
+    code.into()
 }

@@ -1,0 +1,127 @@
+//! Requests of other processes, which come over the inbox, and their answers.
+
+use std::num::NonZeroU32;
+
+use sagalog_engine::Query;
+use sagalog_model::{
+    SagaId,
+    log::{PartitionId, Time},
+};
+use sagalog_transport::{Delivery, Kind, Message, MessageId, Queue, Tag};
+
+use super::{
+    Driver,
+    inputs::{From, Pending},
+};
+use crate::{
+    caller::END_WITHIN,
+    request::{Answer, Meant, OwnerName, Refused, Request},
+    worker::reply_id,
+};
+
+/// Where the answer to a request goes. Whoever asked asks again if it gets none.
+#[derive(Clone)]
+pub(super) struct Asker {
+    queue: Queue,
+    message: MessageId,
+}
+
+impl Driver {
+    /// Takes a request. What it records is acknowledged when that is durable; a question at once, as it
+    /// would be asked again.
+    pub(super) fn take_request(&mut self, delivery: &Delivery, now: Time) {
+        let asker = Asker {
+            queue: delivery.message.from.clone(),
+            message: delivery.message.id,
+        };
+        let (saga, query) = match self.read_request(&delivery.message.content) {
+            Ok(asked) => asked,
+            Err(answer) => {
+                self.acknowledged.push(delivery.tag);
+                return self.answer(&asker, &answer);
+            }
+        };
+        match query {
+            Query::State | Query::End => {
+                self.acknowledged.push(delivery.tag);
+                self.take_question(asker, saga, query, now);
+            }
+            query => {
+                let from = From::Far(Some(delivery.tag), asker);
+                self.feed(Pending { saga, query, from }, now);
+            }
+        }
+    }
+
+    fn take_question(&mut self, asker: Asker, saga: SagaId, query: Query, now: Time) {
+        let is_end = matches!(query, Query::End);
+        let from = From::Far(None, asker);
+        let ticket = self.feed(Pending { saga, query, from }, now);
+        if is_end {
+            self.ends.push_back((now.after(END_WITHIN), ticket));
+        }
+    }
+
+    /// The saga and what is asked of it; or the answer, if it is not for the machine.
+    fn read_request(&self, content: &str) -> Result<(SagaId, Query), Answer> {
+        let refused = |code: &'static str, why| Answer::Refused(Refused::new(code, why));
+        let request: Request = serde_json::from_str(content)
+            .map_err(|why| refused("bad_request", format!("it is not a request: {why}")))?;
+        let meant = request
+            .meant()
+            .map_err(|why| Answer::Refused(Refused::of(&why)))?;
+        let Meant::Saga(saga, query) = meant else {
+            return Err(Answer::Owner(OwnerName {
+                program: self.node.clone(),
+                pid: std::process::id(),
+                partitions: self.log.partitions(),
+            }));
+        };
+        let partitions = NonZeroU32::new(self.log.partitions()).expect("a log has a partition");
+        let home = PartitionId::of(saga.as_str(), partitions);
+        if home == self.partition {
+            return Ok((saga, query));
+        }
+        let why = format!(
+            "saga `{saga}` is in partition {home} of {partitions}, and this is the inbox of partition {}",
+            self.partition
+        );
+        Err(refused("other_partition", why))
+    }
+
+    /// Those who asked for ends that have not come are told where their sagas stand.
+    pub(super) fn end_waiting(&mut self, now: Time) {
+        while let Some((_, ticket)) = self.ends.pop_front_if(|(until, _)| *until <= now) {
+            let Some(Pending { saga, from, .. }) = self.pending.remove(&ticket) else {
+                continue;
+            };
+            self.machine.forget(&saga, ticket);
+            let query = Query::State;
+            self.feed(Pending { saga, query, from }, now);
+        }
+    }
+
+    /// What the machine answered goes to whoever asked, in another process.
+    pub(super) fn answer_far(
+        &mut self,
+        tag: Option<Tag>,
+        asker: &Asker,
+        answer: sagalog_engine::Answer,
+    ) {
+        self.acknowledged.extend(tag);
+        self.answer(asker, &Answer::of(answer));
+    }
+
+    fn answer(&mut self, asker: &Asker, answer: &Answer) {
+        let content = serde_json::to_string(answer).expect("an answer is plain data");
+        let mut message = Message::new(
+            reply_id(asker.message, &content),
+            Kind::Response,
+            self.inbox.queue().clone(),
+            asker.queue.clone(),
+            content,
+        );
+        message.correlation = Some(asker.message);
+        self.outgoing.push(message);
+    }
+}

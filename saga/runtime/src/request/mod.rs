@@ -1,0 +1,217 @@
+//! What people and programs want of whoever drives a saga, and what it answers: the same JSON over the
+//! owner's socket and over the inboxes of partitions; see `docs/protocol.md`.
+
+mod answer;
+mod refused;
+
+use sagalog_engine::{Query, Request as Asked, input::Wish};
+use sagalog_model::{Outcome, Payload, SagaId, Token};
+use serde::{Deserialize, Serialize};
+
+pub use answer::{Answer, OwnerName, Standing};
+pub use refused::Refused;
+
+use crate::client::{CallError, Client};
+
+/// What a person or a program wants of whoever drives a saga. `id` makes it safe to send twice, `by`
+/// says who wants it, for the log.
+// Not tagged by a field: see `Kind` in the model, payloads are JSON text kept as it was written.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Request {
+    /// Who is it that answers.
+    Who {},
+    /// Start a saga. The same start twice is one start.
+    Start {
+        /// The saga's id, chosen by whoever starts it.
+        saga: String,
+        /// The name of its definition; the newest version is used.
+        definition: String,
+        /// What it is started with.
+        input: Payload,
+    },
+    /// Send a signal.
+    Signal {
+        /// The saga.
+        saga: String,
+        /// The signal's name.
+        signal: String,
+        /// The sender's id for it.
+        id: String,
+        /// What it carries.
+        payload: Payload,
+    },
+    /// Say what became of an attempt that was accepted, or that it is alive.
+    Answer {
+        /// Names the attempt.
+        token: Token,
+        /// What a participant says in a reply.
+        outcome: Outcome,
+    },
+    /// Make a saga go back.
+    Cancel {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Try a parked node again.
+    Retry {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// The node.
+        node: String,
+    },
+    /// Take a parked node's work as done by hand.
+    Resolve {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// The node.
+        node: String,
+        /// What it gives.
+        output: Payload,
+    },
+    /// Give a parked node's work up.
+    Skip {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// Say where a saga stands.
+    State {
+        /// The saga.
+        saga: String,
+    },
+    /// Say where a saga stands when it has ended, or after three seconds if it has not: then ask again.
+    End {
+        /// The saga.
+        saga: String,
+    },
+}
+
+/// Whom a request is for.
+pub(crate) enum Meant {
+    /// Whoever answers.
+    Anybody,
+    /// The owner of a saga's partition.
+    Saga(SagaId, Query),
+}
+
+impl Request {
+    /// Does it through a client, and returns when it is durable.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn apply(&self, client: &Client) -> Result<Answer, CallError> {
+        client.ask(self.clone()).await
+    }
+
+    /// The saga that it is about.
+    pub fn saga(&self) -> Option<&str> {
+        match self {
+            Self::Who {} => None,
+            Self::Answer { token, .. } => Some(token.saga.as_str()),
+            Self::Start { saga, .. }
+            | Self::Signal { saga, .. }
+            | Self::Cancel { saga, .. }
+            | Self::Retry { saga, .. }
+            | Self::Resolve { saga, .. }
+            | Self::Skip { saga, .. }
+            | Self::State { saga }
+            | Self::End { saga } => Some(saga),
+        }
+    }
+
+    /// # Errors
+    /// [`CallError::BadId`]
+    pub(crate) fn saga_id(&self) -> Result<Option<SagaId>, CallError> {
+        let id =
+            |saga: &str| SagaId::new(saga).map_err(|why| CallError::BadId(saga.to_owned(), why));
+        self.saga().map(id).transpose()
+    }
+
+    /// As it is put to the owner.
+    ///
+    /// # Errors
+    /// [`CallError::BadId`]
+    pub(crate) fn meant(self) -> Result<Meant, CallError> {
+        let Some(saga) = self.saga_id()? else {
+            return Ok(Meant::Anybody);
+        };
+        let asked = |id: String, by: String, wish| {
+            Query::Request(Asked {
+                id: id.into(),
+                by: by.into(),
+                wish,
+            })
+        };
+        let query = match self {
+            Self::Who {} => return Ok(Meant::Anybody),
+            Self::Start {
+                definition, input, ..
+            } => Query::Start {
+                definition: definition.into(),
+                input,
+            },
+            Self::Signal {
+                signal,
+                id,
+                payload,
+                ..
+            } => Query::Signal {
+                signal: signal.into(),
+                id: id.into(),
+                payload,
+            },
+            Self::Answer { token, outcome } => Query::Reply(token.reply(outcome)),
+            Self::Cancel { id, by, reason, .. } => {
+                let reason = reason.into();
+                asked(id, by, Wish::Cancel { reason })
+            }
+            Self::Retry { id, by, node, .. } => asked(id, by, Wish::Retry { node: node.into() }),
+            Self::Resolve {
+                id,
+                by,
+                node,
+                output,
+                ..
+            } => {
+                let node = node.into();
+                asked(id, by, Wish::Resolve { node, output })
+            }
+            Self::Skip {
+                id,
+                by,
+                node,
+                reason,
+                ..
+            } => {
+                let (node, reason) = (node.into(), reason.into());
+                asked(id, by, Wish::Skip { node, reason })
+            }
+            Self::State { .. } => Query::State,
+            Self::End { .. } => Query::End,
+        };
+        Ok(Meant::Saga(saga, query))
+    }
+}
