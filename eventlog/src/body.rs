@@ -113,7 +113,8 @@ fn hex(digest: &Digest, to: &mut Vec<u8>) {
     }
 }
 
-fn unhex(text: &str) -> Option<Digest> {
+/// Reads a hash of 64 lower-case hexadecimal digits.
+pub(crate) fn unhex(text: &str) -> Option<Digest> {
     let nibble = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

@@ -14,9 +14,9 @@ pub fn seal(partition: PartitionId, last: Digest, rows: &mut [Row]) {
     }
 }
 
-/// Computes chain values row after row.
+/// Computes chain values row after row, to see whether rows are what was appended.
 #[derive(Debug)]
-pub(crate) struct Chain {
+pub struct Chain {
     partition: PartitionId,
     last: Digest,
     leaves: Leaves,
@@ -24,7 +24,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// Goes on behind `last`; 32 zero bytes before the first row.
-    pub(crate) fn after(partition: PartitionId, last: Digest) -> Self {
+    pub fn after(partition: PartitionId, last: Digest) -> Self {
         Self {
             partition,
             last,
@@ -33,7 +33,7 @@ impl Chain {
     }
 
     /// The value of the next row.
-    pub(crate) fn next(&mut self, row: &Row) -> Digest {
+    pub fn next(&mut self, row: &Row) -> Digest {
         let mut hash = Sha256::new_with_prefix(self.last.0);
         for index in 0..row.events.len() {
             hash.update(self.leaves.of(self.partition, row, index).0);
@@ -44,7 +44,7 @@ impl Chain {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use sagalog_model::log::{
         BatchId, Data, Epoch, InputId, Position, StreamKey, StreamName, StreamState, Time, Version,
     };
@@ -112,6 +112,11 @@ mod tests {
             .expect("the document has test vectors");
         let (json, _) = rest.split_once("```").expect("they end");
         serde_json::from_str(json).expect("they are JSON")
+    }
+
+    /// The rows that the document writes.
+    pub(crate) fn rows() -> Vec<Row> {
+        vectors().iter().map(Vector::row).collect()
     }
 
     #[test]

@@ -24,6 +24,8 @@ mod sql;
 mod sqlite;
 
 mod checkpoint;
+mod names;
+mod page;
 mod subscription;
 mod verify;
 
@@ -31,7 +33,7 @@ pub mod conformance;
 #[cfg(feature = "test-servers")]
 pub mod test_servers;
 
-pub use chain::seal;
+pub use chain::{Chain, seal};
 pub use checkpoint::{CheckpointError, CheckpointStore};
 pub use contract::{
     Appended, EventLog, Head, MAX_APPEND_BYTES, MAX_BATCHES, Ownership, PAGE_BYTES, StreamHead,
@@ -41,7 +43,9 @@ pub use error::{
     Refusal, RenewError,
 };
 pub use memory::MemoryLog;
+pub use names::StreamNames;
 pub use owner::{Holder, Owner};
+pub use page::{BadPage, NamedRow, PAGE_ROWS, PAGE_TEXT_BYTES, Page, PageWriter, ROW_TEXT_BYTES};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLog, PostgresOptions};
 pub use row::{Event, Recorded, Row};

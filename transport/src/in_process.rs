@@ -10,6 +10,7 @@
 
 mod consumer;
 mod shared_queue;
+mod streams;
 
 use std::{
     collections::HashMap,
@@ -18,6 +19,7 @@ use std::{
 
 use async_trait::async_trait;
 
+pub use self::streams::InProcessStreams;
 use self::{consumer::QueueConsumer, shared_queue::SharedQueue};
 use crate::{
     consumer::Consumer,

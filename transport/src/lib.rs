@@ -12,8 +12,12 @@
 //!
 //! Nothing here knows what a saga is or touches the event log. [`InProcess`] is the implementation
 //! for one process, [`RabbitMq`] the one for many; [`conformance`] holds what every implementation must show.
+//!
+//! [`LogStreams`] is the other seam: a log is published to its streams, for others to follow. It keeps order
+//! and keeps what was read, and so is no queue. [`InProcessStreams`] and [`RabbitStreams`] implement it.
 
 mod consumer;
+mod log_streams;
 mod message;
 mod queue;
 mod transport;
@@ -23,10 +27,11 @@ pub mod in_process;
 pub mod rabbitmq;
 
 pub use consumer::{Consumer, ConsumerError, Delivery, Nack, Tag};
-pub use in_process::InProcess;
+pub use in_process::{InProcess, InProcessStreams};
+pub use log_streams::{Closed, LogStreams, StreamError, StreamMessage, StreamReader, StreamStart};
 pub use message::{DeadLetter, Details, Kind, Message, MessageId, Priority};
 pub use queue::{BadQueueName, Queue};
-pub use rabbitmq::RabbitMq;
+pub use rabbitmq::{RabbitMq, RabbitStreams};
 pub use transport::{
     ConsumeError, DeclareError, Difference, PublishError, Transport, Undelivered, WhyUndelivered,
 };

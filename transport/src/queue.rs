@@ -51,6 +51,11 @@ impl Queue {
         self.0.starts_with("answers.")
     }
 
+    /// The stream into which the log of a partition is published: `log.0`.
+    pub fn log(partition: u32) -> Self {
+        Self(format!("log.{partition}").into())
+    }
+
     /// Where messages go that nobody can use: `dead`. It exists without being declared.
     pub fn dead_letters() -> Self {
         Self("dead".into())

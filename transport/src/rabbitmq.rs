@@ -22,6 +22,7 @@ mod consumer;
 mod envelope;
 mod link;
 mod publisher;
+mod streams;
 mod topology;
 
 use std::{
@@ -51,6 +52,7 @@ use self::{
 pub use self::{
     address::ConnectError,
     envelope::{BODY_MAX_BYTES, HEADERS_MAX_BYTES},
+    streams::{QUIET, RabbitStreams, StreamBounds},
     topology::DEAD_LETTERS_MAX,
 };
 use crate::{

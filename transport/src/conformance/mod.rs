@@ -9,6 +9,7 @@ mod closing;
 mod delivery;
 mod refusal;
 mod sharing;
+pub mod streams;
 
 use std::{
     future::{Future, poll_fn},

@@ -445,19 +445,31 @@ mod tests {
 
     const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
 
+    /// What the document shows of the messages that are published: all of it, and the body.
+    fn examples() -> Vec<(&'static str, &'static str)> {
+        let shown = PROTOCOL.split("```text\nexchange (the default one)\n");
+        let shown = shown.skip(1).map(|rest| {
+            let (shown, _) = rest.split_once("\n```").expect("its end");
+            let (_, body) = shown.split_once("\nbody ").expect("a body");
+            (shown, body)
+        });
+        shown.collect()
+    }
+
     #[test]
-    fn the_example_of_the_document_is_what_is_sent() {
-        let (_, shown) = PROTOCOL
-            .split_once("```text\nexchange (the default one)\n")
-            .expect("an example");
-        let (shown, _) = shown.split_once("\n```").expect("its end");
-        let (_, body) = shown.split_once("\nbody ").expect("a body");
+    fn the_examples_of_the_document_are_what_is_sent() {
+        let [(command, content), (page, rows)] = examples()[..] else {
+            panic!("there are two");
+        };
         let id = ulid("message id", "01K75DPZS0E2V9QT4XNBJA6WMF").expect("a ULID");
         let to = Queue::commands("payments").expect("a good name");
         let from = Queue::inbox(0);
-        let mut message = Message::new(id, Kind::Request, from, to, body.to_owned());
+        let mut message = Message::new(id, Kind::Request, from, to, content.to_owned());
         message.deadline = Some(Time::from_micros(1_760_000_030_000_000));
-        assert_eq!(render(&write(&message).expect("it is small")), shown);
+        assert_eq!(render(&write(&message).expect("it is small")), command);
+        let partition = sagalog_model::log::PartitionId::new(0);
+        let message = super::super::streams::message(partition, rows.to_owned());
+        assert_eq!(render(&write(&message).expect("it is small")), page);
     }
 
     fn render(outgoing: &Outgoing) -> String {

@@ -104,36 +104,42 @@ impl Topology {
 }
 
 /// A queue, bound to the exchange that it is reached by.
-///
-/// Each has a channel of its own: a refusal ends the channel.
 async fn declare(
     connection: &Connection,
     queue: &Queue,
     capacity: usize,
 ) -> Result<(), DeclareError> {
-    let channel = channel(connection).await?;
-    let name = || queue.as_str().into();
-    let declaring = channel.queue_declare(
-        name(),
-        QueueDeclareOptions::durable(),
-        arguments(queue, capacity),
-    );
-    within(declaring)
-        .await
-        .map_err(|error| different(queue, &error).unwrap_or_else(|| unavailable(error)))?;
+    let channel = declare_only(connection, queue, arguments(queue, capacity)).await?;
     let (exchange, key) = if *queue == Queue::dead_letters() {
         (DEAD_EXCHANGE, "")
     } else {
         (EXCHANGE, queue.as_str())
     };
     let binding = channel.queue_bind(
-        name(),
+        queue.as_str().into(),
         exchange.into(),
         key.into(),
         QueueBindOptions::default(),
         FieldTable::default(),
     );
     within(binding).await.map_err(unavailable)
+}
+
+/// A queue with these arguments, and the channel that it was declared on.
+///
+/// Each has a channel of its own: a refusal ends the channel.
+pub(super) async fn declare_only(
+    connection: &Connection,
+    queue: &Queue,
+    arguments: FieldTable,
+) -> Result<Channel, DeclareError> {
+    let channel = channel(connection).await?;
+    let name = queue.as_str().into();
+    let declaring = channel.queue_declare(name, QueueDeclareOptions::durable(), arguments);
+    within(declaring)
+        .await
+        .map_err(|error| different(queue, &error).unwrap_or_else(|| unavailable(error)))?;
+    Ok(channel)
 }
 
 /// The table of `docs/protocol.md`.
@@ -194,7 +200,7 @@ async fn within<T>(declaring: impl Future<Output = lapin::Result<T>>) -> lapin::
     declared.unwrap_or_else(|late| Err(std::io::Error::other(late).into()))
 }
 
-fn text(text: &str) -> AMQPValue {
+pub(super) fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
 }
 

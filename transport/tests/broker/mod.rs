@@ -128,8 +128,18 @@ impl Broker {
     /// Waits until it would find this quorum queue again if it was killed: it writes down which ones
     /// there are some time after they were declared, see `docs/decisions.md`.
     pub(crate) fn wait_until_written(&self, queue: &str) {
+        self.wait_for_name("quorum", queue);
+    }
+
+    /// Waits until it would find its streams again if it was killed: like quorum queues, it writes down who
+    /// keeps them some time after the first one was declared.
+    pub(crate) fn wait_until_streams_are_written(&self) {
+        self.wait_for_name("coordination", "rabbit_stream_coordinator");
+    }
+
+    fn wait_for_name(&self, system: &str, queue: &str) {
         let node = format!("sagalog{}@localhost", self.port);
-        let names = self.folder.join("data").join(&node).join("quorum");
+        let names = self.folder.join("data").join(&node).join(system);
         let names = names.join(&node).join("names.dets");
         let end = Instant::now() + STARTING;
         while !contains(&fs::read(&names).unwrap_or_default(), queue) {
