@@ -1,6 +1,7 @@
 //! The fold of a saga's stream. It only records what events say; the engine decides what follows.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     sync::Arc,
@@ -110,7 +111,7 @@ pub struct NodeState {
     /// What it gave.
     pub output: Option<Payload>,
     /// What was asked of its participant, if it is a step that was entered.
-    pub step: Option<StepState>,
+    pub step: Option<Box<StepState>>,
     /// Set while it waits for a person.
     pub parked: Option<Parked>,
     /// Whether a person did its work.
@@ -224,7 +225,7 @@ impl SagaState {
                     let node = self.enter(&e.node, Phase::Asking, at)?;
                     let mut step = StepState::new(input, e.until);
                     step.action.ask(e.attempt, at, e.deadline);
-                    node.step = Some(step);
+                    node.step = Some(Box::new(step));
                 }
                 direction => {
                     if direction == Direction::Action {
@@ -536,7 +537,7 @@ impl SagaState {
     fn step_mut(&mut self, node: &str) -> Result<&mut StepState, String> {
         self.node_mut(node)?
             .step
-            .as_mut()
+            .as_deref_mut()
             .ok_or_else(|| format!("`{node}` was never asked"))
     }
 

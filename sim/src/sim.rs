@@ -107,11 +107,11 @@ impl Sim {
         let definition = self.setup.definition.graph().saga.as_str().into();
         let input = Payload::of(input).expect("the input is written as JSON");
         self.setup.sagas.push(id.clone());
-        self.setup.calls.push(ClientCall {
+        self.setup.calls.push(Arc::new(ClientCall {
             after: Duration::ZERO,
             saga: id,
             query: Query::Start { definition, input },
-        });
+        }));
         self
     }
 
@@ -310,7 +310,9 @@ impl Sim {
                 id,
                 payload: payload.clone(),
             };
-            self.setup.calls.push(ClientCall { after, saga, query });
+            self.setup
+                .calls
+                .push(Arc::new(ClientCall { after, saga, query }));
         }
         self
     }
@@ -328,7 +330,9 @@ impl Sim {
                 by: "simulation".into(),
                 wish,
             });
-            self.setup.calls.push(ClientCall { after, saga, query });
+            self.setup
+                .calls
+                .push(Arc::new(ClientCall { after, saga, query }));
         }
         self
     }

@@ -28,6 +28,11 @@ pub fn command(
             (Payload::from_json_text(undo), None)
         }
     };
+    let action_key = IdempotencyKey::of(state.id(), node, Direction::Action);
+    let key = match direction {
+        Direction::Action | Direction::Probe => action_key.clone(),
+        back => IdempotencyKey::of(state.id(), node, back),
+    };
     Some(Command {
         saga: state.id().clone(),
         node: node.clone(),
@@ -35,8 +40,8 @@ pub fn command(
         direction,
         attempt,
         deadline: open.deadline,
-        key: IdempotencyKey::of(state.id(), node, direction),
-        action_key: IdempotencyKey::of(state.id(), node, Direction::Action),
+        key,
+        action_key,
         input,
         output,
         heartbeat: (direction == Direction::Action)

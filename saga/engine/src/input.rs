@@ -203,39 +203,38 @@ fn timer_key(identity: &mut Builder, timer: Timer) {
     }
 }
 
-/// Hashes length-framed parts: those of the key into the id, all of them into the digest.
+/// Hashes length-framed parts: those of the key into the id, all of them into the digest. The parts
+/// of the key come first, so what both begin with is hashed once.
 struct Builder {
     key: Sha256,
-    all: Sha256,
+    all: Option<Sha256>,
 }
 
 impl Builder {
     fn new(kind: &str) -> Self {
-        let mut builder = Self {
-            key: Sha256::new(),
-            all: Sha256::new(),
-        };
-        builder.key(kind.as_bytes());
-        builder
+        let mut key = Sha256::new();
+        framed(&mut key, kind.as_bytes());
+        Self { key, all: None }
     }
 
     fn key(&mut self, part: &[u8]) {
+        assert!(self.all.is_none(), "the key comes before the content");
         framed(&mut self.key, part);
-        framed(&mut self.all, part);
     }
 
     fn content(&mut self, part: &[u8]) {
-        framed(&mut self.all, part);
+        framed(self.all.get_or_insert_with(|| self.key.clone()), part);
     }
 
     fn finish(self) -> Identity {
+        let all = self.all.unwrap_or_else(|| self.key.clone());
         let key: [u8; 32] = self.key.finalize().into();
         let (head, _) = key
             .split_first_chunk()
             .expect("a SHA-256 has more than sixteen bytes");
         Identity {
             id: InputId(u128::from_be_bytes(*head)),
-            digest: Digest(self.all.finalize().into()),
+            digest: Digest(all.finalize().into()),
         }
     }
 }

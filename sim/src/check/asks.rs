@@ -87,7 +87,12 @@ pub(super) fn what_was_decided(world: &World, command: &Command) -> Result<(), V
         Err(Violation::of(invariant, world, &command.saga, what))
     };
     let key = |direction| IdempotencyKey::of(&command.saga, &command.node, direction);
-    if command.key != key(command.direction) || command.action_key != key(Direction::Action) {
+    let action = key(Direction::Action);
+    let is_own = match command.direction {
+        Direction::Action | Direction::Probe => command.key == action,
+        back => command.key == key(back),
+    };
+    if !is_own || command.action_key != action {
         return fails("I7", "is published under another key than its own");
     }
     let open = step.attempts(command.direction).open;

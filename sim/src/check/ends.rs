@@ -19,11 +19,8 @@ pub(super) fn match_what_took_effect(world: &World) -> Result<(), Violation> {
 
 /// Completed: all steps of the path once, none undone; never after an accepted cancel.
 fn completed(world: &World, state: &SagaState) -> Result<(), Violation> {
-    let history = world.log().history(state.id());
-    let cancelled = history.is_some_and(|history| {
-        let mut events = history.events.iter();
-        events.any(|(_, event)| matches!(event, SagaEvent::CancelRequested(_)))
-    });
+    let mut events = world.log().events_of(state.id());
+    let cancelled = events.any(|event| matches!(event, SagaEvent::CancelRequested(_)));
     if cancelled {
         return Err(Violation::of(
             "I20",

@@ -15,16 +15,10 @@ impl Story {
     pub(crate) fn of(world: &World) -> Self {
         let mut stories = BTreeMap::new();
         for state in world.sagas() {
-            let Some(history) = world.log().history(state.id()) else {
-                continue;
-            };
-            let mut lines: Vec<_> = history
-                .events
-                .iter()
-                // How often something is heard of is a matter of time.
-                .filter(|(_, event)| !matches!(event, SagaEvent::AttemptExtended(_)))
-                .map(|(_, event)| without_times(event))
-                .collect();
+            let events = world.log().events_of(state.id());
+            // How often something is heard of is a matter of time.
+            let events = events.filter(|event| !matches!(event, SagaEvent::AttemptExtended(_)));
+            let mut lines: Vec<_> = events.map(without_times).collect();
             lines.sort();
             stories.insert(state.id().clone(), lines);
         }

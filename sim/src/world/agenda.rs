@@ -1,39 +1,37 @@
 //! What is going to happen, in order.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use sagalog_model::log::Time;
 
 use super::Happening;
 
-/// Happenings by time; those of one moment in the order in which they were added. Forks of a world
-/// share them.
+/// Happenings by time; those of one moment in the order in which they were added.
 #[derive(Clone, Default)]
 pub(super) struct Agenda {
-    happenings: BTreeMap<(Time, u64), Arc<Happening>>,
-    added: u64,
+    /// The next one is the last, so that taking it moves nothing.
+    happenings: Vec<(Time, Happening)>,
 }
 
 impl Agenda {
     pub(super) fn add(&mut self, at: Time, happening: Happening) {
-        self.added += 1;
-        self.happenings
-            .insert((at, self.added), Arc::new(happening));
+        // What is added goes behind all others of its moment.
+        let place = self.happenings.partition_point(|(other, _)| *other > at);
+        self.happenings.insert(place, (at, happening));
     }
 
     pub(super) fn next(&self) -> Option<Time> {
-        self.happenings.keys().next().map(|(at, _)| *at)
+        self.happenings.last().map(|(at, _)| *at)
     }
 
     /// What is going to happen before a time.
     pub(super) fn until(&self, end: Time) -> impl Iterator<Item = (Time, &Happening)> {
-        let soon = self.happenings.range(..(end, 0));
-        soon.map(|((at, _), happening)| (*at, &**happening))
+        let all = self.happenings.iter().rev();
+        let soon = all.take_while(move |(at, _)| *at < end);
+        soon.map(|(at, happening)| (*at, happening))
     }
 
     /// The next happening whose time has come.
     pub(super) fn take(&mut self, now: Time) -> Option<Happening> {
-        let first = self.happenings.first_entry()?;
-        (first.key().0 <= now).then(|| Arc::unwrap_or_clone(first.remove()))
+        let next = self.happenings.pop_if(|(at, _)| *at <= now)?;
+        Some(next.1)
     }
 }

@@ -7,7 +7,7 @@ mod agreement;
 mod conformance;
 mod station;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 pub(super) use self::station::Station;
 
@@ -15,7 +15,8 @@ pub(super) use self::station::Station;
 #[derive(Clone)]
 pub(crate) struct Broker<K, M> {
     queues: BTreeMap<K, Queue<M>>,
-    consumers: BTreeMap<ConsumerId, Consumer<K, M>>,
+    /// In the order in which they came.
+    consumers: Vec<Consumer<K, M>>,
     next: u64,
 }
 
@@ -23,22 +24,49 @@ pub(crate) struct Broker<K, M> {
 #[derive(Clone)]
 struct Queue<M> {
     capacity: usize,
-    /// By the place in the order of publishing, which a message keeps when it returns.
-    waiting: BTreeMap<u64, Waiting<M>>,
+    /// In the order of publishing.
+    waiting: VecDeque<Waiting<M>>,
 }
 
 #[derive(Clone)]
 struct Waiting<M> {
+    /// In the order of publishing; a message keeps it when it returns.
+    place: u64,
     message: M,
     redelivered: bool,
 }
 
 #[derive(Clone)]
 struct Consumer<K, M> {
+    id: ConsumerId,
     queue: K,
     prefetch: usize,
-    /// What it received and has not acknowledged, with its place in the queue.
-    held: BTreeMap<Tag, (u64, M)>,
+    /// What it received and has not acknowledged, in that order.
+    held: VecDeque<Held<M>>,
+}
+
+#[derive(Clone)]
+struct Held<M> {
+    tag: Tag,
+    place: u64,
+    message: M,
+}
+
+impl<M> Held<M> {
+    fn returned(self) -> Waiting<M> {
+        Waiting {
+            place: self.place,
+            message: self.message,
+            redelivered: true,
+        }
+    }
+}
+
+impl<K, M> Consumer<K, M> {
+    fn let_go(&mut self, tag: Tag) -> Option<Held<M>> {
+        let at = self.held.binary_search_by_key(&tag, |held| held.tag).ok()?;
+        self.held.remove(at)
+    }
 }
 
 /// Names a consumer of one broker.
@@ -72,7 +100,7 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
     pub(crate) const fn new() -> Self {
         Self {
             queues: BTreeMap::new(),
-            consumers: BTreeMap::new(),
+            consumers: Vec::new(),
             next: 1,
         }
     }
@@ -82,7 +110,7 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
         if let Some(there) = self.queues.get(queue) {
             return there.capacity == capacity;
         }
-        let waiting = BTreeMap::new();
+        let waiting = VecDeque::new();
         self.queues
             .insert(queue.clone(), Queue { capacity, waiting });
         true
@@ -95,11 +123,11 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
         }
         let queue = self.queues.get_mut(to).ok_or(NotTaken::NoSuchQueue)?;
         let redelivered = false;
-        let waiting = Waiting {
+        queue.waiting.push_back(Waiting {
+            place: self.next,
             message,
             redelivered,
-        };
-        queue.waiting.insert(self.next, waiting);
+        });
         self.next += 1;
         Ok(())
     }
@@ -117,18 +145,19 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
         }
         let id = ConsumerId(self.next);
         self.next += 1;
-        let consumer = Consumer {
+        self.consumers.push(Consumer {
+            id,
             queue: queue.clone(),
             prefetch,
-            held: BTreeMap::new(),
-        };
-        self.consumers.insert(id, consumer);
+            held: VecDeque::new(),
+        });
         Some(id)
     }
 
     /// What is there for a consumer, at most `max`.
     pub(crate) fn receive(&mut self, id: ConsumerId, max: usize) -> Vec<Delivery<M>> {
-        let Some(consumer) = self.consumers.get_mut(&id) else {
+        let mut consumers = self.consumers.iter_mut();
+        let Some(consumer) = consumers.find(|consumer| consumer.id == id) else {
             return Vec::new();
         };
         let queue = self
@@ -138,15 +167,20 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
         let room = consumer.prefetch - consumer.held.len();
         let mut deliveries = Vec::new();
         while deliveries.len() < max.min(room)
-            && let Some((place, waiting)) = queue.waiting.pop_first()
+            && let Some(waiting) = queue.waiting.pop_front()
         {
             let Waiting {
+                place,
                 message,
                 redelivered,
             } = waiting;
             let tag = Tag(self.next);
             self.next += 1;
-            consumer.held.insert(tag, (place, message.clone()));
+            consumer.held.push_back(Held {
+                tag,
+                place,
+                message: message.clone(),
+            });
             deliveries.push(Delivery {
                 tag,
                 message,
@@ -158,39 +192,32 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
 
     /// Ends a delivery: it is not made again. None if it is not outstanding there.
     pub(crate) fn acknowledge(&mut self, id: ConsumerId, tag: Tag) -> Option<M> {
-        let consumer = self.consumers.get_mut(&id)?;
-        let (_, message) = consumer.held.remove(&tag)?;
-        Some(message)
+        let mut consumers = self.consumers.iter_mut();
+        let consumer = consumers.find(|consumer| consumer.id == id)?;
+        Some(consumer.let_go(tag)?.message)
     }
 
     /// A consumer is gone: what it had not acknowledged is given back.
     pub(crate) fn leave(&mut self, id: ConsumerId) {
-        let consumer = self.consumers.get(&id);
-        let held = consumer
-            .into_iter()
-            .flat_map(|consumer| consumer.held.keys());
-        for tag in held.copied().collect::<Vec<_>>() {
+        let consumer = self.consumers.iter().find(|consumer| consumer.id == id);
+        let held = consumer.into_iter().flat_map(|consumer| &consumer.held);
+        for tag in held.map(|held| held.tag).collect::<Vec<_>>() {
             self.give_back(id, tag);
         }
-        self.consumers.remove(&id);
+        self.consumers.retain(|consumer| consumer.id != id);
     }
 
     /// Returns a delivery to its place in the queue. Does nothing if it is not outstanding there.
     pub(crate) fn give_back(&mut self, id: ConsumerId, tag: Tag) {
-        let Some(consumer) = self.consumers.get_mut(&id) else {
-            return;
-        };
-        let queue = self
-            .queues
-            .get_mut(&consumer.queue)
-            .expect("it consumes it");
-        if let Some((place, message)) = consumer.held.remove(&tag) {
-            let redelivered = true;
-            let waiting = Waiting {
-                message,
-                redelivered,
-            };
-            queue.waiting.insert(place, waiting);
+        let mut consumers = self.consumers.iter_mut();
+        let consumer = consumers.find(|consumer| consumer.id == id);
+        if let Some(consumer) = consumer
+            && let Some(held) = consumer.let_go(tag)
+        {
+            let queue = self.queues.get_mut(&consumer.queue);
+            let waiting = &mut queue.expect("it consumes it").waiting;
+            let at = waiting.partition_point(|other| other.place < held.place);
+            waiting.insert(at, held.returned());
         }
     }
 
@@ -201,15 +228,15 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
 
     fn waiting(&self, queue: &K) -> impl Iterator<Item = &M> {
         let queue = self.queues.get(queue).into_iter();
-        let waiting = queue.flat_map(|queue| queue.waiting.values());
+        let waiting = queue.flat_map(|queue| &queue.waiting);
         waiting.map(|waiting| &waiting.message)
     }
 
     /// All messages that are not acknowledged: those that wait, and those that are held.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &M> {
-        let held = self.consumers.values();
-        let held = held.flat_map(|consumer| consumer.held.values());
-        let waiting = self.queues.keys().flat_map(|queue| self.waiting(queue));
-        held.map(|(_, message)| message).chain(waiting)
+        let held = self.consumers.iter().flat_map(|consumer| &consumer.held);
+        let waiting = self.queues.values().flat_map(|queue| &queue.waiting);
+        let waiting = waiting.map(|waiting| &waiting.message);
+        held.map(|held| &held.message).chain(waiting)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 
 impl World {
     /// A client calls. Calls carry ids, so that a client that hears nothing calls again.
-    pub(super) fn call(&mut self, call: ClientCall) {
+    pub(super) fn call(&mut self, call: Arc<ClientCall>) {
         let again = Happening::Call(call.clone());
         match self.visit(&call.saga, subject(&call.query), Point::Call) {
             Some(Fault::LeftOut) => {}
@@ -26,7 +26,7 @@ impl World {
         }
     }
 
-    fn call_arrives(&mut self, call: ClientCall) {
+    fn call_arrives(&mut self, call: Arc<ClientCall>) {
         if matches!(call.query, Query::Start { .. }) {
             self.saga_begins(&call.saga);
         }
@@ -48,11 +48,11 @@ impl World {
             by: "simulation".into(),
             wish,
         };
-        self.call_arrives(ClientCall {
+        self.call_arrives(Arc::new(ClientCall {
             after: std::time::Duration::ZERO,
             saga,
             query: Query::Request(request),
-        });
+        }));
     }
 
     /// A node waits for a person, and perhaps one comes.
@@ -74,7 +74,7 @@ impl World {
             query: Query::Request(request),
         };
         self.agenda
-            .add(self.now.after(*after), Happening::Call(call));
+            .add(self.now.after(*after), Happening::Call(Arc::new(call)));
     }
 
     pub(super) fn feed_call(&mut self, partition: PartitionId, ticket: u64) {

@@ -42,7 +42,7 @@ impl World {
                 Some(Fault::OneMoreSaga) => {
                     for call in self.setup.calls_of_one_more(nth) {
                         let at = self.now.after(call.after);
-                        self.agenda.add(at, Happening::Call(call));
+                        self.agenda.add(at, Happening::Call(Arc::new(call)));
                     }
                     self.bites.insert((site, Fault::OneMoreSaga));
                 }

@@ -68,6 +68,12 @@ impl SimLog {
             .flat_map(|(saga, row)| row.events().iter().map(move |event| (saga, event)))
     }
 
+    /// The events of a saga in order, in whichever partition it lives.
+    pub(crate) fn events_of(&self, saga: &SagaId) -> impl Iterator<Item = &SagaEvent> {
+        let partitions = self.partitions.iter();
+        partitions.flat_map(|partition| partition.events_of(saga))
+    }
+
     /// What happened to a saga, in whichever partition it lives.
     pub(crate) fn history(&self, saga: &SagaId) -> Option<History> {
         let mut partitions = self.partitions.iter();

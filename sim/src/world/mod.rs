@@ -19,6 +19,7 @@ mod participant;
 mod participants;
 mod setup;
 mod share;
+mod visits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,6 +57,7 @@ use self::{
     owner::{Owner, Zombie},
     participants::Sent,
     share::Share,
+    visits::Visits,
 };
 use crate::{
     author,
@@ -80,6 +82,9 @@ const JUMP: Duration = Duration::from_secs(60 * 60);
 /// More happenings than any run of a sane engine needs.
 const HAPPENINGS_MAX: u64 = 100_000;
 
+/// About as many places as a small run comes to: room for them is made at once.
+const PLACES: usize = 64;
+
 /// When every world begins.
 pub(crate) const BEGINNING: Time = Time::from_micros(1_000_000_000_000);
 
@@ -102,7 +107,7 @@ pub struct World {
     log: SimLog,
     ledger: Ledger,
     /// Replies in the inboxes of their partitions.
-    inboxes: Station<PartitionId, Reply>,
+    inboxes: Station<PartitionId, Arc<Reply>>,
     next_ticket: u64,
     /// How often each node was parked.
     parked: BTreeMap<(SagaId, Arc<str>), u32>,
@@ -114,7 +119,7 @@ pub struct World {
     jobs: BTreeMap<JobName, Job>,
     /// When the signs of life that are not acknowledged came to their owner, by its clock.
     heard: BTreeMap<(PartitionId, Tag), Time>,
-    visits: BTreeMap<(u32, Point, Subject), u32>,
+    visits: Visits,
     visited: Vec<Site>,
     bites: BTreeSet<(Site, Fault)>,
     shadow: Shadow,
@@ -149,28 +154,25 @@ pub enum Lane {
     World,
 }
 
-/// Something that is going to happen.
+/// Something that is going to happen. Forks of a world share what it carries.
 #[derive(Clone, Debug)]
 enum Happening {
     Begin,
-    Call(ClientCall),
+    Call(Arc<ClientCall>),
     ComesBack(NodeNumber),
     Stops(NodeNumber),
     LookAtTheLease(PartitionId),
     IsForced(Ownership),
     FindsOut(Ownership),
-    ZombieResumes(Zombie),
+    ZombieResumes(Arc<Zombie>),
     Committed(Ownership),
-    CommandArrives {
-        command: Command,
-        in_time: bool,
-    },
+    CommandArrives(Arc<Sent>),
     WorkerIsGone {
         queue: Arc<str>,
         worker: ConsumerId,
     },
-    ReplyArrives(Reply),
-    WithdrawalArrives(Withdrawal),
+    ReplyArrives(Arc<Reply>),
+    WithdrawalArrives(Arc<Withdrawal>),
     /// A participant goes on with what it has accepted.
     Works(Arc<Command>),
 }
@@ -212,8 +214,8 @@ impl World {
             overtaken: BTreeMap::new(),
             jobs: BTreeMap::new(),
             heard: BTreeMap::new(),
-            visits: BTreeMap::new(),
-            visited: Vec::new(),
+            visits: Visits::default(),
+            visited: Vec::with_capacity(PLACES),
             bites: BTreeSet::new(),
             shadow: Shadow::default(),
             trace: Vec::new(),
@@ -313,9 +315,7 @@ impl World {
             on_its_way if self.now < self.broker_down_until => {
                 self.agenda.add(self.broker_down_until, on_its_way);
             }
-            Happening::CommandArrives { command, in_time } => {
-                self.command_arrives(command, in_time)
-            }
+            Happening::CommandArrives(sent) => self.command_arrives(sent),
             Happening::WorkerIsGone { queue, worker } => self.worker_is_gone(&queue, worker),
             Happening::ReplyArrives(reply) => self.reply_arrives(reply),
             Happening::WithdrawalArrives(withdrawal) => self.withdrawn(&withdrawal),
@@ -355,16 +355,12 @@ impl World {
 
     /// This visit of a place.
     fn site(&mut self, saga: u32, subject: Subject, point: Point) -> Site {
-        let visits = self
-            .visits
-            .entry((saga, point, subject.clone()))
-            .or_default();
-        *visits += 1;
+        let nth = self.visits.count(saga, point, &subject);
         Site {
             saga,
             subject,
             point,
-            nth: *visits,
+            nth,
         }
     }
 
@@ -486,9 +482,8 @@ impl World {
     /// The events of a saga, as far as the log goes; none if it never started.
     pub fn history(&self, id: &str) -> Vec<SagaEvent> {
         let saga = SagaId::new(id).ok();
-        let history = saga.and_then(|saga| self.log.history(&saga));
-        let events = history.map_or_else(Vec::new, |history| history.events);
-        events.into_iter().map(|(_, event)| event).collect()
+        let events = saga.iter().flat_map(|saga| self.log.events_of(saga));
+        events.cloned().collect()
     }
 
     /// The sagas of a partition, as far as its log goes.
@@ -593,7 +588,7 @@ impl World {
 
     /// The replies of all partitions that are not acknowledged.
     pub(crate) fn inbox(&self) -> impl Iterator<Item = &Reply> {
-        self.inboxes.messages()
+        self.inboxes.messages().map(|reply| &**reply)
     }
 
     pub(crate) fn inbox_len(&self) -> usize {

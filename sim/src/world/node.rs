@@ -1,6 +1,6 @@
 //! The nodes: each drives some partitions, has clocks of its own, dies, is paused, and comes back.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use sagalog_model::log::{PartitionId, Time};
 
@@ -161,7 +161,8 @@ impl World {
         }
         for zombie in zombies {
             let at = self.now.after(3 * DOWN);
-            self.agenda.add(at, Happening::ZombieResumes(zombie));
+            self.agenda
+                .add(at, Happening::ZombieResumes(Arc::new(zombie)));
         }
     }
 

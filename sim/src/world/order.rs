@@ -29,7 +29,7 @@ impl World {
             return false;
         };
         let chain = Chain::of(saga, &subject);
-        let Some(rival) = self.rivals(&chain).next().map(|(at, _)| at) else {
+        let Some(rival) = self.rival(&chain) else {
             return false;
         };
         let site = self.site(saga, subject, point);
@@ -53,9 +53,11 @@ impl World {
     fn place(&self, happening: &Happening) -> Option<(u32, Subject, Point)> {
         let (saga, subject, point) = match happening {
             _ if self.now < self.broker_down_until => return None,
-            Happening::CommandArrives { command, .. } => {
-                (&command.saga, participants::subject(command), Point::Queue)
-            }
+            Happening::CommandArrives(sent) => (
+                &sent.command.saga,
+                participants::subject(&sent.command),
+                Point::Queue,
+            ),
             Happening::ReplyArrives(reply) => (
                 &reply.saga,
                 Subject::Attempt {
@@ -80,9 +82,14 @@ impl World {
         })
     }
 
+    /// When the next of them is due.
+    fn rival(&self, chain: &Chain) -> Option<Time> {
+        self.rivals(chain).next().map(|(at, _)| at)
+    }
+
     fn chain(&self, happening: &Happening) -> Chain {
         let (saga, node) = match happening {
-            Happening::CommandArrives { command, .. } => (&command.saga, command.node.clone()),
+            Happening::CommandArrives(sent) => (&sent.command.saga, sent.command.node.clone()),
             Happening::ReplyArrives(reply) => (&reply.saga, reply.node.clone()),
             Happening::Call(call) => match clients::subject(&call.query) {
                 Subject::Other(word) => (&call.saga, word),

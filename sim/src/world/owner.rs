@@ -168,7 +168,7 @@ impl World {
                 Effect::Withdraw(withdrawal) => {
                     let checked = check::withdrawn(self, &withdrawal);
                     self.checked(checked);
-                    let arrives = Happening::WithdrawalArrives(withdrawal);
+                    let arrives = Happening::WithdrawalArrives(Arc::new(withdrawal));
                     self.agenda.add(self.now.after(HOP), arrives);
                 }
                 Effect::Answer { ticket, answer } => self.answered(of.partition, ticket.0, &answer),
@@ -612,7 +612,7 @@ impl World {
         }
     }
 
-    pub(super) fn reply_arrives(&mut self, reply: Reply) {
+    pub(super) fn reply_arrives(&mut self, reply: Arc<Reply>) {
         let partition = self.setup.partition(&reply.saga);
         self.inboxes.arrives(&partition, reply);
         self.take_deliveries(partition);
@@ -631,7 +631,7 @@ impl World {
             let input = Input {
                 ticket: Ticket(DELIVERIES + tag.0),
                 saga: message.saga.clone(),
-                what: Query::Reply(message),
+                what: Query::Reply(Reply::clone(&message)),
             };
             self.feed(partition, input);
             if mutant!(self, AcknowledgesOnReceipt) {

@@ -17,7 +17,7 @@ use crate::{
 /// A command as it lies in its participant's queue.
 #[derive(Debug)]
 pub(super) struct Sent {
-    command: Command,
+    pub(super) command: Command,
     /// Whether its worker looks at its deadline before it starts it.
     in_time: bool,
 }
@@ -78,15 +78,14 @@ impl World {
     }
 
     fn arrives(&mut self, at: Time, command: Command, in_time: bool) {
-        self.agenda
-            .add(at, Happening::CommandArrives { command, in_time });
+        let sent = Arc::new(Sent { command, in_time });
+        self.agenda.add(at, Happening::CommandArrives(sent));
     }
 
     /// A command comes to its participant's queue.
-    pub(super) fn command_arrives(&mut self, command: Command, in_time: bool) {
-        let queue = participant(&command.step).into();
-        let sent = Sent { command, in_time };
-        self.commands.arrives(&queue, Arc::new(sent));
+    pub(super) fn command_arrives(&mut self, sent: Arc<Sent>) {
+        let queue = participant(&sent.command.step).into();
+        self.commands.arrives(&queue, sent);
         self.work(&queue);
     }
 
@@ -196,13 +195,13 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, command: &Command, outcome: Outcome) {
-        let reply = Reply {
+        let reply = Arc::new(Reply {
             saga: command.saga.clone(),
             node: command.node.clone(),
             direction: command.direction,
             attempt: command.attempt,
             outcome,
-        };
+        });
         let at = self.now.after(HOP);
         match self.visit(&command.saga, subject(command), Point::Reply) {
             Some(Fault::Lost) => {}

@@ -45,7 +45,7 @@ pub(crate) struct Setup {
     /// As many as nodes, if not said otherwise.
     pub(crate) partitions: Option<NonZeroU32>,
     pub(crate) sagas: Vec<SagaId>,
-    pub(crate) calls: Vec<ClientCall>,
+    pub(crate) calls: Vec<Arc<ClientCall>>,
     /// Who looks after parked nodes, and how long after.
     pub(crate) mends: Option<(Duration, Mends)>,
     pub(crate) always: Vec<(String, Property)>,
@@ -112,7 +112,7 @@ impl Setup {
         let calls = self.calls.iter().filter(move |call| call.saga == first);
         calls.map(move |call| ClientCall {
             saga: more.clone(),
-            ..call.clone()
+            ..ClientCall::clone(call)
         })
     }
 

@@ -1,6 +1,6 @@
 //! One partition of a world: its lease, who drives it, and what waits in front of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sagalog_model::log::{Epoch, PartitionId};
 
@@ -16,7 +16,7 @@ pub(crate) struct Share {
     /// were alive, and do not know yet.
     pub(super) owners: Vec<Owner>,
     /// Calls of clients that are not answered.
-    pub(super) calls: BTreeMap<u64, ClientCall>,
+    pub(super) calls: BTreeMap<u64, Arc<ClientCall>>,
     /// Whoever owns it next dies before it has appended anything.
     pub(super) dies_again: bool,
     /// Two take it over next, one after the other.

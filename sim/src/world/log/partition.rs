@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sagalog_engine::partition::{History, SystemHeads};
 use sagalog_eventlog::{AppendError, Appended, Conflict, Head, Ownership, Refusal, StreamHead};
 use sagalog_model::{
-    SagaId,
+    SagaEvent, SagaId,
     log::{
         Batch, Epoch, NewEvent, PartitionId, Position, StreamKey, StreamName, StreamState, Time,
         Version,
@@ -330,6 +330,13 @@ impl LogPartition {
     pub(super) fn of_sagas(&self) -> impl Iterator<Item = (&SagaId, &Row)> {
         let rows = self.rows.iter().map(|stored| &*stored.row);
         rows.filter_map(|row| Some((self.saga(row.batch().stream)?, row)))
+    }
+
+    /// The events of a saga, in order; none if it is not here.
+    pub(super) fn events_of(&self, saga: &SagaId) -> impl Iterator<Item = &SagaEvent> {
+        let key = self.keys.get(saga.stream());
+        let rows = key.into_iter().flat_map(|key| self.stream(*key));
+        rows.flat_map(|stored| stored.row.events())
     }
 
     pub(crate) fn history(&self, saga: &SagaId) -> Option<History> {
