@@ -12,15 +12,17 @@ const FIRST_APPEND: std::time::Duration = std::time::Duration::from_millis(200);
 pub(super) struct Publishing {
     owned_since: Time,
     asked: Vec<Place>,
-    published: Vec<(Place, Time)>,
+    /// With the deadlines that the commands say: a renewed attempt has another.
+    published: Vec<(Time, Place)>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Place {
-    saga: SagaId,
-    node: Arc<str>,
-    direction: Direction,
+    // What is compared fastest comes first.
     attempt: u32,
+    direction: Direction,
+    node: Arc<str>,
+    saga: SagaId,
 }
 
 impl Publishing {
@@ -53,13 +55,12 @@ impl Publishing {
             direction: command.direction,
             attempt: command.attempt.0,
         };
-        let of = format!("the {} of {}", command.direction, command.node);
-        // A renewed attempt has another deadline.
-        let published = (place, command.deadline);
+        let of = || format!("the {} of {}", command.direction, command.node);
+        let published = (command.deadline, place);
         if self.published.contains(&published) {
-            return Err(("I7", format!("{of} was published twice by one owner")));
+            return Err(("I7", format!("{} was published twice by one owner", of())));
         }
-        let place = &published.0;
+        let place = &published.1;
         if let Some(at) = self.asked.iter().position(|asked| asked == place) {
             let overtakes = |earlier: &&Place| {
                 earlier.saga == place.saga
@@ -69,7 +70,10 @@ impl Publishing {
                 let earlier = &earlier.node;
                 return Err((
                     "I14",
-                    format!("{of} was published before {earlier}, which was asked earlier"),
+                    format!(
+                        "{} was published before {earlier}, which was asked earlier",
+                        of()
+                    ),
                 ));
             }
             self.asked.remove(at);
@@ -95,6 +99,6 @@ impl Publishing {
         };
         // An owner asks nothing again before its first append is durable.
         deadline <= self.owned_since.after(FIRST_APPEND)
-            || self.published.iter().any(|(place, _)| this(place))
+            || self.published.iter().any(|(_, place)| this(place))
     }
 }

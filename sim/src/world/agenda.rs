@@ -18,6 +18,10 @@ impl Agenda {
         self.happenings.insert(place, (at, happening));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.happenings.is_empty()
+    }
+
     pub(super) fn next(&self) -> Option<Time> {
         self.happenings.last().map(|(at, _)| *at)
     }

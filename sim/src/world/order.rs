@@ -25,6 +25,9 @@ impl World {
     /// Asks the plan whether others go ahead of something that comes now; then it is on the agenda
     /// again. Where nothing else is under way there is nothing to ask.
     pub(super) fn lets_others_go_ahead(&mut self, happening: &Happening) -> bool {
+        if self.agenda.is_empty() {
+            return false;
+        }
         let Some((saga, subject, point)) = self.place(happening) else {
             return false;
         };

@@ -4,7 +4,7 @@ use alloc::{format, string::String};
 use core::time::Duration;
 
 use sagalog_model::{
-    Kind, NodeIndex, Payload,
+    Graph, Kind, NodeIndex, Payload,
     definition::Expression,
     event::{
         ArmChosen, Completed, NodeCompleted, ParkCause, PivotPassed, SignalConsumed, SleepStarted,
@@ -41,13 +41,13 @@ impl Decider<'_> {
             );
             return;
         }
-        self.run_block(sagalog_model::Graph::MAIN);
+        self.run_block(Graph::MAIN);
     }
 
     fn run_block(&mut self, block: BlockIndex) -> Line {
         let graph = self.state.graph().clone();
         for node in &graph.block(block).nodes {
-            match self.run_node(*node) {
+            match self.run_node(&graph, *node) {
                 Line::GoesOn => {}
                 line => return line,
             }
@@ -55,9 +55,8 @@ impl Decider<'_> {
         Line::GoesOn
     }
 
-    fn run_node(&mut self, index: NodeIndex) -> Line {
+    fn run_node(&mut self, graph: &Graph, index: NodeIndex) -> Line {
         let node = self.state.node(index);
-        let graph = self.state.graph().clone();
         let kind = &graph.node(index).kind;
         if node.phase == Phase::Done {
             // A return is done before its saga has ended only if a person has given its output.
