@@ -86,6 +86,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// [`ReadError`]; on a handle that only reads too.
     async fn share(&self, owner: &Owner, gone: &[Sharer]) -> Result<Vec<Sharer>, ReadError>;
 
+    /// Says that this handle wants no share any more, so that those who look next divide the partitions
+    /// without it. Does nothing if it has none.
+    ///
+    /// # Errors
+    /// [`ReadError`]; then the others find it silent.
+    async fn leave(&self) -> Result<(), ReadError>;
+
     /// Stores all batches in one commit, or none.
     ///
     /// # Errors

@@ -166,6 +166,10 @@ impl EventLog for MemoryLog {
         Ok(Vec::new())
     }
 
+    async fn leave(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     async fn append(
         &self,
         partition: PartitionId,

@@ -127,6 +127,9 @@ pub async fn whoever_shares_sees_the_others(subject: &dyn Subject) {
     assert!(old.sign < new.sign, "it gave a sign");
     assert_eq!(share(&other, &[old]).await.len(), 2, "it lives");
     assert_eq!(share(&other, &[new]).await.len(), 1, "it is forgotten");
+    assert_eq!(share(&author.log, &[]).await.len(), 2, "it is back");
+    author.log.leave().await.expect("the store can be reached");
+    assert_eq!(share(&other, &[]).await.len(), 1, "it has left");
 }
 
 /// Each acquisition has a higher epoch than all before it, on the same handle and on others.

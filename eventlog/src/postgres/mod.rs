@@ -292,6 +292,12 @@ impl EventLog for PostgresLog {
         })
     }
 
+    async fn leave(&self) -> Result<(), ReadError> {
+        self.ask(|answer| Command::Leave { answer })
+            .await
+            .unwrap_or(Ok(()))
+    }
+
     async fn append(
         &self,
         partition: PartitionId,

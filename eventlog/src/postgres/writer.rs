@@ -47,6 +47,9 @@ pub(super) enum Command {
     },
     Renew(Renew),
     Share(Share),
+    Leave {
+        answer: oneshot::Sender<Result<(), ReadError>>,
+    },
     Append(Append),
     Release {
         partition: PartitionId,
@@ -121,6 +124,7 @@ impl Writer {
                     self.renew(renewals).await;
                 }
                 Some(Command::Share(share)) => self.share(share).await,
+                Some(Command::Leave { answer }) => drop(answer.send(self.leave().await)),
                 Some(Command::Own { taken }) => self.own(taken),
                 Some(Command::Release { partition, answer }) => {
                     drop(answer.send(self.release(partition).await));
@@ -128,7 +132,7 @@ impl Writer {
                 None => {}
             }
         }
-        self.leave().await;
+        self.give_everything_up().await;
     }
 
     /// A later acquisition may be told before an earlier one.
@@ -193,6 +197,20 @@ impl Writer {
             source: source.into(),
         });
         drop(answer.send(shared));
+    }
+
+    async fn leave(&mut self) -> Result<(), ReadError> {
+        if !std::mem::take(&mut self.shares) {
+            return Ok(());
+        }
+        let handle = self.handle.clone();
+        let left = self
+            .asking(async |connection| share::leave(connection, &handle).await)
+            .await;
+        left.map_err(|source| ReadError::Unavailable {
+            log: self.log(),
+            source: source.into(),
+        })
     }
 
     async fn not_renewed(
@@ -418,7 +436,7 @@ impl Writer {
     }
 
     /// The handle is gone, and with it its owner.
-    async fn leave(mut self) {
+    async fn give_everything_up(mut self) {
         let owned: Vec<_> = self
             .owned
             .drain()

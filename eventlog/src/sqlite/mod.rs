@@ -260,6 +260,10 @@ impl EventLog for SqliteLog {
         Ok(Vec::new())
     }
 
+    async fn leave(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     async fn append(
         &self,
         partition: PartitionId,

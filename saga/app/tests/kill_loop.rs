@@ -3,7 +3,7 @@
 
 mod demo_support;
 
-use demo_support::{BUNDLED, Place, Recorded, assert_exactly_right};
+use demo_support::{BUNDLED, Place, Recorded, assert_exactly_right, random};
 
 /// How often it is killed.
 const KILLS: u64 = 20;
@@ -68,12 +68,4 @@ async fn not_answered(place: &Place, recorded: &Recorded, orders: &str) -> usize
         .iter()
         .filter(|deed| !recorded.succeeded.contains(deed) && !lost(&deed.0))
         .count()
-}
-
-/// splitmix64: the same numbers in every run of the test.
-fn random(seed: u64) -> u64 {
-    let mut z = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -125,6 +125,10 @@ impl Keeper {
             let ended = ended.or_else(|error| self.passing(error));
             first = first.and(ended);
         }
+        // The process may end as soon as this has: what is not said now is found out by silence.
+        if let Err(error) = self.shared.log.leave().await {
+            warn!(%error, "the others will find out by themselves that this process has stopped");
+        }
         first
     }
 

@@ -80,6 +80,9 @@ impl EventLog for Forgetful {
     async fn share(&self, owner: &Owner, gone: &[Sharer]) -> Result<Vec<Sharer>, ReadError> {
         self.log.share(owner, gone).await
     }
+    async fn leave(&self) -> Result<(), ReadError> {
+        self.log.leave().await
+    }
     async fn acquire(
         &self,
         partition: PartitionId,

@@ -81,6 +81,10 @@ impl EventLog for Counted {
         self.log.share(owner, gone).await
     }
 
+    async fn leave(&self) -> Result<(), ReadError> {
+        self.log.leave().await
+    }
+
     async fn append(
         &self,
         partition: PartitionId,

@@ -1,18 +1,21 @@
 //! A log as it grows: the pages of all of its partitions.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sagalog::{
     EventLog,
     log::{PartitionId, Position},
 };
-use sagalog_eventlog::{Row, Subscription};
-use tokio::{sync::mpsc, task::JoinSet};
+use sagalog_eventlog::{ReadError, Row, Subscription, SubscriptionError};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::{CliError, log::partitions};
 
 /// Pages that wait to be taken.
 const AHEAD: usize = 16;
+
+/// The pause before a log is read again that could not be read.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Follows a log from its beginning.
 pub(super) struct Pages {
@@ -47,6 +50,11 @@ impl Pages {
 async fn read(partition: PartitionId, mut rows: Subscription, found: mpsc::Sender<Page>) {
     loop {
         let page = rows.next_page().await;
+        // Whoever drives the sagas waits for the store, too, and says so.
+        if let Err(SubscriptionError::Read(ReadError::Unavailable { .. })) = page {
+            sleep(AGAIN).await;
+            continue;
+        }
         let page = page.map(|rows| (partition, rows)).map_err(CliError::from);
         let failed = page.is_err();
         if found.send(page).await.is_err() || failed {

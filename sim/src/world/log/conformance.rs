@@ -192,6 +192,10 @@ impl EventLog for SimHandle {
         Ok(Vec::new())
     }
 
+    async fn leave(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     async fn append(
         &self,
         id: PartitionId,
