@@ -1,15 +1,17 @@
 //! I2: which event may follow in which state. Looked at before an event is folded.
 
 use alloc::{format, string::String};
+use core::ops::RangeInclusive;
 
 use sagalog_model::{
-    Direction, Graph, Kind, SagaEvent, StepSpec,
+    Direction, Graph, Kind, Payload, SagaEvent, StepSpec,
     event::{AttemptAsked, NodeId, ParkCause},
 };
 
 use crate::{
     attempts::Retrying,
     saga::{Phase, SagaState},
+    sequence::Standing,
     step::{StepState, UndoEnd},
     undoing::{self, Undoing},
 };
@@ -38,12 +40,27 @@ impl SagaState {
             E::NodeCompleted(e) => self.may_complete(&e.node),
             E::SleepStarted(e) => self.is_kind(&e.node, |kind| matches!(kind, Kind::Sleep { .. })),
             E::WaitStarted(e) => self.is_kind(&e.node, |kind| matches!(kind, Kind::Signal { .. })),
-            E::SignalReceived(e) => expect(
-                self.graph().nodes.iter().any(
-                    |node| matches!(&node.kind, Kind::Signal { signal, .. } if **signal == *e.signal),
-                ),
-                "the definition waits for no such signal",
-            ),
+            E::SignalReceived(e) => self.knows_signal(&e.signal),
+            E::NumberedSignalReceived(e) => {
+                self.knows_signal(&e.signal)?;
+                let standing = self.standing(&e.producer, e.number, &e.signal, &e.payload);
+                expect(standing == Standing::Next, "its number is not the next one")
+            }
+            E::SignalAhead(e) => {
+                self.knows_signal(&e.signal)?;
+                let standing = self.standing(&e.producer, e.number, &e.signal, &e.payload);
+                expect(standing == Standing::Ahead, "nothing is missing before it")
+            }
+            E::GapOpened(e) => self.is_missing(&e.producer, e.from..=e.to),
+            E::MissingAsked(e) => self.is_missing(&e.producer, e.from..=e.to),
+            E::GapAbandoned(e) => self.is_missing(&e.producer, e.from..=e.to),
+            E::GapRejected(e) => {
+                self.is_missing(&e.producer, e.from..=e.to)?;
+                let producer = self.sequences().find(&e.producer);
+                let kept = producer.map(|(_, producer)| producer.ahead().keys());
+                let same = kept.is_some_and(|kept| kept.eq(&e.rejected));
+                expect(same, "what is kept is not what it names")
+            }
             E::PivotPassed(e) => {
                 self.is_kind(&e.node, |kind| matches!(kind, Kind::Pivot))?;
                 expect(!self.pivot_passed(), "there is one pivot")
@@ -62,6 +79,27 @@ impl SagaState {
             E::PartlyCompensated(e) => self.may_end_back(&e.left),
             _ => Ok(()),
         }
+    }
+
+    fn knows_signal(&self, name: &str) -> Result<(), String> {
+        let mut nodes = self.graph().nodes.iter();
+        let known = nodes
+            .any(|node| matches!(&node.kind, Kind::Signal { signal, .. } if **signal == *name));
+        expect(known, "the definition waits for no such signal")
+    }
+
+    fn standing(&self, producer: &str, number: u64, signal: &str, payload: &Payload) -> Standing {
+        let sequences = self.sequences();
+        sequences.standing(producer, number, signal, payload)
+    }
+
+    fn is_missing(&self, producer: &str, numbers: RangeInclusive<u64>) -> Result<(), String> {
+        let producer = self.sequences().find(producer);
+        let missing = producer.and_then(|(_, producer)| producer.missing());
+        expect(
+            missing == Some(numbers),
+            "what is missing is not what it names",
+        )
     }
 
     fn may_ask(&self, e: &AttemptAsked) -> Result<(), String> {

@@ -13,6 +13,7 @@ mod legal;
 mod mutants;
 pub mod retry;
 pub mod saga;
+pub mod sequence;
 pub mod signals;
 pub mod step;
 pub mod timeline;

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     attempts::{Heard, Retrying, Trouble, TroubleKind},
     dedup::{Asked, Requests},
+    sequence::{self, Ahead, Sequences},
     signals::{Signals, WaitingSignal},
     step::{StepState, UndoEnd},
 };
@@ -41,6 +42,7 @@ pub struct SagaState {
     turn: Option<Turn>,
     nodes: Vec<NodeState>,
     signals: Signals,
+    sequences: Sequences,
     requests: Requests,
     left: Vec<NodeId>,
 }
@@ -191,6 +193,7 @@ impl SagaState {
             turn: None,
             nodes,
             signals: Signals::default(),
+            sequences: Sequences::default(),
             requests: Requests::default(),
             left: Vec::new(),
         }
@@ -407,10 +410,44 @@ impl SagaState {
                     payload: e.payload.clone(),
                 });
             }
+            E::NumberedSignalReceived(e) => {
+                self.sequences.came(&e.producer, &e.signal, &e.payload);
+                self.signals.record_numbered(WaitingSignal {
+                    signal: e.signal.clone(),
+                    id: sequence::id_of(&e.producer, e.number),
+                    payload: e.payload.clone(),
+                });
+            }
+            E::SignalAhead(e) => {
+                let ahead = Ahead {
+                    signal: e.signal.clone(),
+                    payload: e.payload.clone(),
+                };
+                self.sequences.keep(&e.producer, e.number, ahead);
+            }
+            E::GapOpened(e) => self.sequences.open_gap(&e.producer, at, e.until)?,
+            E::MissingAsked(e) => self.sequences.asked(&e.producer, e.until)?,
+            E::SignalAdmitted(e) => {
+                let ahead = self.sequences.admit(&e.producer, e.number);
+                let Ahead { signal, payload } = ahead.ok_or("it is not kept, or not next")?;
+                let id = sequence::id_of(&e.producer, e.number);
+                self.signals.record_numbered(WaitingSignal {
+                    signal,
+                    id,
+                    payload,
+                });
+            }
+            E::GapTimedOut(e) => self.sequences.time_out(&e.producer)?,
+            E::GapAbandoned(e) => self.sequences.abandon(&e.producer)?,
+            E::GapRejected(e) => self.sequences.reject(&e.producer)?,
             E::SignalConsumed(e) => {
                 let index =
                     self.in_phase(&e.node, |phase| matches!(phase, Phase::Waiting { .. }))?;
-                let signal = self.signals.take(&e.id).ok_or("no such signal waits")?;
+                let taken = match &self.graph.node(index).kind {
+                    Kind::Signal { signal, .. } => self.signals.take(signal, &e.id),
+                    _ => None,
+                };
+                let signal = taken.ok_or("no such signal waits")?;
                 self.complete(index, Some(signal.payload), at);
             }
             E::SignalLate(e) => {
@@ -719,6 +756,11 @@ impl SagaState {
     /// Its signals.
     pub const fn signals(&self) -> &Signals {
         &self.signals
+    }
+
+    /// What producers have numbered.
+    pub const fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     /// The operator requests recorded so far.

@@ -27,7 +27,8 @@ pub struct WaitingSignal {
 }
 
 impl Signals {
-    /// How many signals a saga accepts in its life. They are kept, so that each counts once.
+    /// How many signals a saga accepts in its life, of those that nobody numbers. They are kept, so
+    /// that each counts once. And how many may wait to be consumed, of all.
     pub const MAX: usize = 1_000;
 
     /// Whether a signal of this id was recorded.
@@ -40,7 +41,7 @@ impl Signals {
         self.known.get(id)
     }
 
-    /// Whether no more are accepted.
+    /// Whether no more are accepted of those that nobody numbers.
     pub fn is_full(&self) -> bool {
         self.known.len() >= Self::MAX
     }
@@ -67,13 +68,22 @@ impl Signals {
         self.waiting.push_back(signal);
     }
 
-    pub(crate) fn take(&mut self, id: &str) -> Option<WaitingSignal> {
-        let at = self.waiting.iter().position(|waiting| &*waiting.id == id)?;
+    /// Records one that its producer numbered: it is told from others by its number, so nothing of
+    /// it is kept once it is consumed.
+    pub(crate) fn record_numbered(&mut self, signal: WaitingSignal) {
+        self.waiting.push_back(signal);
+    }
+
+    pub(crate) fn take(&mut self, signal: &str, id: &str) -> Option<WaitingSignal> {
+        let is_it = |waiting: &WaitingSignal| &*waiting.signal == signal && &*waiting.id == id;
+        let at = self.waiting.iter().position(is_it)?;
         self.waiting.remove(at)
     }
 
+    /// The newest of this id does not wait any more.
     pub(crate) fn mark_late(&mut self, id: &str) -> bool {
-        let was_waiting = self.take(id).is_some();
+        let at = self.waiting.iter().rposition(|waiting| &*waiting.id == id);
+        let was_waiting = at.and_then(|at| self.waiting.remove(at)).is_some();
         self.late += usize::from(was_waiting);
         was_waiting
     }
@@ -107,7 +117,7 @@ mod tests {
             .into_iter()
             .map(|name| {
                 let id = signals.oldest(name)?.id.clone();
-                signals.take(&id).map(|taken| taken.id)
+                signals.take(name, &id).map(|taken| taken.id)
             })
             .collect();
         let id = |id: &str| Some(Arc::<str>::from(id));
@@ -135,7 +145,7 @@ mod tests {
         }
         assert!(signals.is_full());
         for number in 0..Signals::MAX {
-            assert!(signals.take(&format!("{number}")).is_some());
+            assert!(signals.take("approval", &format!("{number}")).is_some());
         }
         assert!(
             signals.is_full(),

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::{
     saga::IllegalEvent,
-    why::{Deadline, Turned, Waiting},
+    why::{Deadline, Missing, Turned, Waiting},
 };
 
 /// What has happened to a saga, up to some event.
@@ -53,6 +53,9 @@ pub struct Timeline {
     pub compensation: Vec<Item>,
     /// What it waits for now.
     pub waiting: Vec<Waiting>,
+    /// The numbers that are missing before signals that are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
     /// What is not begun: the nodes that may still run, or the steps that are still to be undone.
     pub ahead: Vec<Ahead>,
     /// The nodes whose effects are left, once it has ended partly compensated.
@@ -295,6 +298,36 @@ pub enum Noted {
         /// The sender's id for it.
         id: Arc<str>,
     },
+    /// A signal came in that its producer numbered, or one that was kept came in now.
+    NumberedSignalReceived {
+        /// Its name, if it was not kept before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<Arc<str>>,
+        /// Who numbers it.
+        producer: Arc<str>,
+        /// Its number.
+        number: u64,
+    },
+    /// A numbered signal came before others, and is kept.
+    SignalAhead {
+        /// Its name.
+        signal: Arc<str>,
+        /// Who numbers it.
+        producer: Arc<str>,
+        /// Its number.
+        number: u64,
+    },
+    /// Numbers are missing.
+    Gap {
+        /// Whose.
+        producer: Arc<str>,
+        /// The first that is missing.
+        from: u64,
+        /// The last.
+        to: u64,
+        /// What is done about it.
+        then: GapStep,
+    },
     /// A signal came when nothing waits for it any more.
     SignalLate {
         /// The sender's id for it.
@@ -309,6 +342,20 @@ pub enum Noted {
     },
     /// The saga's deadline passed.
     DeadlinePassed,
+}
+
+/// What is done about missing numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapStep {
+    /// They are waited for.
+    Waited,
+    /// The producer is asked for them.
+    Asked,
+    /// They are given up.
+    Abandoned,
+    /// What came behind them is given up.
+    Rejected,
 }
 
 /// A node that is not begun.

@@ -5,6 +5,7 @@ use sagalog_model::{AttemptNumber, Direction, NodeIndex, StepSpec, log::Time};
 use crate::{
     attempts::Retrying,
     saga::{Phase, SagaState},
+    sequence::ProducerIndex,
     step::StepState,
 };
 
@@ -37,6 +38,11 @@ pub enum Timer {
     Sleep {
         /// The node.
         node: NodeIndex,
+    },
+    /// Missing numbers were waited for long enough.
+    Gap {
+        /// Whose numbers.
+        producer: ProducerIndex,
     },
     /// The next attempt is asked.
     Retry {
@@ -80,6 +86,11 @@ pub fn each(state: &SagaState, mut found: impl FnMut(Time, Timer)) {
     let turned = state.turn().is_some();
     if let (Some(due), false, false) = (state.deadline(), state.deadline_passed(), turned) {
         found(due, Timer::SagaDeadline);
+    }
+    for (index, producer) in state.sequences().producers() {
+        if let Some(until) = producer.gap.and_then(|gap| gap.until) {
+            found(until, Timer::Gap { producer: index });
+        }
     }
     for (index, _) in state.graph().iter() {
         let node = state.node(index);

@@ -4,7 +4,7 @@
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
-    Direction, Kind, NodeIndex, StepSpec,
+    Direction, GapEnd, Kind, NodeIndex, StepSpec,
     event::{NodeId, ParkCause, TurnCause},
     graph::participant,
     log::Time,
@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     attempts::{Attempts, Retrying},
     saga::{Phase, SagaState, Status},
+    sequence::Producer,
     step::StepState,
     undoing::{self, Undoing},
 };
@@ -28,6 +29,9 @@ pub struct Why {
     pub turned: Option<Turned>,
     /// What it waits for now; nothing if it has ended.
     pub waiting: Vec<Waiting>,
+    /// The numbers that are missing before signals that are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
     /// What comes after that: the nodes ahead, or the steps still to undo.
     pub to_do: Vec<NodeId>,
     /// Whether the point of no return is behind.
@@ -52,6 +56,25 @@ pub struct Turned {
     pub reason: String,
     /// When.
     pub at: Time,
+}
+
+/// Numbers that are missing before signals that are kept.
+#[derive(Clone, Debug, Serialize)]
+pub struct Missing {
+    /// Whose numbers.
+    pub producer: Arc<str>,
+    /// The first that is missing.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// How many signals are kept behind them.
+    pub kept: usize,
+    /// Since when.
+    pub since: Time,
+    /// Until when they are waited for.
+    pub until: Time,
+    /// What happens next.
+    pub next: String,
 }
 
 /// A saga's own deadline.
@@ -140,6 +163,7 @@ pub fn why(state: &SagaState) -> Why {
             reason: turn.reason.clone(),
             at: turn.at,
         }),
+        missing: missing(state),
         to_do: to_do(state, &waiting),
         waiting,
         pivot_passed: state.pivot_passed(),
@@ -149,6 +173,40 @@ pub fn why(state: &SagaState) -> Why {
         }),
         left: state.left().to_vec(),
     }
+}
+
+fn missing(state: &SagaState) -> Vec<Missing> {
+    if state.status().is_terminal() {
+        return Vec::new();
+    }
+    let producers = state.sequences().producers().map(|(_, known)| known);
+    producers
+        .filter_map(|producer| missing_of(state, producer))
+        .collect()
+}
+
+fn missing_of(state: &SagaState, producer: &Producer) -> Option<Missing> {
+    let gap = producer.gap?;
+    let (from, to) = producer.missing()?.into_inner();
+    let (_, first) = producer.ahead().first_key_value()?;
+    let gaps = state.graph().gaps(&first.signal);
+    let next = if gap.asked < gaps.asks {
+        format!("{} is asked for them", producer.name)
+    } else {
+        match gaps.then {
+            GapEnd::Reject => String::from("what is kept is rejected"),
+            GapEnd::Release => String::from("the saga goes on without them"),
+        }
+    };
+    Some(Missing {
+        producer: producer.name.clone(),
+        from,
+        to,
+        kept: producer.ahead().len(),
+        since: gap.since,
+        until: gap.until.unwrap_or(gap.since),
+        next,
+    })
 }
 
 fn waits_of(state: &SagaState, index: NodeIndex, waiting: &mut Vec<Waiting>) {

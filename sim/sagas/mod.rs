@@ -63,6 +63,8 @@ pub fn all() -> Vec<Named> {
         two("subscription", waits::subscription()),
         two("withdrawn", waits::subscription_that_is_withdrawn()),
         two("contract", waits::contract()),
+        two("prices", waits::prices_or_none()),
+        two("asked-prices", waits::prices_that_are_asked_for()),
         two("refund", undoing::refund()),
         one("voucher", undoing::voucher()),
         one("invitation", undoing::invitation()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sagalog_model::{BadDefinition, Definition, Saga, Signal};
+use sagalog_model::{BadDefinition, Definition, Gaps, Saga, Signal};
 
 use super::{Sim, all_ended, all_or_nothing, is_parked, steps::*};
 
@@ -171,6 +171,48 @@ pub fn subscription() -> Sim {
 /// The customer withdraws while the first attempt to charge may still be under way.
 pub fn subscription_that_is_withdrawn() -> Sim {
     subscription().signal(Duration::from_millis(3), WITHDRAWAL, &"too dear".to_owned())
+}
+
+fn prices_of(gaps: Gaps) -> Result<Definition<u32, Vec<Option<u32>>>, BadDefinition> {
+    const SAGA: Saga<u32, Vec<Option<u32>>> = Saga::new("prices");
+    let price: Signal<u32> = Signal::new("price").gaps(gaps);
+    let (mut saga, n) = SAGA.define(1);
+    saga.step("offer", DO, n);
+    let first = saga.signal("first", price).within(20 * SECOND);
+    let second = saga.signal("second", price).within(20 * SECOND);
+    let third = saga.signal("third", price).within(20 * SECOND);
+    let all = first.and(second).and(third);
+    saga.returns(all.map(|first, second, third| vec![first, second, third]))
+}
+
+/// Three prices that their producer numbers; what is missing is waited for two seconds.
+fn prices(gaps: Gaps) -> Sim {
+    const PRICE: Signal<u32> = Signal::new("price");
+    let mut sim = sim(prices_of(gaps), &1);
+    for number in 1..=3_u32 {
+        let after = Duration::from_millis(u64::from(number) * 300);
+        sim = sim.signal_in_order(after, PRICE, ("prices", number.into()), &number);
+    }
+    sim.always("prices are taken in order, each once", |world| {
+        let mut sagas = world.sagas().map(prices_taken);
+        sagas.all(|taken| taken.is_sorted_by(|one, other| one < other))
+    })
+}
+
+fn prices_taken(saga: &sagalog_projections::SagaState) -> Vec<u32> {
+    let taken = |node| saga.node(saga.graph().find(node)?).output.as_ref();
+    let taken = ["first", "second", "third"].into_iter().filter_map(taken);
+    taken.filter_map(|price| price.read().ok()).collect()
+}
+
+/// What comes behind a gap that does not close is rejected.
+pub fn prices_or_none() -> Sim {
+    prices(Gaps::within(2 * SECOND))
+}
+
+/// The producer is asked once for what is missing, then the saga goes on without it.
+pub fn prices_that_are_asked_for() -> Sim {
+    prices(Gaps::within(2 * SECOND).asking(1).releasing())
 }
 
 /// What is sent must be signed in time, else the way back begins while a branch still sleeps.

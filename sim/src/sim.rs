@@ -8,7 +8,7 @@ use std::{
 };
 
 use sagalog_engine::{Query, Request, Rules, input::Wish, partition::Registry};
-use sagalog_model::{AnyDefinition, Json, NoSample, Payload, SagaId, Signal, Step};
+use sagalog_model::{AnyDefinition, Json, NoSample, Numbered, Payload, SagaId, Signal, Step};
 
 use crate::{
     explore::{Explore, explore},
@@ -313,6 +313,32 @@ impl Sim {
             self.setup
                 .calls
                 .push(Arc::new(ClientCall { after, saga, query }));
+        }
+        self
+    }
+
+    /// A numbered signal that its producer sends to every saga, so long after the start. Asked for it
+    /// again, it sends it again.
+    ///
+    /// # Panics
+    /// If the payload cannot be written as JSON.
+    pub fn signal_in_order<T: Json>(
+        mut self,
+        after: Duration,
+        signal: Signal<T>,
+        (producer, number): (&str, u64),
+        payload: &T,
+    ) -> Self {
+        let payload = Payload::of(payload).expect("the signal is written as JSON");
+        self.setup.races = true;
+        for saga in self.setup.sagas.clone() {
+            let query = Query::Numbered(Numbered {
+                signal: signal.name().into(),
+                producer: producer.into(),
+                number,
+                payload: payload.clone(),
+            });
+            self.setup.calls.push(ClientCall { after, saga, query });
         }
         self
     }

@@ -9,7 +9,8 @@ use sagalog_model::{
 };
 
 use super::{
-    Ahead, AttemptEnd, End, Ended, Entry, Item, Moment, Note, Noted, Place, Placed, Timeline, What,
+    Ahead, AttemptEnd, End, Ended, Entry, GapStep, Item, Moment, Note, Noted, Place, Placed,
+    Timeline, What,
 };
 use crate::{
     saga::{IllegalEvent, Phase, SagaState},
@@ -254,6 +255,45 @@ impl Fold {
                     },
                 );
             }
+            E::NumberedSignalReceived(e) => {
+                let (signal, producer) = (Some(e.signal.clone()), e.producer.clone());
+                let number = e.number;
+                self.noted(
+                    place,
+                    Noted::NumberedSignalReceived {
+                        signal,
+                        producer,
+                        number,
+                    },
+                );
+            }
+            E::SignalAdmitted(e) => {
+                let (producer, number) = (e.producer.clone(), e.number);
+                self.noted(
+                    place,
+                    Noted::NumberedSignalReceived {
+                        signal: None,
+                        producer,
+                        number,
+                    },
+                );
+            }
+            E::SignalAhead(e) => {
+                let (signal, producer) = (e.signal.clone(), e.producer.clone());
+                let number = e.number;
+                self.noted(
+                    place,
+                    Noted::SignalAhead {
+                        signal,
+                        producer,
+                        number,
+                    },
+                );
+            }
+            E::GapOpened(e) => self.gap(place, &e.producer, (e.from, e.to), GapStep::Waited),
+            E::MissingAsked(e) => self.gap(place, &e.producer, (e.from, e.to), GapStep::Asked),
+            E::GapAbandoned(e) => self.gap(place, &e.producer, (e.from, e.to), GapStep::Abandoned),
+            E::GapRejected(e) => self.gap(place, &e.producer, (e.from, e.to), GapStep::Rejected),
             E::SignalLate(e) => self.noted(place, Noted::SignalLate { id: e.id.clone() }),
             E::CancelRequested(e) => {
                 self.noted(
@@ -267,11 +307,25 @@ impl Fold {
             E::DeadlinePassed(_) => self.noted(place, Noted::DeadlinePassed),
             // The first is the beginning; the others are told by the state at the end.
             E::Started(_)
+            | E::GapTimedOut(_)
             | E::RetryDue(_)
             | E::Completed(_)
             | E::Compensated(_)
             | E::PartlyCompensated(_) => {}
         }
+    }
+
+    fn gap(&mut self, place: Place, producer: &Arc<str>, (from, to): (u64, u64), then: GapStep) {
+        let producer = producer.clone();
+        self.noted(
+            place,
+            Noted::Gap {
+                producer,
+                from,
+                to,
+                then,
+            },
+        );
     }
 
     /// The node's entry in the lane of what is asked of it; begun here if it is not there.
@@ -359,6 +413,7 @@ impl Fold {
             turned: why.turned,
             ahead: why.to_do.iter().filter_map(ahead).collect(),
             waiting: why.waiting,
+            missing: why.missing,
             left: why.left,
             forward: self.forward.items,
             compensation: self.back.items,

@@ -10,7 +10,7 @@ use sagalog_model::{
 };
 use sagalog_projections::{SagaState, Status, timers, why::why};
 
-use crate::trip::*;
+use crate::{numbered::*, trip::*};
 
 proptest! {
     #[test]
@@ -98,6 +98,7 @@ fn candidate() -> impl Strategy<Value = SagaEvent> {
         6 => passed_any(),
         4 => entered_any(),
         2 => signalled_any(),
+        3 => numbered_any(),
         2 => mended_any(),
         1 => turned_any(),
     ]
@@ -236,6 +237,19 @@ fn signalled_any() -> impl Strategy<Value = SagaEvent> {
             .into(),
             _ => SignalLate { id: id.into() }.into(),
         }
+    })
+}
+
+fn numbered_any() -> impl Strategy<Value = SagaEvent> {
+    (1..5_u64, 1..5_u64, 0..8_u8).prop_map(|(number, to, what)| match what {
+        0 => came(number).into(),
+        1 => ahead(number).into(),
+        2 => gap(number, to).into(),
+        3 => admitted(number).into(),
+        4 => gap_timed_out().into(),
+        5 => asked_for(number, to).into(),
+        6 => abandoned(number, to).into(),
+        _ => rejected(number, to, &[to + 1]).into(),
     })
 }
 

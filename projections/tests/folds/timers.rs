@@ -30,6 +30,10 @@ fn timers_of(story: &Story) -> String {
             } => format!("{}: {direction} #{attempt}", id(node)),
             Timer::Wait { node } => format!("{}: wait", id(node)),
             Timer::Sleep { node } => format!("{}: sleep", id(node)),
+            Timer::Gap { producer } => {
+                let known = story.state.sequences().producer(producer);
+                format!("{}: gap", known.name)
+            }
             Timer::Retry { node, direction } => format!("{}: retry of the {direction}", id(node)),
         };
         format!("{:>4} {timer}", due.as_micros() / 1_000_000)

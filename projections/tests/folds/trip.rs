@@ -106,6 +106,11 @@ impl Story {
         self
     }
 
+    /// Whether this can come next.
+    pub(crate) fn follows(&self, event: impl Into<SagaEvent>) -> bool {
+        self.state.clone().apply(&event.into(), self.now).is_ok()
+    }
+
     /// Why this cannot come next.
     #[track_caller]
     pub(crate) fn refuses(&self, event: impl Into<SagaEvent>) -> String {

@@ -75,6 +75,15 @@ pub(crate) fn count(count: u64, thing: &str) -> String {
     }
 }
 
+/// A range of numbers: `number 3`, `numbers 3 to 5`.
+pub(crate) fn numbers(from: u64, to: u64) -> String {
+    if from == to {
+        format!("number {from}")
+    } else {
+        format!("numbers {from} to {to}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

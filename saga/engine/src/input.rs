@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use sagalog_model::{
-    Direction, NodeIndex, Outcome, Payload, Reply,
+    Direction, NodeIndex, Numbered, Outcome, Payload, Reply,
     log::{Digest, InputId},
 };
 use sagalog_projections::Timer;
@@ -30,6 +30,8 @@ pub enum SagaInput {
         /// What it carries.
         payload: Payload,
     },
+    /// Somebody sent a signal that it numbers.
+    Numbered(Numbered),
     /// A person wants something.
     Request(Request),
 }
@@ -111,6 +113,14 @@ impl SagaInput {
                 identity.key(id.as_bytes());
                 identity.content(signal.as_bytes());
                 identity.content(payload.as_str().as_bytes());
+                identity.finish()
+            }
+            Self::Numbered(numbered) => {
+                let mut identity = Builder::new("numbered");
+                identity.key(numbered.producer.as_bytes());
+                identity.key(&numbered.number.to_be_bytes());
+                identity.content(numbered.signal.as_bytes());
+                identity.content(numbered.payload.as_str().as_bytes());
                 identity.finish()
             }
             Self::Request(request) => request_identity(request),
@@ -195,6 +205,10 @@ fn timer_key(identity: &mut Builder, timer: Timer) {
         } => {
             node(b"retry", at);
             identity.key(&direction(of));
+        }
+        Timer::Gap { producer } => {
+            identity.key(b"gap");
+            identity.key(&producer.0.to_be_bytes());
         }
         Timer::Sleep { node: at } => node(b"sleep", at),
         Timer::Wait { node: at } => node(b"wait", at),

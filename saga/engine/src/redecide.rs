@@ -4,7 +4,8 @@
 use alloc::{string::String, vec::Vec};
 
 use sagalog_model::{
-    Direction, Graph, NodeIndex, Outcome, Payload, Reply, SagaEvent, SagaId, event::SagaEvent as E,
+    Direction, NodeIndex, Numbered, Outcome, Payload, Reply, SagaEvent, SagaId,
+    event::SagaEvent as E,
 };
 use sagalog_projections::{SagaState, Timer};
 
@@ -30,7 +31,7 @@ pub fn redecide(
         (E::Started(_), Some(_)) => Err(CannotRedecide::BeginsTwice),
         (_, None) => Err(CannotRedecide::NoBeginning),
         (fact, Some(mut state)) => {
-            let input = SagaInput::recorded(saga, fact, state.graph())
+            let input = SagaInput::recorded(saga, fact, &state)
                 .ok_or_else(|| CannotRedecide::NoFact { kind: fact.kind() })?;
             let events = decide(&mut state, &input, context)?;
             Ok((state, events))
@@ -62,7 +63,8 @@ pub enum CannotRedecide {
 impl SagaInput {
     /// The input that is recorded as this event, as far as decisions depend on it: what an undone
     /// step's participant gave, and what was cut off for its length, is not on record.
-    fn recorded(saga: &SagaId, fact: &SagaEvent, graph: &Graph) -> Option<Self> {
+    fn recorded(saga: &SagaId, fact: &SagaEvent, before: &SagaState) -> Option<Self> {
+        let graph = before.graph();
         let reply = |node: &_, direction, attempt, outcome| {
             Self::Reply(Reply {
                 saga: saga.clone(),
@@ -131,6 +133,22 @@ impl SagaInput {
                 id: e.id.clone(),
                 payload: e.payload.clone(),
             },
+            E::NumberedSignalReceived(e) => Self::Numbered(Numbered {
+                signal: e.signal.clone(),
+                producer: e.producer.clone(),
+                number: e.number,
+                payload: e.payload.clone(),
+            }),
+            E::SignalAhead(e) => Self::Numbered(Numbered {
+                signal: e.signal.clone(),
+                producer: e.producer.clone(),
+                number: e.number,
+                payload: e.payload.clone(),
+            }),
+            E::GapTimedOut(e) => {
+                let (producer, _) = before.sequences().find(&e.producer)?;
+                fired(Timer::Gap { producer })
+            }
             E::CancelRequested(e) => wish(
                 &e.id,
                 &e.by,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     graph::{Otherwise, StepSpec, UndoPolicy},
-    policy::Retry,
+    policy::{Gaps, Retry},
     sample::{Sample, sample},
 };
 
@@ -69,8 +69,12 @@ impl<I, O> Saga<I, O> {
 }
 
 /// The contract of a signal: somebody outside may send a `T` under this name.
+///
+/// A producer may number what it sends to a saga, from 1; then its signals are taken in the order of
+/// their numbers, each once, and [`gaps`](Self::gaps) says what is done while some are missing.
 pub struct Signal<T> {
     name: &'static str,
+    gaps: Gaps,
     types: PhantomData<fn(T)>,
 }
 
@@ -79,6 +83,7 @@ impl<T: Json> Signal<T> {
     pub const fn new(name: &'static str) -> Self {
         Self {
             name,
+            gaps: Gaps::DEFAULT,
             types: PhantomData,
         }
     }
@@ -88,6 +93,17 @@ impl<T> Signal<T> {
     /// The name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What is done about missing numbers while this signal is kept behind them. Default: they are
+    /// waited for 30 s, then what came behind them is rejected.
+    pub const fn gaps(mut self, gaps: Gaps) -> Self {
+        self.gaps = gaps;
+        self
+    }
+
+    pub(crate) const fn gap_policy(&self) -> Gaps {
+        self.gaps
     }
 }
 

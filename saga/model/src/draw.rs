@@ -34,12 +34,13 @@ mod tests {
     };
     use core::time::Duration;
 
-    use crate::{Graph, Retry, Saga, Signal, Step, Undo, just};
+    use crate::{Gaps, Graph, Retry, Saga, Signal, Step, Undo, just};
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
     const TRIP: Saga<u64, String> = Saga::new("trip");
-    const APPROVAL: Signal<bool> = Signal::new("approval");
+    const APPROVAL: Signal<bool> =
+        Signal::new("approval").gaps(Gaps::within(Duration::from_secs(60)).asking(2).releasing());
     const QUOTE: Step<u64, u64> = Step::new("air.quote")
         .read_only()
         .timeout(Duration::from_secs(2))
@@ -117,7 +118,7 @@ mod tests {
               room: asks hotel.book (compensatable, undo timeout 5 s, undo 3 attempts, undo waits 1 s then 1 h, undo jitter 0 %, undo or skip: a "deposit"\nis lost) with f(start, 2)
               all/2: is f(room)
               gives all/2
-          approved: waits for approval within 1 d
+          approved: waits for approval within 1 d; waits 1 min for missing numbers, asks 2 times, then releases
           yes: checks f(approved)
           pay: one by f(quote)
             [card]

@@ -322,6 +322,90 @@ events! {
         id: Arc<str>,
     };
 
+    /// A signal came in that its producer numbered, and its number was the next one.
+    NumberedSignalReceived(1) {
+        /// Its name.
+        signal: Arc<str>,
+        /// Who numbers it.
+        producer: Arc<str>,
+        /// Its number among those of that producer for this saga, from 1.
+        number: u64,
+    } with
+        /// What it carries.
+        payload: Payload;
+
+    /// A numbered signal came before others of its producer: it is kept until they came.
+    SignalAhead(1) {
+        /// Its name.
+        signal: Arc<str>,
+        /// Who numbers it.
+        producer: Arc<str>,
+        /// Its number.
+        number: u64,
+    } with
+        /// What it carries.
+        payload: Payload;
+
+    /// Numbers are missing before those that are kept: they are waited for.
+    GapOpened(1) {
+        /// Whose numbers.
+        producer: Arc<str>,
+        /// The first that is missing.
+        from: u64,
+        /// The last that is missing before the first that is kept.
+        to: u64,
+        /// Until when.
+        until: Time,
+    };
+
+    /// What was kept ahead is next now: it came in.
+    SignalAdmitted(1) {
+        /// Who numbers it.
+        producer: Arc<str>,
+        /// Its number.
+        number: u64,
+    };
+
+    /// The time for which missing numbers are waited for is over.
+    GapTimedOut(1) {
+        /// Whose numbers.
+        producer: Arc<str>,
+    };
+
+    /// The producer is asked for what is missing, which is waited for again.
+    MissingAsked(1) {
+        /// Whose numbers.
+        producer: Arc<str>,
+        /// The first that is missing.
+        from: u64,
+        /// The last.
+        to: u64,
+        /// Until when.
+        until: Time,
+    };
+
+    /// Missing numbers were given up: what is kept behind them is next.
+    GapAbandoned(1) {
+        /// Whose numbers.
+        producer: Arc<str>,
+        /// The first that is given up.
+        from: u64,
+        /// The last.
+        to: u64,
+    };
+
+    /// What was kept behind missing numbers was given up; its producer may send all of it again.
+    GapRejected(1) {
+        /// Whose numbers.
+        producer: Arc<str>,
+        /// The first that is missing.
+        from: u64,
+        /// The last.
+        to: u64,
+        /// Those that were kept and are given up.
+        rejected: Vec<u64>,
+    };
+
     /// A signal came when nothing waits or will wait for its name any more.
     SignalLate(1) {
         /// The signal's id.

@@ -215,6 +215,7 @@ impl Flow {
         let kind = |within| Kind::Signal {
             signal: signal.name().into(),
             within,
+            gaps: signal.gap_policy(),
         };
         let node = self.computing(place, id, just(Duration::ZERO), kind);
         self.endless.insert(node);

@@ -8,7 +8,12 @@ use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{contract::RecoveryClass, message::Direction, payload::Payload, policy::Retry};
+use crate::{
+    contract::RecoveryClass,
+    message::Direction,
+    payload::Payload,
+    policy::{Gaps, Retry},
+};
 
 /// Number of a node in its graph.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -165,6 +170,9 @@ pub enum Kind {
         signal: String,
         /// The span, a serialised `Duration`.
         within: Source,
+        /// What is done about missing numbers, if its producer numbers it.
+        #[serde(default, skip_serializing_if = "Gaps::is_default")]
+        gaps: Gaps,
     },
     /// The point of no return.
     Pivot,
@@ -284,6 +292,17 @@ impl Graph {
             .iter()
             .position(|node| &*node.id == id)
             .map(|at| NodeIndex(at as u32))
+    }
+
+    /// What is done about numbers that are missing before a signal of this name.
+    pub fn gaps(&self, signal: &str) -> Gaps {
+        let of = |node: &Node| match &node.kind {
+            Kind::Signal {
+                signal: of, gaps, ..
+            } if of == signal => Some(*gaps),
+            _ => None,
+        };
+        self.nodes.iter().find_map(of).unwrap_or_default()
     }
 
     /// All nodes with their numbers.

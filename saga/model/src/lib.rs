@@ -34,10 +34,10 @@ pub use fingerprint::Fingerprint;
 pub use flow::{All, Arm, Choice, Draft, Flow, NeedsDeadline, Pick, Picker};
 pub use graph::{Graph, Kind, NodeIndex, StepSpec};
 pub use message::{
-    AttemptNumber, Command, Direction, FailureClass, Heartbeat, IdempotencyKey, Outcome, Reply,
-    SagaId, Withdrawal,
+    AttemptNumber, Command, Direction, FailureClass, Heartbeat, IdempotencyKey, Missing, Numbered,
+    Outcome, Reply, SagaId, Withdrawal,
 };
 pub use payload::Payload;
-pub use policy::{Delays, Retry};
+pub use policy::{Delays, GapEnd, Gaps, Retry};
 pub use sample::NoSample;
 pub use token::{NotAToken, Token};

@@ -207,6 +207,33 @@ pub struct Withdrawal {
     pub action_key: IdempotencyKey,
 }
 
+/// A signal that its producer numbers. Producer and number are its id.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// Its name.
+    pub signal: Arc<str>,
+    /// Who numbers it.
+    pub producer: Arc<str>,
+    /// Its number among those of that producer for the saga, from 1.
+    pub number: u64,
+    /// What it carries.
+    pub payload: Payload,
+}
+
+/// Asks a producer to send numbers again that did not come. A hint, which may get lost; nobody answers
+/// it but by sending them.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The saga they are for.
+    pub saga: SagaId,
+    /// Who numbers them.
+    pub producer: Arc<str>,
+    /// The first that is missing.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+}
+
 /// What became of one attempt.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Reply {

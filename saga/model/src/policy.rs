@@ -93,6 +93,77 @@ impl Retry {
     }
 }
 
+/// What is done about numbers that are missing while signals behind them are kept.
+///
+/// They are waited for, then their producer is asked for them and they are waited for again, as often
+/// as this says; then what is kept is rejected, or the missing ones are given up.
+///
+/// ```
+/// # use sagalog_model::{Gaps, Signal};
+/// # use core::time::Duration;
+/// const PRICE: Signal<u64> = Signal::new("price")
+///     .gaps(Gaps::within(Duration::from_secs(60)).asking(2).releasing());
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Gaps {
+    /// How long missing numbers are waited for each time.
+    #[serde(with = "crate::micros")]
+    pub within: Duration,
+    /// How often the producer is asked for them.
+    pub asks: u32,
+    /// What follows if they do not come.
+    pub then: GapEnd,
+}
+
+/// What follows if missing numbers do not come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapEnd {
+    /// What came behind them is given up: nothing is ever taken out of order.
+    Reject,
+    /// They are given up: the saga goes on without them.
+    Release,
+}
+
+impl Gaps {
+    /// 30 s, nobody is asked, then what came behind is rejected.
+    pub const DEFAULT: Self = Self::within(Duration::from_secs(30));
+
+    /// Missing numbers are waited for this long, then what came behind them is rejected.
+    pub const fn within(span: Duration) -> Self {
+        Self {
+            within: span,
+            asks: 0,
+            then: GapEnd::Reject,
+        }
+    }
+
+    /// Their producer is asked for them this often, and they are waited for again each time. It is
+    /// told in its command queue, so its name must be one that can name a queue.
+    #[must_use]
+    pub const fn asking(mut self, times: u32) -> Self {
+        self.asks = times;
+        self
+    }
+
+    /// If they do not come the saga goes on without them.
+    #[must_use]
+    pub const fn releasing(mut self) -> Self {
+        self.then = GapEnd::Release;
+        self
+    }
+
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::DEFAULT
+    }
+}
+
+impl Default for Gaps {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// A short list of waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DelayList {

@@ -37,7 +37,9 @@ macro_rules! kinds {
 kinds! {
     Started AttemptAsked AttemptSucceeded AttemptFailed AttemptUnknown AttemptTimedOut
     AttemptRenewed AttemptExtended ActionNotFound RetryScheduled RetryDue StepDeadlinePassed NodeCompleted ArmChosen
-    SleepStarted SleepEnded WaitStarted WaitTimedOut SignalReceived SignalConsumed SignalLate
+    SleepStarted SleepEnded WaitStarted WaitTimedOut SignalReceived SignalConsumed
+    NumberedSignalReceived SignalAhead GapOpened SignalAdmitted GapTimedOut MissingAsked GapAbandoned
+    GapRejected SignalLate
     PivotPassed CancelRequested DeadlinePassed Turned CompensationSkipped Parked RetryRequested
     ResolvedByHand SkippedByHand Completed Compensated PartlyCompensated
 }
@@ -129,6 +131,14 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     WaitTimedOut 1 {"node":"charge"}
     SignalReceived 1 {"signal":"approval","id":"mail-1"} + {"cents":4200}
     SignalConsumed 1 {"node":"charge","id":"mail-1"}
+    NumberedSignalReceived 1 {"signal":"price","producer":"shop","number":7} + {"cents":4200}
+    SignalAhead 1 {"signal":"price","producer":"shop","number":9} + {"cents":4200}
+    GapOpened 1 {"producer":"shop","from":8,"to":8,"until":1760000030000000}
+    SignalAdmitted 1 {"producer":"shop","number":9}
+    GapTimedOut 1 {"producer":"shop"}
+    MissingAsked 1 {"producer":"shop","from":8,"to":8,"until":1760000030000000}
+    GapAbandoned 1 {"producer":"shop","from":8,"to":8}
+    GapRejected 1 {"producer":"shop","from":8,"to":8,"rejected":[9,11]}
     SignalLate 1 {"id":"mail-1"}
     PivotPassed 1 {"node":"pivot"}
     CancelRequested 1 {"id":"r-1","by":"ada"} + "the card is \"blocked\""
@@ -392,6 +402,56 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             id: "mail-1".into(),
         }
         .into(),
+        NumberedSignalReceived {
+            signal: "price".into(),
+            producer: "shop".into(),
+            number: 7,
+            payload: payload(),
+        }
+        .into(),
+        SignalAhead {
+            signal: "price".into(),
+            producer: "shop".into(),
+            number: 9,
+            payload: payload(),
+        }
+        .into(),
+        GapOpened {
+            producer: "shop".into(),
+            from: 8,
+            to: 8,
+            until: at,
+        }
+        .into(),
+        SignalAdmitted {
+            producer: "shop".into(),
+            number: 9,
+        }
+        .into(),
+        GapTimedOut {
+            producer: "shop".into(),
+        }
+        .into(),
+        MissingAsked {
+            producer: "shop".into(),
+            from: 8,
+            to: 8,
+            until: at,
+        }
+        .into(),
+        GapAbandoned {
+            producer: "shop".into(),
+            from: 8,
+            to: 8,
+        }
+        .into(),
+        GapRejected {
+            producer: "shop".into(),
+            from: 8,
+            to: 8,
+            rejected: vec![9, 11],
+        }
+        .into(),
         SignalLate {
             id: "mail-1".into(),
         }
@@ -596,6 +656,46 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
         any_event!(SignalConsumed {
             node: text(),
             id: text(),
+        }),
+        any_event!(NumberedSignalReceived {
+            signal: text(),
+            producer: text(),
+            number: any::<u64>(),
+            payload: payload(),
+        }),
+        any_event!(SignalAhead {
+            signal: text(),
+            producer: text(),
+            number: any::<u64>(),
+            payload: payload(),
+        }),
+        any_event!(GapOpened {
+            producer: text(),
+            from: any::<u64>(),
+            to: any::<u64>(),
+            until: time(),
+        }),
+        any_event!(SignalAdmitted {
+            producer: text(),
+            number: any::<u64>(),
+        }),
+        any_event!(GapTimedOut { producer: text() }),
+        any_event!(MissingAsked {
+            producer: text(),
+            from: any::<u64>(),
+            to: any::<u64>(),
+            until: time(),
+        }),
+        any_event!(GapAbandoned {
+            producer: text(),
+            from: any::<u64>(),
+            to: any::<u64>(),
+        }),
+        any_event!(GapRejected {
+            producer: text(),
+            from: any::<u64>(),
+            to: any::<u64>(),
+            rejected: vec(any::<u64>(), 0..4),
         }),
         any_event!(SignalLate { id: text() }),
         any_event!(PivotPassed { node: text() }),

@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use sagalog_engine::{Query, Refusal};
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
-    Json, Outcome, Payload, Saga, SagaId, Signal, Step, Token,
+    Json, Numbered, Outcome, Payload, Saga, SagaId, Signal, Step, Token,
     event::NodeId,
     log::{BadName, PartitionId},
 };
@@ -357,6 +357,53 @@ impl Client {
             payload,
         })
         .await
+    }
+
+    /// Sends a signal that its producer numbers for this saga, from 1. The saga takes what one producer
+    /// numbers in the order of the numbers, each once: a signal that comes ahead of others is kept
+    /// until they came, and [`Signal::gaps`] says what is done if they do not come.
+    ///
+    /// ```no_run
+    /// # use sagalog::{CallError, Client, Signal};
+    /// const PRICE: Signal<u64> = Signal::new("price");
+    ///
+    /// # async fn send(client: Client) -> Result<(), CallError> {
+    /// client.signal_in_order(PRICE, "order-7", ("pricing", 1), &4200).await?;
+    /// client.signal_in_order(PRICE, "order-7", ("pricing", 2), &4100).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refusal::OtherContentOfNumber`], [`Refusal::GivenUp`], [`Refusal::TooFarAhead`],
+    /// [`Refusal::UnknownSignal`], [`Refusal::Ended`] and others.
+    pub async fn signal_in_order<T: Json>(
+        &self,
+        signal: Signal<T>,
+        saga: &str,
+        (producer, number): (&str, u64),
+        payload: &T,
+    ) -> Result<(), CallError> {
+        let payload = Payload::of(payload).map_err(|why| unwritable("signal", &why))?;
+        let numbered = Numbered {
+            signal: signal.name().into(),
+            producer: producer.into(),
+            number,
+            payload,
+        };
+        self.numbered(saga, numbered).await
+    }
+
+    /// Sends a numbered signal whose payload is JSON text already.
+    ///
+    /// # Errors
+    /// Those of [`Self::signal_in_order`].
+    pub async fn numbered(&self, saga: &str, numbered: Numbered) -> Result<(), CallError> {
+        let request = Request::SignalInOrder {
+            saga: saga.to_owned(),
+            numbered,
+        };
+        self.call(request).await.map(drop)
     }
 
     /// Ends an attempt that its handler has accepted: with an output, or with a failure. What comes

@@ -4,10 +4,11 @@
 use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use sagalog::{
-    Attempt, BadDefinition, CallError, Client, Definition, Ended, Failure, Flow, Found, MemoryLog,
-    Out, Payload, Refusal, Retry, Rules, Runtime, Saga, Signal, SqliteLog, Status, Step, Undo,
-    Worker, just,
+    Attempt, BadDefinition, CallError, Client, Definition, Ended, Failure, Flow, Found, Gaps,
+    MemoryLog, Out, Payload, Refusal, Retry, Rules, Runtime, Saga, Signal, SqliteLog, Status, Step,
+    Undo, Worker, just,
 };
+use sagalog_projections::{sequence::Sequences, signals::Signals};
 use serde::{Deserialize, Serialize};
 
 #[path = "../examples/hello.rs"]
@@ -568,6 +569,38 @@ mod waiting {
     }
 }
 
+mod in_order {
+    use super::*;
+
+    const OFFER: Saga<(), Vec<Option<u64>>> = Saga::new("offer");
+    const PRICE: Signal<u64> =
+        Signal::new("price").gaps(Gaps::within(Duration::from_secs(60)).asking(2));
+
+    #[tokio::test]
+    async fn numbered_signals_are_taken_in_order() -> Done {
+        let (mut saga, _) = OFFER.define(1);
+        let day = Duration::from_secs(24 * 3_600);
+        let first = saga.signal("first", PRICE).within(day);
+        let second = saga.signal("second", PRICE).within(day);
+        let both = first.and(second).map(|first, second| vec![first, second]);
+        let runtime = Runtime::on(Arc::new(MemoryLog::new()))
+            .definition(saga.returns(both)?)
+            .start()
+            .await?;
+        let client = runtime.client();
+        client.start(OFFER, "offer-7", &()).await?;
+        client
+            .signal_in_order(PRICE, "offer-7", ("pricing", 2), &4_100) // kept: 1 is missing
+            .await?;
+        client
+            .signal_in_order(PRICE, "offer-7", ("pricing", 1), &4_200) // taken, and 2 after it
+            .await?;
+        let ended = client.result(OFFER, "offer-7").await?;
+        assert_eq!(ended, Ended::Completed(vec![Some(4_200), Some(4_100)]));
+        Ok(())
+    }
+}
+
 mod mending {
     use super::*;
 
@@ -632,8 +665,29 @@ fn the_bounds_are_those_of_the_code() {
         ("bytes of the id of a signal or request", rules.id_max),
         ("bytes of a recorded reason", rules.reason_max),
         (
-            "signals of a saga in its life",
-            sagalog_projections::signals::Signals::MAX,
+            "signals of a saga in its life, of those that nobody numbers",
+            Signals::MAX,
+        ),
+        (
+            "signals of a saga that wait to be consumed, with those kept ahead of gaps",
+            Signals::MAX,
+        ),
+        (
+            "producers that number what they send to a saga",
+            Sequences::PRODUCERS_MAX,
+        ),
+        ("signals of a saga kept ahead of gaps", Sequences::AHEAD_MAX),
+        (
+            "bytes of the payloads kept ahead of gaps",
+            Sequences::AHEAD_BYTES_MAX,
+        ),
+        (
+            "newest numbers whose content is remembered",
+            Sequences::CONTENTS_MAX,
+        ),
+        (
+            "newest ranges that were given up and are remembered",
+            Sequences::GIVEN_UP_MAX,
         ),
         (
             "ids of operators' requests kept for a saga",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sagalog_model::{Command, FailureClass, IdempotencyKey, Outcome, Reply, Withdrawal};
+use sagalog_model::{Command, FailureClass, IdempotencyKey, Missing, Outcome, Reply, Withdrawal};
 use serde::{Serialize, de::DeserializeOwned};
 
 const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
@@ -51,8 +51,10 @@ fn every_reply_of_the_document_is_one() {
 
 #[test]
 fn the_withdrawal_of_the_document_is_one() {
-    let says_nothing_else =
-        |sample: &str| !sample.contains("\"input\"") && !sample.contains("\"outcome\"");
+    let says_nothing_else = |sample: &str| {
+        let others = ["\"input\"", "\"outcome\"", "\"producer\""];
+        !others.iter().any(|other| sample.contains(other))
+    };
     let withdrawals: Vec<Withdrawal> = samples(says_nothing_else);
     let [withdrawal] = &*withdrawals else {
         panic!("one is shown: {withdrawals:?}")
@@ -60,6 +62,15 @@ fn the_withdrawal_of_the_document_is_one() {
     let (saga, node) = (&withdrawal.saga, &withdrawal.node);
     let key = IdempotencyKey::of(saga, node, sagalog_model::Direction::Action);
     assert_eq!(withdrawal.action_key, key);
+}
+
+#[test]
+fn what_is_missing_in_the_document_is_what_is_asked_for() {
+    let missing: Vec<Missing> = samples(|sample| sample.contains("\"producer\""));
+    let [missing] = &*missing else {
+        panic!("one is shown: {missing:?}")
+    };
+    assert!(missing.from <= missing.to);
 }
 
 /// The JSON blocks of the document, each of which must say the same when it is written again.

@@ -2,8 +2,8 @@
 //! taken, and what comes after the end and contradicts it is recorded.
 
 use sagalog_engine::{Answer, Query};
-use sagalog_model::{Direction, Outcome, RecoveryClass, Reply, log::Time};
-use sagalog_projections::{StepState, step::UndoEnd};
+use sagalog_model::{Direction, Numbered, Outcome, RecoveryClass, Reply, log::Time};
+use sagalog_projections::{StepState, sequence::Standing, step::UndoEnd};
 
 use super::Violation;
 use crate::world::{ClientCall, World};
@@ -134,6 +134,17 @@ pub(super) fn answers_what_is_durable(
     let durable = match &call.query {
         Query::Start { .. } => state.is_some(),
         Query::Signal { id, .. } => state.is_some_and(|state| state.signals().contains(id)),
+        Query::Numbered(numbered) => state.is_some_and(|state| {
+            let Numbered {
+                signal,
+                producer,
+                number,
+                payload,
+            } = numbered;
+            let sequences = state.sequences();
+            let standing = sequences.standing(producer, *number, signal, payload);
+            standing == Standing::Known { differs: false }
+        }),
         Query::Request(request) => state.is_some_and(|state| {
             // A cancel of a saga that goes back already says nothing new.
             state.requests().contains(&request.id) || state.turn().is_some()

@@ -16,7 +16,7 @@ use sagalog_projections::{
     step::failed_permanently,
 };
 
-type Broken = (&'static str, String);
+use super::Broken;
 
 /// Looks at an event before it is folded.
 pub(super) fn within_policy(state: &SagaState, event: &SagaEvent, at: Time) -> Result<(), Broken> {
@@ -221,7 +221,7 @@ fn policy(spec: &StepSpec, direction: Direction) -> Option<Retry> {
     }
 }
 
-fn not_before(due: Option<Time>, at: Time, event: &SagaEvent) -> Result<(), Broken> {
+pub(super) fn not_before(due: Option<Time>, at: Time, event: &SagaEvent) -> Result<(), Broken> {
     match due {
         Some(due) if due <= at => Ok(()),
         Some(due) => Err((

@@ -3,11 +3,14 @@
 use sagalog_model::Kind;
 use sagalog_projections::{Phase, SagaState};
 
-use super::Violation;
+use super::{Violation, numbers};
 use crate::world::World;
 
 pub(super) fn are_drawn(world: &World) -> Result<(), Violation> {
     for state in world.sagas() {
+        if !state.status().is_terminal() {
+            numbers::nothing_is_kept_for_nothing(world, state)?;
+        }
         if state.turn().is_some() || state.status().is_terminal() {
             continue;
         }

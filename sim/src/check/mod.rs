@@ -13,6 +13,7 @@ mod determinism;
 mod effects;
 mod ends;
 mod liveness;
+mod numbers;
 mod order;
 mod ownership;
 mod publishing;
@@ -22,7 +23,7 @@ mod transparency;
 
 use sagalog_engine::Answer;
 use sagalog_model::{
-    Command, Reply, SagaEvent, SagaId, Withdrawal,
+    Command, Missing, Reply, SagaEvent, SagaId, Withdrawal,
     log::{PartitionId, Time},
 };
 
@@ -45,6 +46,9 @@ pub struct Violation {
     /// When.
     pub at: Time,
 }
+
+/// The invariant that an event breaks, and how.
+type Broken = (&'static str, String);
 
 impl Violation {
     pub(crate) fn of(invariant: &'static str, world: &World, saga: &SagaId, what: String) -> Self {
@@ -73,6 +77,11 @@ pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
 /// A participant is told of a turn.
 pub(crate) fn withdrawn(world: &World, withdrawal: &Withdrawal) -> Result<(), Violation> {
     asks::withdrawn_after_the_turn(world, withdrawal)
+}
+
+/// A producer is asked for what is missing.
+pub(crate) fn asked_for_missing(world: &World, missing: &Missing) -> Result<(), Violation> {
+    numbers::asked_on_record(world, missing)
 }
 
 /// An event has become durable, and is not folded yet.

@@ -8,7 +8,7 @@ use sagalog_model::{
 };
 use sagalog_projections::SagaState;
 
-use super::{Violation, attempts, publishing::Publishing};
+use super::{Violation, attempts, numbers, publishing::Publishing};
 use crate::{
     fault::Fault,
     world::{Ownership, Setup, World},
@@ -59,6 +59,7 @@ impl Shadow {
                 .asked(saga, asked);
         }
         attempts::within_policy(state, event, at)
+            .and_then(|()| numbers::as_agreed(state, event, at))
             .map_err(|(invariant, what)| violation(invariant, what))?;
         state
             .apply(event, at)

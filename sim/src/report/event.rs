@@ -50,6 +50,16 @@ pub(crate) fn event(event: &SagaEvent) -> String {
         E::WaitStarted(e) => format!("{} waits", e.node),
         E::WaitTimedOut(e) => format!("{} waited in vain", e.node),
         E::SignalReceived(e) => format!("signal {} ({})", e.signal, e.id),
+        E::NumberedSignalReceived(e) => {
+            format!("signal {} ({}#{})", e.signal, e.producer, e.number)
+        }
+        E::SignalAhead(e) => format!("signal {} ({}#{}) is kept", e.signal, e.producer, e.number),
+        E::GapOpened(e) => format!("{}#{} to {} missing", e.producer, e.from, e.to),
+        E::SignalAdmitted(e) => format!("{}#{} is next", e.producer, e.number),
+        E::GapTimedOut(e) => format!("the gap of {} timed out", e.producer),
+        E::MissingAsked(e) => format!("{} is asked for {} to {}", e.producer, e.from, e.to),
+        E::GapAbandoned(e) => format!("{}#{} to {} given up", e.producer, e.from, e.to),
+        E::GapRejected(e) => format!("{}#{:?} rejected", e.producer, e.rejected),
         E::SignalConsumed(e) => format!("{} takes signal {}", e.node, e.id),
         E::SignalLate(e) => format!("signal {} is late", e.id),
         E::PivotPassed(_) => "pivot".into(),

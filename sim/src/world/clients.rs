@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use sagalog_engine::{Input, Query, Request, Ticket, input::Wish};
-use sagalog_model::{SagaId, log::PartitionId};
+use sagalog_model::{Missing, SagaId, log::PartitionId};
+use sagalog_projections::sequence::id_of;
 
-use super::{ClientCall, DOWN, Happening, World};
+use super::{ClientCall, DOWN, HOP, Happening, World};
 use crate::{
     fault::Fault,
     site::{Point, Subject},
@@ -35,6 +36,23 @@ impl World {
         let partition = self.setup.partition(&call.saga);
         self.share_mut(partition).calls.insert(ticket, call);
         self.feed_call(partition, ticket);
+    }
+
+    /// A producer is asked for what did not come, and sends it again.
+    pub(super) fn send_again(&mut self, missing: &Missing) {
+        let is_missing = |call: &&ClientCall| match &call.query {
+            Query::Numbered(numbered) => {
+                call.saga == missing.saga
+                    && numbered.producer == missing.producer
+                    && (missing.from..=missing.to).contains(&numbered.number)
+            }
+            _ => false,
+        };
+        let setup = self.setup.clone();
+        for call in setup.calls.iter().filter(is_missing) {
+            self.agenda
+                .add(self.now.after(HOP), Happening::Call(call.clone()));
+        }
     }
 
     /// Somebody cancels a saga, at whatever moment this is.
@@ -93,6 +111,7 @@ pub(super) fn subject(query: &Query) -> Subject {
     let word: Arc<str> = match query {
         Query::Start { .. } => "start".into(),
         Query::Signal { signal, .. } => signal.clone(),
+        Query::Numbered(numbered) => id_of(&numbered.producer, numbered.number),
         Query::Reply(_) => "reply".into(),
         Query::State => "state".into(),
         Query::End => "end".into(),

@@ -12,6 +12,7 @@ use sagalog_model::{
     event::SagaEvent as E,
     log::{Epoch, PartitionId, Time},
 };
+use sagalog_projections::sequence::id_of;
 
 use super::{
     DOWN, HOP, Happening, JUMP, Lane, World,
@@ -170,6 +171,11 @@ impl World {
                     self.checked(checked);
                     let arrives = Happening::WithdrawalArrives(Arc::new(withdrawal));
                     self.agenda.add(self.now.after(HOP), arrives);
+                }
+                Effect::AskForMissing(missing) => {
+                    let checked = check::asked_for_missing(self, &missing);
+                    self.checked(checked);
+                    self.send_again(&missing);
                 }
                 Effect::Answer { ticket, answer } => self.answered(of.partition, ticket.0, &answer),
             }
@@ -686,6 +692,9 @@ fn subject_of(first: &SagaEvent) -> Subject {
         E::AttemptExtended(e) => attempt(&e.node, sagalog_model::Direction::Action, e.attempt.0),
         E::ActionNotFound(e) => attempt(&e.node, sagalog_model::Direction::Probe, e.attempt.0),
         E::SignalReceived(e) => Subject::Other(e.signal.clone()),
+        E::NumberedSignalReceived(e) => Subject::Other(id_of(&e.producer, e.number)),
+        E::SignalAhead(e) => Subject::Other(id_of(&e.producer, e.number)),
+        E::GapTimedOut(e) => Subject::Other(e.producer.clone()),
         E::CancelRequested(_) => other("cancel"),
         E::DeadlinePassed(_) => other("deadline"),
         E::RetryDue(e) => Subject::Other(e.node.clone()),

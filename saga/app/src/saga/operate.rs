@@ -8,7 +8,7 @@ use std::{
 };
 
 use sagalog::{
-    Payload, Status,
+    Numbered, Payload, Status,
     request::{Answer, Request, Standing},
 };
 use serde::Serialize;
@@ -52,11 +52,28 @@ pub(crate) struct Signal {
     /// Makes it safe to send twice: the same id is the same signal; a new one unless given
     #[arg(long, value_name = "SIGNAL_ID")]
     id: Option<String>,
+    /// Who numbers it: signals of one producer are taken in the order of their numbers
+    #[arg(long, requires = "number", conflicts_with = "id")]
+    producer: Option<String>,
+    /// Its number among those of its producer for this saga, from 1
+    #[arg(long, requires = "producer")]
+    number: Option<u64>,
     /// What it carries
     #[arg(long, value_name = "JSON", default_value = "null", value_parser = json)]
     payload: Payload,
     #[command(flatten)]
     reach: Reach,
+}
+
+impl Signal {
+    fn numbered(&self) -> Option<Numbered> {
+        Some(Numbered {
+            signal: self.name.as_str().into(),
+            producer: self.producer.as_deref()?.into(),
+            number: self.number?,
+            payload: self.payload.clone(),
+        })
+    }
 }
 
 /// Makes a saga go back
@@ -130,7 +147,7 @@ pub(crate) trait Wish {
     const WORD: &'static str;
 
     /// The id that was given for it.
-    fn id(&self) -> Option<&str>;
+    fn id(&self) -> Option<String>;
     /// The saga, and how to reach it.
     fn addressed(&self) -> (&str, &Reach);
     /// As it is sent, under this id.
@@ -156,7 +173,7 @@ struct Done<'a> {
 
 /// Does it, and says under which id: sent again under that id it is the same request.
 pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<ExitCode, CliError> {
-    let id = wish.id().map_or_else(new_id, str::to_owned);
+    let id = wish.id().unwrap_or_else(new_id);
     let (saga, reach) = wish.addressed();
     let saga = saga_id(saga)?;
     let request = wish.request(id.clone());
@@ -239,8 +256,8 @@ impl Wish for Start {
     const WORD: &'static str = "start";
 
     /// The saga's own id makes a start safe to send twice.
-    fn id(&self) -> Option<&str> {
-        Some(&self.saga)
+    fn id(&self) -> Option<String> {
+        Some(self.saga.clone())
     }
 
     fn addressed(&self) -> (&str, &Reach) {
@@ -263,8 +280,11 @@ impl Wish for Start {
 impl Wish for Signal {
     const WORD: &'static str = "signal";
 
-    fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+    fn id(&self) -> Option<String> {
+        self.numbered().map_or_else(
+            || self.id.clone(),
+            |numbered| Some(format!("{}#{}", numbered.producer, numbered.number)),
+        )
     }
 
     fn addressed(&self) -> (&str, &Reach) {
@@ -272,6 +292,10 @@ impl Wish for Signal {
     }
 
     fn request(&self, id: String) -> Request {
+        if let Some(numbered) = self.numbered() {
+            let saga = self.saga.clone();
+            return Request::SignalInOrder { saga, numbered };
+        }
         Request::Signal {
             saga: self.saga.clone(),
             signal: self.name.clone(),
@@ -286,8 +310,8 @@ macro_rules! wish {
         impl Wish for $wish {
             const WORD: &'static str = $word;
 
-            fn id(&self) -> Option<&str> {
-                self.from.request_id.as_deref()
+            fn id(&self) -> Option<String> {
+                self.from.request_id.clone()
             }
 
             fn addressed(&self) -> (&str, &Reach) {

@@ -7,14 +7,15 @@ use sagalog_model::{
 };
 use sagalog_projections::{
     timeline::{
-        Ahead, AttemptEnd, End, Ended, Entry, Item, Moment, Note, Noted, Place, Timeline, What,
+        Ahead, AttemptEnd, End, Ended, Entry, GapStep, Item, Moment, Note, Noted, Place, Timeline,
+        What,
     },
     why::Turned,
 };
 
 use crate::{
     output::{Output, Style},
-    words::{plain, span, utc},
+    words::{numbers, plain, span, utc},
 };
 
 /// Columns of the time.
@@ -315,6 +316,50 @@ impl Rows<'_> {
         let (style, text) = match &note.what {
             Noted::SignalReceived { signal, id } => {
                 (Style::Plain, format!("signal {signal} came, id {id}"))
+            }
+            Noted::NumberedSignalReceived {
+                signal,
+                producer,
+                number,
+            } => match signal {
+                Some(signal) => (
+                    Style::Plain,
+                    format!("signal {signal} came, number {number} of {producer}"),
+                ),
+                None => (
+                    Style::Plain,
+                    format!("number {number} of {producer}, which was kept, is next"),
+                ),
+            },
+            Noted::SignalAhead {
+                signal,
+                producer,
+                number,
+            } => (
+                Style::Dim,
+                format!(
+                    "signal {signal} is kept: numbers are missing before {number} of {producer}"
+                ),
+            ),
+            Noted::Gap {
+                producer,
+                from,
+                to,
+                then,
+            } => {
+                let (style, what) = match then {
+                    GapStep::Waited => (Style::Dim, "missing, and waited for"),
+                    GapStep::Asked => (Style::Warn, "asked for again"),
+                    GapStep::Abandoned => (Style::Warn, "given up"),
+                    GapStep::Rejected => (
+                        Style::Warn,
+                        "missing still: what came behind them is rejected",
+                    ),
+                };
+                (
+                    style,
+                    format!("{} of {producer}: {what}", numbers(*from, *to)),
+                )
             }
             Noted::SignalLate { id } => (
                 Style::Dim,

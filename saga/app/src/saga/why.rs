@@ -5,7 +5,7 @@ use std::{fmt::Write, process::ExitCode};
 use sagalog_model::log::Time;
 use sagalog_projections::{
     timeline::Timeline,
-    why::{Waiting, WaitsFor},
+    why::{Missing, Waiting, WaitsFor},
 };
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::{
     error::{CliError, Exit},
     log::LogArg,
     output::Output,
-    words::{plain, span, utc},
+    words::{count, numbers, plain, span, utc},
 };
 
 /// Its options.
@@ -42,6 +42,8 @@ struct Answer<'a> {
     status: &'a str,
     turned: &'a Option<sagalog_projections::why::Turned>,
     waiting: &'a [Waiting],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    missing: &'a [Missing],
     to_do: Vec<&'a str>,
     pivot_passed: bool,
     deadline: &'a Option<sagalog_projections::why::Deadline>,
@@ -70,6 +72,7 @@ fn answer(timeline: &Timeline) -> Answer<'_> {
         status: timeline.status,
         turned: &timeline.turned,
         waiting: &timeline.waiting,
+        missing: &timeline.missing,
         to_do: timeline.ahead.iter().map(|ahead| &*ahead.node).collect(),
         pivot_passed: timeline.pivot_passed,
         deadline: &timeline.deadline,
@@ -104,6 +107,22 @@ fn text(timeline: &Timeline) -> String {
         }
         line(&mut text, format_args!("  unblocked  by {}", waiting.who));
         line(&mut text, format_args!("  next       {}", waiting.next));
+    }
+    for missing in &timeline.missing {
+        line(&mut text, format_args!("{}", what_is_missing(missing)));
+        line(
+            &mut text,
+            format_args!("  since      {}", moment(missing.since)),
+        );
+        line(
+            &mut text,
+            format_args!("  until      {}", moment(missing.until)),
+        );
+        line(
+            &mut text,
+            format_args!("  unblocked  by {}", missing.producer),
+        );
+        line(&mut text, format_args!("  next       {}", missing.next));
     }
     if !timeline.ahead.is_empty() {
         let nodes: Vec<_> = timeline.ahead.iter().map(|ahead| &*ahead.node).collect();
@@ -175,6 +194,12 @@ fn moment(timeline: &Timeline, at: Time) -> String {
         utc(at),
         span(at.since(timeline.started.at))
     )
+}
+
+fn what_is_missing(missing: &Missing) -> String {
+    let kept = count(missing.kept as u64, "signal");
+    let numbers = numbers(missing.from, missing.to);
+    format!("{kept} of {} kept, missing: {numbers}", missing.producer)
 }
 
 fn what(waiting: &Waiting) -> String {

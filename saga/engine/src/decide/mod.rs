@@ -7,6 +7,7 @@
 mod asking;
 mod back;
 mod forward;
+mod numbered;
 mod refusal;
 mod reply;
 mod request;
@@ -88,6 +89,7 @@ pub fn decide(
             id,
             payload,
         } => decider.signal(signal, id, payload)?,
+        SagaInput::Numbered(numbered) => decider.numbered(numbered)?,
         SagaInput::Request(request) => decider.request(request)?,
     }
     Ok(decider.events)

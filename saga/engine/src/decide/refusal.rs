@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use sagalog_model::{AttemptNumber, Direction, SagaId};
-use sagalog_projections::{Status, signals::Signals};
+use sagalog_projections::{Status, sequence::Sequences, signals::Signals};
 use serde::{Deserialize, Serialize};
 
 /// Why an input is not accepted. Nothing is recorded of it.
@@ -121,6 +121,58 @@ pub enum Refusal {
     /// The saga has had as many signals as it may.
     #[error("the saga has had {} signals, which is the limit", Signals::MAX)]
     TooManySignals,
+    /// As many signals wait to be consumed as may.
+    #[error(
+        "{} signals of the saga wait to be consumed, which is the limit; send it again later",
+        Signals::MAX
+    )]
+    TooManyWaiting,
+    /// A number that no producer gives.
+    #[error(
+        "a producer numbers what it sends from 1 to {}, not {number}",
+        Sequences::NUMBER_MAX
+    )]
+    BadNumber {
+        /// The number.
+        number: u64,
+    },
+    /// So many producers number what they send to the saga that no further one may.
+    #[error(
+        "{} producers number what they send to the saga, which is the limit",
+        Sequences::PRODUCERS_MAX
+    )]
+    TooManyProducers,
+    /// Numbers are missing before this one, and no more is kept behind them.
+    #[error(
+        "numbers are missing before {number} of `{producer}`, and at most {} signals with {} bytes are kept until they come; \
+         send those that are missing, then this one again",
+        Sequences::AHEAD_MAX,
+        Sequences::AHEAD_BYTES_MAX
+    )]
+    TooFarAhead {
+        /// Who numbers.
+        producer: String,
+        /// The number.
+        number: u64,
+    },
+    /// The number was given up before it came.
+    #[error("number {number} of `{producer}` comes too late: the saga has gone on without it")]
+    GivenUp {
+        /// Who numbers.
+        producer: String,
+        /// The number.
+        number: u64,
+    },
+    /// The producer used this number before, for something else.
+    #[error(
+        "number {number} of `{producer}` was used before for something else; each number is used once for each saga"
+    )]
+    OtherContentOfNumber {
+        /// Who numbers.
+        producer: String,
+        /// The number.
+        number: u64,
+    },
     /// A signal or request of this id was recorded before, with another content.
     #[error("the id `{id}` was used before for something else; choose another id")]
     OtherContentOf {

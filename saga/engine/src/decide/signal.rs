@@ -27,13 +27,7 @@ impl Decider<'_> {
             };
         }
         self.not_ended()?;
-        let known = self.known_signals();
-        if !known.iter().any(|known| **known == **signal) {
-            return Err(Refusal::UnknownSignal {
-                signal: (**signal).into(),
-                known,
-            });
-        }
+        self.is_known(signal)?;
         if self.state.signals().is_full() {
             return Err(Refusal::TooManySignals);
         }
@@ -68,6 +62,17 @@ impl Decider<'_> {
         Ok(())
     }
 
+    pub(super) fn is_known(&self, signal: &str) -> Result<(), Refusal> {
+        let known = self.known_signals();
+        if known.iter().any(|known| **known == *signal) {
+            return Ok(());
+        }
+        Err(Refusal::UnknownSignal {
+            signal: signal.into(),
+            known,
+        })
+    }
+
     fn known_signals(&self) -> Vec<String> {
         let mut known: Vec<_> = self
             .state
@@ -94,7 +99,7 @@ impl Decider<'_> {
     }
 
     /// Whether a wait for this name is under way or may still come.
-    fn is_awaited(&self, name: &str) -> bool {
+    pub(super) fn is_awaited(&self, name: &str) -> bool {
         self.state.turn().is_none()
             && self
                 .state

@@ -43,6 +43,7 @@ impl Decider<'_> {
             Timer::StepDeadline { node } => self.emit(StepDeadlinePassed {
                 node: self.id(node),
             }),
+            Timer::Gap { producer } => self.gap_timed_out(producer),
             Timer::SagaDeadline => self.emit(DeadlinePassed {}),
         }
         self.go_on();

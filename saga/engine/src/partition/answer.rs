@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use sagalog_model::{Command, SagaId, Withdrawal, log::Position};
+use sagalog_model::{Command, Missing, SagaId, Withdrawal, log::Position};
 use sagalog_projections::SagaState;
 
 use super::Partition;
@@ -20,6 +20,8 @@ pub enum Effect {
     /// Tell a participant that the saga has turned. A hint: whether it comes is not looked at, and
     /// it is given once, and once more after each take-over.
     Withdraw(Withdrawal),
+    /// Ask a producer for numbers that are missing. A hint, as a withdrawal is.
+    AskForMissing(Missing),
     /// Answer an input: acknowledge its delivery, or tell its caller.
     Answer {
         /// The input.
@@ -41,8 +43,8 @@ pub enum Answer {
 }
 
 impl<E: Evaluate> Partition<E> {
-    /// What may be seen outside next: answers first, then withdrawals, then
-    /// commands within the publish window.
+    /// What may be seen outside next: answers first, then withdrawals and requests for missing numbers,
+    /// then commands within the publish window.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let durable = self.appending.durable();
         if let Some((_, effect)) = self.answers.pop_front_if(|(gate, _)| *gate <= durable) {
@@ -55,6 +57,9 @@ impl<E: Evaluate> Partition<E> {
         };
         if let Some(withdrawal) = self.asks.poll_withdrawal(turned) {
             return Some(Effect::Withdraw(withdrawal));
+        }
+        if let Some(missing) = self.asks.poll_missing(durable) {
+            return Some(Effect::AskForMissing(missing));
         }
         let command = self
             .asks

@@ -3,7 +3,8 @@
 use alloc::collections::{BTreeMap, VecDeque};
 
 use sagalog_model::{
-    AttemptNumber, Command, Direction, IdempotencyKey, NodeIndex, SagaEvent, SagaId, Withdrawal,
+    AttemptNumber, Command, Direction, IdempotencyKey, Missing, NodeIndex, SagaEvent, SagaId,
+    Withdrawal,
     log::{Position, Time},
 };
 use sagalog_projections::SagaState;
@@ -18,6 +19,8 @@ pub(super) struct Asks {
     unanswered: usize,
     /// What participants are told of a turn, once that is durable.
     withdrawals: VecDeque<(Position, Withdrawal)>,
+    /// What producers are asked for, once it is on record that they are.
+    missing: VecDeque<(Position, Missing)>,
 }
 
 #[derive(Clone)]
@@ -44,6 +47,16 @@ impl Asks {
             let (id, direction, attempt) = match event {
                 SagaEvent::Turned(_) => {
                     self.withdraw(state, gate);
+                    continue;
+                }
+                SagaEvent::MissingAsked(e) => {
+                    let missing = Missing {
+                        saga: state.id().clone(),
+                        producer: e.producer.clone(),
+                        from: e.from,
+                        to: e.to,
+                    };
+                    self.missing.push_back((gate, missing));
                     continue;
                 }
                 SagaEvent::AttemptAsked(e) => (&e.node, e.direction, e.attempt),
@@ -90,6 +103,32 @@ impl Asks {
         Some(withdrawal)
     }
 
+    /// The next request for missing numbers that is durable (I5).
+    pub(super) fn poll_missing(&mut self, durable: Position) -> Option<Missing> {
+        let is_durable = |(gate, _): &mut (Position, Missing)| *gate <= durable;
+        let (_, missing) = self.missing.pop_front_if(is_durable)?;
+        Some(missing)
+    }
+
+    /// Queues what a folded state says that producers were asked for and have not sent.
+    fn ask_for_missing(&mut self, state: &SagaState, gate: Position, now: Time) {
+        for (_, producer) in state.sequences().producers() {
+            let Some((gap, missing)) = producer.gap.zip(producer.missing()) else {
+                continue;
+            };
+            if gap.asked > 0 && gap.until.is_some_and(|until| until > now) {
+                let (from, to) = missing.into_inner();
+                let missing = Missing {
+                    saga: state.id().clone(),
+                    producer: producer.name.clone(),
+                    from,
+                    to,
+                };
+                self.missing.push_back((gate, missing));
+            }
+        }
+    }
+
     /// Queues what a folded state says is asked and unanswered. What is overdue already is left to
     /// its timer, which renews it or gives it up.
     pub(super) fn again(&mut self, live: &Live, gate: Position, now: Time) {
@@ -110,6 +149,7 @@ impl Asks {
                 }
             }
         }
+        self.ask_for_missing(&live.state, gate, now);
         if live.state.turn().is_some() {
             self.withdraw(&live.state, gate);
         }

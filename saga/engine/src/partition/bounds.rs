@@ -1,6 +1,7 @@
 //! What comes from outside is measured at the door. Replies are not: they are always accepted.
 
 use sagalog_model::Payload;
+use sagalog_projections::sequence::Sequences;
 
 use super::Partition;
 use crate::{
@@ -16,6 +17,14 @@ impl<E: Evaluate> Partition<E> {
             SagaInput::Signal { id, payload, .. } => {
                 self.id_within_bounds(id)?;
                 self.payload_within_bounds(payload)
+            }
+            SagaInput::Numbered(numbered) => {
+                let number = numbered.number;
+                if !(1..=Sequences::NUMBER_MAX).contains(&number) {
+                    return Err(Refusal::BadNumber { number });
+                }
+                self.id_within_bounds(&numbered.producer)?;
+                self.payload_within_bounds(&numbered.payload)
             }
             SagaInput::Request(request) => self.request_within_bounds(request),
         }

@@ -31,7 +31,7 @@ use alloc::{
 };
 
 use sagalog_model::{
-    Payload, Reply, SagaId,
+    Numbered, Payload, Reply, SagaId,
     log::{Position, StreamKey, Time},
     system::LateSuccess,
 };
@@ -82,6 +82,8 @@ pub enum Query {
         /// What it carries.
         payload: Payload,
     },
+    /// Somebody sent a signal that it numbers.
+    Numbered(Numbered),
     /// A person wants something.
     Request(Request),
     /// What is its state? Answered once all of it is durable.
@@ -195,6 +197,7 @@ impl<E: Evaluate> Partition<E> {
                 id,
                 payload,
             },
+            Query::Numbered(numbered) => SagaInput::Numbered(numbered),
             Query::Request(request) => SagaInput::Request(request),
             Query::Reply(reply) => SagaInput::Reply(reply),
         };

@@ -21,8 +21,8 @@ use sagalog_engine::{
     redecide,
 };
 use sagalog_model::{
-    AnyDefinition, AttemptNumber, Command, Direction, Expression, FailureClass, Graph, Outcome,
-    Outputs, Payload, Reply, SagaEvent, SagaId,
+    AnyDefinition, AttemptNumber, Command, Direction, Expression, FailureClass, Graph, Missing,
+    Numbered, Outcome, Outputs, Payload, Reply, SagaEvent, SagaId,
     log::{Batch, Epoch, NewEvent, PartitionId, Position, StreamKey, StreamState, Time},
     system::{LateSuccess, SystemEvent},
 };
@@ -70,6 +70,8 @@ pub struct World {
     pub asked: Vec<String>,
     /// What participants were told of turns.
     pub withdrawn: Vec<String>,
+    /// What producers were asked to send again.
+    pub missing: Vec<String>,
     /// Applied external effects, by idempotency key: how often they were asked for.
     pub effects: BTreeMap<String, u32>,
     definitions: Vec<AnyDefinition>,
@@ -116,6 +118,7 @@ impl World {
             states: BTreeMap::new(),
             asked: Vec::new(),
             withdrawn: Vec::new(),
+            missing: Vec::new(),
             effects: BTreeMap::new(),
             definitions,
             rules,
@@ -195,6 +198,23 @@ impl World {
                 id: id.into(),
                 payload,
             },
+        )
+    }
+
+    /// The producer `prices` sends the signal `price`, whose payload is its number.
+    pub fn price(&mut self, saga: &str, number: u64) -> u64 {
+        self.numbered(saga, "prices", number, &number.to_string())
+    }
+
+    pub fn numbered(&mut self, saga: &str, producer: &str, number: u64, payload: &str) -> u64 {
+        self.feed(
+            saga,
+            Query::Numbered(Numbered {
+                signal: "price".into(),
+                producer: producer.into(),
+                number,
+                payload: Payload::parse(payload).expect("good JSON"),
+            }),
         )
     }
 
@@ -476,6 +496,13 @@ impl World {
                     "{} {}#{}",
                     withdrawal.saga, withdrawal.node, withdrawal.attempt
                 )),
+                Effect::AskForMissing(missing) => {
+                    self.i5_the_question_is_durable(&missing);
+                    self.missing.push(format!(
+                        "{} {} {}-{}",
+                        missing.saga, missing.producer, missing.from, missing.to
+                    ));
+                }
                 Effect::Answer { ticket, answer } => {
                     let told = match answer {
                         Answer::Recorded => "recorded".to_owned(),
@@ -491,6 +518,20 @@ impl World {
                 }
             }
         }
+    }
+
+    fn i5_the_question_is_durable(&self, missing: &Missing) {
+        let folded = self
+            .fold(missing.saga.as_str())
+            .expect("the saga is in the log");
+        let (_, producer) = folded
+            .sequences()
+            .find(&missing.producer)
+            .expect("the producer is in the log");
+        assert!(
+            producer.gap.is_none_or(|gap| gap.asked > 0),
+            "I5: it is on record that it is asked"
+        );
     }
 
     fn i5_the_ask_is_durable(&self, command: &Command) {
@@ -788,6 +829,25 @@ pub fn line(event: &SagaEvent) -> String {
         E::WaitStarted(e) => format!("  wait {}", e.node),
         E::WaitTimedOut(e) => format!("waited in vain {}", e.node),
         E::SignalReceived(e) => format!("signal {} {} {}", e.signal, e.id, e.payload),
+        E::NumberedSignalReceived(e) => {
+            format!(
+                "signal {} {}#{} {}",
+                e.signal, e.producer, e.number, e.payload
+            )
+        }
+        E::SignalAhead(e) => format!(
+            "ahead {} {}#{} {}",
+            e.signal, e.producer, e.number, e.payload
+        ),
+        E::GapOpened(e) => format!("  gap {}#{}-{}", e.producer, e.from, e.to),
+        E::SignalAdmitted(e) => format!("  admit {}#{}", e.producer, e.number),
+        E::GapTimedOut(e) => format!("gap of {} timed out", e.producer),
+        E::MissingAsked(e) => format!("  ask {} for {}-{}", e.producer, e.from, e.to),
+        E::GapAbandoned(e) => format!("  abandon {}#{}-{}", e.producer, e.from, e.to),
+        E::GapRejected(e) => format!(
+            "  reject {}#{:?}, missing {}-{}",
+            e.producer, e.rejected, e.from, e.to
+        ),
         E::SignalConsumed(e) => format!("  {} takes signal {}", e.node, e.id),
         E::SignalLate(e) => format!("  signal {} is late", e.id),
         E::PivotPassed(_) => "  pivot".into(),

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use sagalog_model::{AnyDefinition, Retry, Saga, Signal, Step, Undo, just};
+use sagalog_model::{AnyDefinition, Gaps, Retry, Saga, Signal, Step, Undo, just};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 const SOON: Retry = Retry::fixed(SECOND).attempts(3);
@@ -282,4 +282,17 @@ pub fn panicking_input() -> AnyDefinition {
 fn lucky(n: u32) -> u32 {
     assert_ne!(n, 13, "unlucky");
     n
+}
+
+/// Waits for three prices.
+pub fn prices(gaps: Gaps) -> AnyDefinition {
+    const SAGA: Saga<u32, Vec<Option<u64>>> = Saga::new("prices");
+    let price: Signal<u64> = Signal::new("price").gaps(gaps);
+    let (mut saga, _) = SAGA.define(1);
+    let first = saga.signal("first", price).within(100 * SECOND);
+    let second = saga.signal("second", price).within(100 * SECOND);
+    let third = saga.signal("third", price).within(100 * SECOND);
+    let all = first.and(second).and(third);
+    let all = all.map(|first, second, third| vec![first, second, third]);
+    saga.returns(all).expect("a good definition").into()
 }

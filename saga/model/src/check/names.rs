@@ -98,6 +98,7 @@ fn at(place: Place, here: Place) -> String {
 
 fn contracts(flow: &Flow, faults: &mut Vec<Fault>) {
     let mut known = BTreeMap::new();
+    let mut signals = BTreeMap::new();
     for (index, node) in flow.graph.iter() {
         let place = flow.place(index);
         match &node.kind {
@@ -110,7 +111,13 @@ fn contracts(flow: &Flow, faults: &mut Vec<Fault>) {
                     }
                 }
             }
-            Kind::Signal { signal, .. } => faults.extend(malformed(place, "signal name", signal)),
+            Kind::Signal { signal, gaps, .. } => {
+                faults.extend(malformed(place, "signal name", signal));
+                let (first, agreed) = *signals.entry(&**signal).or_insert((index, *gaps));
+                if agreed != *gaps {
+                    faults.push(two_contracts(flow, signal, first, index));
+                }
+            }
             _ => {}
         }
     }

@@ -89,7 +89,7 @@ impl Mermaid<'_> {
             Kind::Sleep { span } => {
                 format!("(\"{id}<br/>sleeps {}\")", safe(&span_of(self.0, span)))
             }
-            Kind::Signal { signal, within } => {
+            Kind::Signal { signal, within, .. } => {
                 let (signal, span) = (safe(signal), safe(&span_of(self.0, within)));
                 format!(">\"{id}<br/>{signal} within {span}\"]")
             }

@@ -2,8 +2,11 @@
 
 use core::fmt::{Display, Formatter, Result};
 
-use super::words::{plain, source, span, span_of, terms};
-use crate::graph::{BlockIndex, Graph, Kind, Node, Source};
+use super::words::{about_gaps, plain, source, span, span_of, terms};
+use crate::{
+    graph::{BlockIndex, Graph, Kind, Node, Source},
+    policy::Gaps,
+};
 
 pub(super) struct Outline<'graph>(pub(super) &'graph Graph);
 
@@ -68,9 +71,17 @@ impl Outline<'_> {
                 write!(f, ": {word} {}", said(pick))
             }
             Kind::Sleep { span } => write!(f, ": sleeps {}", span_of(self.0, span)),
-            Kind::Signal { signal, within } => {
+            Kind::Signal {
+                signal,
+                within,
+                gaps,
+            } => {
                 let span = span_of(self.0, within);
-                write!(f, ": waits for {} within {span}", plain(signal))
+                write!(f, ": waits for {} within {span}", plain(signal))?;
+                if *gaps == Gaps::DEFAULT {
+                    return Ok(());
+                }
+                write!(f, "; {}", about_gaps(gaps))
             }
             Kind::Return { output } => write!(f, ": {}", said(output)),
         }

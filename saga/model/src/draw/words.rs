@@ -12,7 +12,7 @@ use crate::{
     contract::{RecoveryClass, Step},
     graph::{Graph, Otherwise, Source, StepSpec, UndoPolicy},
     payload::Payload,
-    policy::{Delays, Retry},
+    policy::{Delays, GapEnd, Gaps, Retry},
 };
 
 /// The most letters of a constant that are shown.
@@ -85,6 +85,23 @@ const UNITS: [(u128, &str); 6] = [
     (1_000_000, "ms"),
     (1_000, "us"),
 ];
+
+/// What is done about missing numbers.
+pub(super) fn about_gaps(gaps: &Gaps) -> String {
+    let end = match gaps.then {
+        GapEnd::Reject => "then rejects",
+        GapEnd::Release => "then releases",
+    };
+    let asks = match gaps.asks {
+        0 => String::new(),
+        1 => "asks once, ".into(),
+        asks => format!("asks {asks} times, "),
+    };
+    format!(
+        "waits {} for missing numbers, {asks}{end}",
+        span(gaps.within)
+    )
+}
 
 /// The class, and the terms that are not the default of that class.
 pub(super) fn terms(spec: &StepSpec) -> String {

@@ -61,6 +61,7 @@ impl Driver {
                 let message = self.control(&withdrawal);
                 self.outgoing.push(message);
             }
+            Effect::AskForMissing(missing) => self.ask_for_missing(&missing),
             Effect::Answer { ticket, answer } => {
                 let Some(pending) = self.pending.remove(&ticket) else {
                     return;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sagalog_model::{AttemptNumber, Command, Direction, IdempotencyKey, Withdrawal};
+use sagalog_model::{AttemptNumber, Command, Direction, IdempotencyKey, Missing, Withdrawal};
 use sagalog_transport::{
     ConsumerError, Kind, Message, MessageId, PublishError, Queue, Undelivered, WhyUndelivered,
 };
@@ -85,6 +85,24 @@ impl Driver {
         let content = serde_json::to_string(withdrawal).expect("a withdrawal is plain data");
         let from = self.inbox.queue().clone();
         Message::new(id, Kind::Control, from, to, content)
+    }
+}
+
+impl Driver {
+    /// Tells a producer of numbers that did not come, in its command queue.
+    pub(super) fn ask_for_missing(&mut self, missing: &Missing) {
+        let producer = &missing.producer;
+        let to = match Queue::commands(producer) {
+            Ok(to) => to,
+            Err(why) => {
+                return warn!(%producer, %why, "a producer cannot be asked for what is missing");
+            }
+        };
+        let content = serde_json::to_string(missing).expect("it is plain data");
+        let id = message_id(Sha256::new_with_prefix(&content));
+        let from = self.inbox.queue().clone();
+        self.outgoing
+            .push(Message::new(id, Kind::Control, from, to, content));
     }
 }
 

@@ -5,7 +5,7 @@ mod answer;
 mod refused;
 
 use sagalog_engine::{Query, Request as Asked, input::Wish};
-use sagalog_model::{Outcome, Payload, SagaId, Token};
+use sagalog_model::{Numbered, Outcome, Payload, SagaId, Token};
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, OwnerName, Standing};
@@ -41,6 +41,13 @@ pub enum Request {
         id: String,
         /// What it carries.
         payload: Payload,
+    },
+    /// Send a signal that its producer numbers.
+    SignalInOrder {
+        /// The saga.
+        saga: String,
+        /// The signal.
+        numbered: Numbered,
     },
     /// Say what became of an attempt that was accepted, or that it is alive.
     Answer {
@@ -133,6 +140,7 @@ impl Request {
             Self::Answer { token, .. } => Some(token.saga.as_str()),
             Self::Start { saga, .. }
             | Self::Signal { saga, .. }
+            | Self::SignalInOrder { saga, .. }
             | Self::Cancel { saga, .. }
             | Self::Retry { saga, .. }
             | Self::Resolve { saga, .. }
@@ -183,6 +191,7 @@ impl Request {
                 id: id.into(),
                 payload,
             },
+            Self::SignalInOrder { numbered, .. } => Query::Numbered(numbered),
             Self::Answer { token, outcome } => Query::Reply(token.reply(outcome)),
             Self::Cancel { id, by, reason, .. } => {
                 let reason = reason.into();
