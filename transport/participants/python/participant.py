@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import sqlite3
+import sys
 import time
 
 import pika
@@ -289,3 +290,14 @@ def close(connection):
         connection.close()
     except (AMQPError, OSError):
         pass  # It is lost already.
+
+
+def run(name, schema, bring):
+    """The program of a participant, whose arguments are an amqp URL and a SQLite file: `bring(steps)` adds
+    its steps, and `schema` is what they need in the file."""
+    logging.basicConfig(format=f"{name}: %(message)s", level=logging.WARNING)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    url, file = sys.argv[1:]
+    steps = Steps(file, schema)
+    bring(steps)
+    Participant(url, name, steps).serve()

@@ -1,9 +1,6 @@
 """The payment service of docs/protocol.md: python3 payments.py <amqp URL> <SQLite file>"""
 
-import logging
-import sys
-
-from participant import Participant, Permanent, Steps, Transient
+from participant import Permanent, Transient, run
 
 SCHEMA = "create table if not exists payment (id integer primary key, cents integer, refunded integer);"
 
@@ -24,14 +21,9 @@ def refund(cursor, _order, output):
     cursor.execute("update payment set refunded = cents where id = ?", (number,))
 
 
-def main():
-    logging.basicConfig(format="payments: %(message)s", level=logging.WARNING)
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
-    url, file = sys.argv[1:]
-    steps = Steps(file, SCHEMA)
+def bring(steps):
     steps.action("payments.charge", charge)
     steps.compensation("payments.charge", refund)
-    Participant(url, "payments", steps).serve()
 
 
-main()
+run("payments", SCHEMA, bring)

@@ -30,6 +30,11 @@ pub(super) fn tell(
     let world = typed(&folder.join(world::FILE));
     let orders = args.orders.as_deref();
     let orders = orders.map_or_else(String::new, |file| format!(" --orders {}", typed(file)));
+    let without = if args.without.is_empty() {
+        String::new()
+    } else {
+        format!(" --without {}", args.without.join(","))
+    };
     let again = if done {
         "again: nothing is left to do"
     } else {
@@ -38,7 +43,10 @@ pub(super) fn tell(
     let next = [
         (
             again,
-            format!("{program} demo --dir {}{orders}{servers}", typed(folder)),
+            format!(
+                "{program} demo --dir {}{orders}{servers}{without}",
+                typed(folder)
+            ),
         ),
         ("all sagas", format!("{program} saga list --log {log}")),
         (
