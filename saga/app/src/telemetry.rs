@@ -20,8 +20,9 @@ pub(crate) fn to_stderr() {
         .try_init();
 }
 
-/// A slow statement of the store is no news to whoever runs a command.
-const USUAL: &str = "warn,sqlx=error";
+/// A slow statement of the store is no news to whoever runs a command, nor is a message without a
+/// queue, which the client library shows with all that is in it.
+const USUAL: &str = "warn,sqlx=error,lapin=error";
 
 #[cfg(test)]
 mod tests {

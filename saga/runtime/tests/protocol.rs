@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sagalog::request::{Answer, Request};
 use sagalog_model::{Command, FailureClass, IdempotencyKey, Missing, Outcome, Reply, Withdrawal};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -9,7 +10,8 @@ const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
 
 #[test]
 fn every_command_of_the_document_is_one() {
-    let commands: Vec<Command> = samples(|sample| sample.contains("\"input\""));
+    let commands: Vec<Command> =
+        samples(|sample| sample.contains("\"input\"") && sample.contains("\"action_key\""));
     for command in &commands {
         let key = |direction| IdempotencyKey::of(&command.saga, &command.node, direction);
         assert_eq!(command.key, key(command.direction));
@@ -51,10 +53,8 @@ fn every_reply_of_the_document_is_one() {
 
 #[test]
 fn the_withdrawal_of_the_document_is_one() {
-    let says_nothing_else = |sample: &str| {
-        let others = ["\"input\"", "\"outcome\"", "\"producer\""];
-        !others.iter().any(|other| sample.contains(other))
-    };
+    let says_nothing_else =
+        |sample: &str| !sample.contains("\"input\"") && sample.contains("\"action_key\"");
     let withdrawals: Vec<Withdrawal> = samples(says_nothing_else);
     let [withdrawal] = &*withdrawals else {
         panic!("one is shown: {withdrawals:?}")
@@ -71,6 +71,17 @@ fn what_is_missing_in_the_document_is_what_is_asked_for() {
         panic!("one is shown: {missing:?}")
     };
     assert!(missing.from <= missing.to);
+}
+
+#[test]
+fn the_request_and_the_answer_of_the_document_are_some() {
+    let requests: Vec<Request> = samples(|sample| sample.starts_with("{\"start\""));
+    assert!(
+        matches!(&*requests, [Request::Start { .. }]),
+        "{requests:?}"
+    );
+    let answers: Vec<Answer> = samples(|sample| sample.starts_with("{\"standing\""));
+    assert!(matches!(&*answers, [Answer::Standing(_)]), "{answers:?}");
 }
 
 /// The JSON blocks of the document, each of which must say the same when it is written again.

@@ -18,13 +18,10 @@ import time
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
-VERSION = 1
+from envelope import AGAIN, CROCKFORD, VERSION, close, derived_id
+
 BODY_MAX_BYTES = 1024 * 1024
 OUTPUT_MAX_BYTES = 256 * 1024
-CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-#: How long to wait before something is tried again that the broker could not do, in seconds.
-AGAIN = 0.5
 
 #: How many commands the broker hands over before one of them is acknowledged.
 PREFETCH = 64
@@ -277,19 +274,6 @@ def read(properties, body):
     if not good:
         raise BadMessage("it is no command")
     return command
-
-
-def derived_id(request, body):
-    """A ULID that is the same for the same reply to the same command."""
-    number = int.from_bytes(hashlib.sha256(request.encode() + body).digest()[:16], "big")
-    return "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
-
-
-def close(connection):
-    try:
-        connection.close()
-    except (AMQPError, OSError):
-        pass  # It is lost already.
 
 
 def run(name, schema, bring):

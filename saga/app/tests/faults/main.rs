@@ -16,3 +16,4 @@ mod demo;
 mod kills;
 mod outages;
 mod stops;
+mod telling;

@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
-use sagalog::{MemoryLog, RabbitMq, Runtime, Worker};
+use sagalog::{Client, MemoryLog, RabbitMq, Runtime, Worker};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -52,6 +52,14 @@ async fn drive(url: &str) -> Result<(), Box<dyn Error>> {
     for number in 0..3 {
         travel(&runtime.client(), number).await;
     }
+    call(url).await?;
     runtime.stop().await?;
+    Ok(())
+}
+
+async fn call(url: &str) -> Result<(), Box<dyn Error>> {
+    let transport = Arc::new(RabbitMq::connect(url).await?);
+    let client = Client::connect(transport);
+    travel(&client, 4).await;
     Ok(())
 }

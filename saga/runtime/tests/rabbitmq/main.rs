@@ -4,6 +4,8 @@
 #[path = "../../../../transport/tests/broker/mod.rs"]
 mod broker;
 mod guide;
+mod other;
 mod processes;
 mod python;
+mod remote;
 mod trip;

@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    process::{Child, Command},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     broker::{self, Broker},
+    other::Other,
     trip::{PARTICIPANTS, in_time, transport, travel, trip, worker},
 };
 
@@ -49,7 +49,7 @@ async fn every_saga_ends_rightly_though_the_broker_between_two_processes_is_kill
     in_time(async {
         let broker = Broker::start(1);
         let url = broker.url();
-        let _worker = Other::serving(&url);
+        let _worker = Other::running("processes::child_serves_until_it_is_killed", BROKER, &url);
         let mut runtime = Runtime::on(Arc::new(MemoryLog::new()))
             .transport(transport(&url).await)
             .definition(trip());
@@ -117,31 +117,6 @@ impl Crowd {
         while let Some(line) = self.lines.join_next().await {
             line.expect("its trips ended rightly");
         }
-    }
-}
-
-/// The other process: this test program again, as a worker.
-struct Other(Child);
-
-impl Other {
-    fn serving(url: &str) -> Self {
-        let program = env::current_exe().expect("this program");
-        let child = Command::new(program)
-            .args([
-                "--exact",
-                "processes::child_serves_until_it_is_killed",
-                "--nocapture",
-            ])
-            .env(BROKER, url)
-            .spawn();
-        Self(child.expect("a child"))
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        self.0.kill().expect("it is there until it is waited for");
-        self.0.wait().expect("it was killed");
     }
 }
 

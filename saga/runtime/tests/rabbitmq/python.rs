@@ -2,7 +2,7 @@
 //! part in sagas.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command},
     sync::Arc,
 };
@@ -89,6 +89,14 @@ async fn a_participant_in_python_takes_part_in_sagas_and_keeps_the_contract() {
             paid("a parcel for pay_3")
         );
 
+        // Another program in Python starts one of them, and waits for its end.
+        let url = url.clone();
+        let standing = tokio::task::spawn_blocking(move || started_by_python(&url, "o-5"));
+        assert_eq!(
+            standing.await.expect("it does not panic"),
+            r#"{"saga":"o-5","definition":"order","version":1,"status":"completed","output":"a parcel for pay_4"}"#
+        );
+
         let order = Order {
             cents: 4200,
             card: "tok_17".to_owned(),
@@ -125,16 +133,36 @@ fn undone(reason: &str) -> Ended<String> {
     }
 }
 
+/// What the client in Python prints.
+fn started_by_python(url: &str, id: &str) -> String {
+    let ran = Command::new(PYTHON)
+        .arg("-B")
+        .arg(script("client.py"))
+        .args([url, id, "order", r#"{"cents":4200,"card":"tok_17"}"#])
+        .output();
+    let ran = ran.expect("a Python: run ./test, which installs what it needs");
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    let printed = String::from_utf8(ran.stdout).expect("text");
+    printed.trim_end().to_owned()
+}
+
+fn script(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transport/participants/python");
+    folder.join(name)
+}
+
 /// The process of the participant.
 struct Payments(Child);
 
 impl Payments {
     fn serving(url: &str, file: &Path) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../transport/participants/python/payments.py");
         let child = Command::new(PYTHON)
             .arg("-B")
-            .arg(script)
+            .arg(script("payments.py"))
             .arg(url)
             .arg(file)
             .spawn();
