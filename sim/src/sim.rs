@@ -338,7 +338,8 @@ impl Sim {
                 number,
                 payload: payload.clone(),
             });
-            self.setup.calls.push(ClientCall { after, saga, query });
+            let call = ClientCall { after, saga, query };
+            self.setup.calls.push(Arc::new(call));
         }
         self
     }

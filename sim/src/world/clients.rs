@@ -40,7 +40,7 @@ impl World {
 
     /// A producer is asked for what did not come, and sends it again.
     pub(super) fn send_again(&mut self, missing: &Missing) {
-        let is_missing = |call: &&ClientCall| match &call.query {
+        let is_missing = |call: &&Arc<ClientCall>| match &call.query {
             Query::Numbered(numbered) => {
                 call.saga == missing.saga
                     && numbered.producer == missing.producer

@@ -78,7 +78,7 @@ async fn a_participant_in_python_ships_what_the_demo_sells() {
     assert!(said.contains("with SIGKILL"), "{said}");
     shipping.kill().await.expect("it is a child of ours");
 
-    let orders = orders.lines().map(|order| serde_json::from_str(order));
+    let orders = orders.lines().map(serde_json::from_str);
     let orders = orders.map(|order| expected(&order.expect("an order is JSON")));
     let (mut shipped, mut completed) = (Vec::new(), 0);
     for (deeds, end) in orders {
