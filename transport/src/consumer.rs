@@ -22,7 +22,8 @@ pub trait Consumer: Send + 'static {
     async fn receive(&mut self, into: &mut Vec<Delivery>, max: usize) -> Result<(), ConsumerError>;
 
     /// Whether nothing waits for this consumer in the queue at this moment. What it received and
-    /// has not acknowledged does not count.
+    /// has not acknowledged does not count. Where a queue is delivered to one consumer at a time,
+    /// those behind another cannot know what that one holds and may return: for them it is not empty.
     ///
     /// # Errors
     /// [`ConsumerError`].

@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     address::Address,
-    consumer::RabbitConsumer,
+    consumer::{RabbitConsumer, look_at},
     link::{Cause, Link, PATIENCE},
     publisher::Publisher,
     topology::Topology,
@@ -115,7 +115,7 @@ impl RabbitMq {
         declared.map_err(|error| unavailable(error.into()))?;
         let channel = self.consuming.channel().await.map_err(unavailable)?;
         let begun = timeout(PATIENCE, subscribe(&channel, queue, prefetch)).await;
-        let arriving = begun
+        let (arriving, is_behind_another) = begun
             .map_err(|_| unavailable(format!("the queue {queue} does not answer").into()))?
             .map_err(|error| match error.kind() {
                 ErrorKind::ProtocolError(told) if told.get_id() == 404 => {
@@ -128,26 +128,30 @@ impl RabbitMq {
             channel,
             self.generations.fetch_add(1, Ordering::Relaxed),
             arriving,
+            is_behind_another,
             self.publisher.clone(),
             self.closed.clone(),
         ))
     }
 }
 
+/// Begins to consume; also says whether it has to wait for another consumer to go.
 async fn subscribe(
     channel: &Channel,
     queue: &Queue,
     prefetch: usize,
-) -> lapin::Result<lapin::Consumer> {
+) -> lapin::Result<(lapin::Consumer, bool)> {
     let prefetch = u16::try_from(prefetch.max(1)).unwrap_or(u16::MAX);
     channel
         .basic_qos(prefetch, BasicQosOptions::default())
         .await?;
+    // Asked before: afterwards the broker counts the one that it delivers to, whichever that is.
+    let is_behind_another =
+        queue.has_one_consumer() && look_at(channel, queue).await?.consumer_count() > 0;
     let options = BasicConsumeOptions::default();
     let name = queue.as_str().into();
-    channel
-        .basic_consume(name, "".into(), options, FieldTable::default())
-        .await
+    let arriving = channel.basic_consume(name, "".into(), options, FieldTable::default());
+    Ok((arriving.await?, is_behind_another))
 }
 
 #[async_trait]

@@ -48,6 +48,9 @@ pub(super) struct RabbitConsumer {
     /// Tells its tags from those of other consumers.
     generation: u32,
     arriving: lapin::Consumer,
+    /// When it came, another was there, and the queue is delivered to one at a time. That one may be
+    /// dead or frozen: it holds what it was sent until the broker finds that out.
+    is_behind_another: bool,
     /// Arrived and looked at, not received.
     arrived: VecDeque<message::Delivery>,
     /// What was received and not settled, by the broker's tag; without its message if it is on its
@@ -65,6 +68,7 @@ impl RabbitConsumer {
         channel: Channel,
         generation: u32,
         arriving: lapin::Consumer,
+        is_behind_another: bool,
         publisher: Arc<Publisher>,
         closed: CancellationToken,
     ) -> Self {
@@ -73,6 +77,7 @@ impl RabbitConsumer {
             channel,
             generation,
             arriving,
+            is_behind_another,
             arrived: VecDeque::new(),
             outstanding: BTreeMap::new(),
             publisher,
@@ -105,6 +110,7 @@ impl RabbitConsumer {
 
     /// Takes an arrival in; nothing if it cannot be read: then it is not for the caller.
     fn take(&mut self, arrival: message::Delivery) -> Option<Delivery> {
+        self.is_behind_another = false;
         let number = arrival.delivery_tag;
         let read = if self.queue == Queue::dead_letters() {
             Ok(envelope::read_dead(&arrival))
@@ -213,19 +219,23 @@ impl RabbitConsumer {
 
     /// How many messages the queue holds that were delivered to nobody.
     async fn waiting(&self) -> Result<u32, ConsumerError> {
-        let passive = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::durable()
-        };
-        let name = self.queue.as_str().into();
-        let asked = self
-            .channel
-            .queue_declare(name, passive, FieldTable::default());
-        match timeout(PATIENCE, asked).await {
+        match timeout(PATIENCE, look_at(&self.channel, &self.queue)).await {
             Ok(Ok(queue)) => Ok(queue.message_count()),
             _ => Err(ConsumerError::Lost),
         }
     }
+}
+
+/// What the broker says of a queue that is there.
+pub(super) async fn look_at(channel: &Channel, queue: &Queue) -> lapin::Result<lapin::Queue> {
+    let passive = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::durable()
+    };
+    let name = queue.as_str().into();
+    channel
+        .queue_declare(name, passive, FieldTable::default())
+        .await
 }
 
 #[async_trait]
@@ -251,7 +261,7 @@ impl Consumer for RabbitConsumer {
         // What the broker had delivered when it answered may be on its way behind the answer; it is
         // here before the second one.
         for _ in 0..2 {
-            if self.waiting().await? > 0 {
+            if self.is_behind_another || self.waiting().await? > 0 {
                 return Ok(false);
             }
         }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use sagalog_transport::{Consumer, ConsumerError, Transport as _, WhyUndelivered};
+use sagalog_transport::{
+    Consumer, ConsumerError, Kind, Message, MessageId, Queue, Transport as _, WhyUndelivered,
+};
 
 use crate::{
     broker::{Broker, proxy::Proxy},
@@ -75,6 +77,44 @@ async fn what_a_frozen_consumer_holds_goes_to_another() {
         assert!(taken_over.iter().all(|delivery| delivery.redelivered));
         // Two heartbeats are missed, and a third of that passes before it is noticed.
         assert!(took < Duration::from_secs(3 * 20), "it took {took:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inbox_of_which_another_may_hold_something_is_not_found_empty() {
+    in_time(async {
+        let broker = Broker::shared();
+        let url = broker.url();
+        let (frozen, transport) = (connected(&url).await, connected(&url).await);
+        let inbox = Queue::inbox(0);
+        transport.declare(&inbox, 100).await.expect("a new queue");
+        let mut before = consume(&frozen, &inbox).await;
+        let reply = Message::new(
+            MessageId(1),
+            Kind::Response,
+            payments(),
+            inbox.clone(),
+            "1".into(),
+        );
+        let published = transport.publish(vec![reply]).await;
+        published.expect("there is room");
+        receive(&frozen, &mut before, 1).await;
+
+        let mut successor = consume(&transport, &inbox).await;
+        let empty = successor.is_empty().await;
+        assert_eq!(empty, Ok(false), "a reply is held by the one before it");
+        drop(before);
+        let mut returned = Vec::new();
+        successor
+            .receive(&mut returned, 1)
+            .await
+            .expect("it is there");
+        successor
+            .ack(&[returned[0].tag])
+            .await
+            .expect("it is there");
+        assert_eq!(successor.is_empty().await, Ok(true));
     })
     .await;
 }
