@@ -92,13 +92,16 @@ pub enum Fault {
     SuccessorBehind,
     /// The clocks of the nodes run at different rates, as far as leases tolerate it.
     Drift,
+    /// The node is frozen before the append, and another takes the partition over; what the frozen one
+    /// was sent, and its place at the inbox, stay with it until it goes on.
+    Frozen,
     /// The client never makes the call, as if it were not there.
     LeftOut,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -141,6 +144,7 @@ impl Fault {
         Self::SuccessorAhead,
         Self::SuccessorBehind,
         Self::Drift,
+        Self::Frozen,
         Self::LeftOut,
     ];
 
@@ -175,6 +179,7 @@ impl Fault {
                 Self::RacedAppending,
                 Self::SuccessorAhead,
                 Self::SuccessorBehind,
+                Self::Frozen,
             ],
             Point::Deliver => &[
                 Self::Duplicated,
@@ -285,6 +290,7 @@ impl Fault {
                 | Self::RacedReading
                 | Self::RacedAppending
                 | Self::Drift
+                | Self::Frozen
         )
     }
 
@@ -332,6 +338,7 @@ impl Fault {
             Self::SuccessorAhead => "successor's clock ahead",
             Self::SuccessorBehind => "successor's clock behind",
             Self::Drift => "clocks drift",
+            Self::Frozen => "frozen",
             Self::LeftOut => "left out",
         }
     }

@@ -166,6 +166,19 @@ impl World {
         }
     }
 
+    /// A node is paused, and nobody tells the broker: its inboxes are its own until it goes on.
+    pub(super) fn freezes(&mut self, node: NodeNumber) {
+        for partition in self.partitions() {
+            let share = self.share_mut(partition);
+            if share.owner().is_some_and(|owner| owner.node == node) {
+                share.inbox_is_held = true;
+                let at = self.now.after(3 * DOWN);
+                self.agenda.add(at, Happening::InboxIsFree(partition));
+            }
+        }
+        self.is_paused(node);
+    }
+
     /// It drives nothing any more, and its leases run out. What it was about to append may still come.
     pub(super) fn goes_down(&mut self, node: NodeNumber) -> Vec<Zombie> {
         let mut zombies = Vec::new();

@@ -308,6 +308,12 @@ impl World {
                 }
                 self.is_paused(node);
             }
+            Fault::Frozen => {
+                if let Some(owner) = self.owner_mut(of) {
+                    owner.appending = Some(rows);
+                }
+                self.freezes(node);
+            }
             Fault::HeartbeatFails => {
                 self.heartbeats_fail(node);
                 self.commits(of, rows, HOP);
@@ -545,11 +551,11 @@ impl World {
             Ok(machine) => machine,
             Err(error) => return self.violate("I3", error.to_string()),
         };
-        if let Some(before) = self.inboxes.dies(&partition) {
-            self.inboxes.is_gone(before);
-        }
-        if self.inboxes.is_empty(&partition) {
-            machine.inbox_is_empty();
+        if !self.share(partition).inbox_is_held {
+            self.receiver_is_gone(partition);
+            if self.inboxes.is_empty(&partition) {
+                machine.inbox_is_empty();
+            }
         }
         let share = self.share_mut(partition);
         let at = share.owners.partition_point(|other| other.epoch <= epoch);
@@ -624,9 +630,26 @@ impl World {
         self.take_deliveries(partition);
     }
 
+    /// What the receiver of before held comes again.
+    fn receiver_is_gone(&mut self, partition: PartitionId) {
+        if let Some(before) = self.inboxes.dies(&partition) {
+            self.inboxes.is_gone(before);
+        }
+    }
+
+    /// A frozen owner goes on, and finds that it receives from nothing any more.
+    pub(super) fn inbox_is_free(&mut self, partition: PartitionId) {
+        self.share_mut(partition).inbox_is_held = false;
+        self.receiver_is_gone(partition);
+        self.take_deliveries(partition);
+    }
+
     /// What waits in the inbox goes to the owner. One that has died leaves it where it is until the
     /// next one takes over: the broker finds out no earlier.
     fn take_deliveries(&mut self, partition: PartitionId) {
+        if self.share(partition).inbox_is_held {
+            return;
+        }
         for Delivery { tag, message, .. } in self.inboxes.receive(&partition) {
             if let (Outcome::Alive { .. }, Some(owner)) =
                 (&message.outcome, self.share(partition).owner())

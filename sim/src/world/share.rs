@@ -17,6 +17,8 @@ pub(crate) struct Share {
     pub(super) owners: Vec<Owner>,
     /// Calls of clients that are not answered.
     pub(super) calls: BTreeMap<u64, Arc<ClientCall>>,
+    /// Whoever is frozen still holds its inbox: the broker takes it for alive.
+    pub(super) inbox_is_held: bool,
     /// Whoever owns it next dies before it has appended anything.
     pub(super) dies_again: bool,
     /// Two take it over next, one after the other.
