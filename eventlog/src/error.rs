@@ -63,6 +63,16 @@ pub enum OpenError {
         /// What is missing, and how to fix it.
         why: String,
     },
+    /// The server has no such database. It is not made, as that is the business of whoever runs the server.
+    #[error(
+        "there is no database for {log}: make it with `create database {database} encoding 'UTF8' template template0`"
+    )]
+    NoDatabase {
+        /// The log.
+        log: String,
+        /// What the database should be called.
+        database: String,
+    },
     /// The server does not let this user in, or not do what is needed.
     #[error("{log} refuses this user: {what}")]
     Denied {

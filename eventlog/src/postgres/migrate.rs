@@ -235,7 +235,10 @@ pub(super) fn not_opened(place: &Place, error: sqlx::Error) -> OpenError {
     let log = place.name.to_string();
     match failure::of(&error) {
         Failure::Denied(what) => OpenError::Denied { log, what },
-        Failure::NoDatabase => OpenError::Missing { log },
+        Failure::NoDatabase => OpenError::NoDatabase {
+            log,
+            database: place.database().to_owned(),
+        },
         Failure::Corrupt(what) => Damage {
             log,
             position: None,

@@ -4,7 +4,7 @@ use std::{future::Future, io, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, PgConnection,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,6 +35,16 @@ impl Place {
             why: "a PostgreSQL log is named like postgres://user:password@host:5432/database"
                 .to_owned(),
         })?;
+        if !matches!(
+            options.get_ssl_mode(),
+            PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+        ) {
+            return Err(OpenError::BadOptions {
+                why: "connections to PostgreSQL have no TLS yet, and sslmode demands it: leave it away in a \
+                      network that is trusted, or connect to a TLS proxy on this machine"
+                    .to_owned(),
+            });
+        }
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if schema.is_empty() || schema.len() > 63 || !schema.chars().all(plain) {
             return Err(OpenError::BadOptions {
@@ -47,9 +57,7 @@ impl Place {
             "postgres://{}:{}/{}",
             options.get_host(),
             options.get_port(),
-            options
-                .get_database()
-                .unwrap_or_else(|| options.get_username()),
+            database_of(&options),
         );
         if schema != super::SCHEMA {
             name.push_str(", schema ");
@@ -69,6 +77,11 @@ impl Place {
             schema: schema.into(),
             patience,
         })
+    }
+
+    /// What its database is called.
+    pub(super) fn database(&self) -> &str {
+        database_of(&self.options)
     }
 
     /// Connects. A server that refuses, starts or has no connection left is asked again.
@@ -130,4 +143,10 @@ impl Place {
             ))),
         }
     }
+}
+
+/// One that is not named is called like the user.
+fn database_of(options: &PgConnectOptions) -> &str {
+    let named = options.get_database();
+    named.unwrap_or_else(|| options.get_username())
 }

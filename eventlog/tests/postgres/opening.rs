@@ -166,13 +166,15 @@ async fn a_user_without_rights_is_told_which_are_missing() {
 #[tokio::test]
 async fn a_database_that_is_not_there_is_said_to_be() {
     let error = refused(&PostgresServer::shared().url("nowhere")).await;
-    insta::assert_snapshot!(text(&error), @"there is no log at postgres://127.0.0.1:5432/nowhere");
+    insta::assert_snapshot!(text(&error), @"there is no database for postgres://127.0.0.1:5432/nowhere: make it with `create database nowhere encoding 'UTF8' template template0`");
 }
 
 #[tokio::test]
 async fn words_that_name_no_log_are_refused_without_repeating_them() {
     let error = refused("postgres://user:secret@host:port/").await;
     insta::assert_snapshot!(text(&error), @"the log cannot be opened like this: a PostgreSQL log is named like postgres://user:password@host:5432/database");
+    let error = refused("postgres://user:secret@host/log?sslmode=require").await;
+    insta::assert_snapshot!(text(&error), @"the log cannot be opened like this: connections to PostgreSQL have no TLS yet, and sslmode demands it: leave it away in a network that is trusted, or connect to a TLS proxy on this machine");
     let schema = PostgresOptions {
         schema: "Two Words".to_owned(),
         ..PostgresOptions::default()

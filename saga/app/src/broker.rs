@@ -41,6 +41,14 @@ impl BrokerArg {
         self.url.is_some()
     }
 
+    /// Its address, for what cannot be without one.
+    pub(crate) fn named(&self) -> Result<&str, CliError> {
+        self.url.as_deref().ok_or_else(|| {
+            CliError::new("no_broker_named", Exit::Usage, "no broker was named")
+                .fix("give it with --broker amqp://…, or set SAGALOG_BROKER")
+        })
+    }
+
     /// The transport over it, if one was named.
     pub(crate) async fn transport(
         &self,

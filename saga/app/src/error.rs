@@ -142,9 +142,25 @@ impl From<OpenError> for CliError {
             OpenError::Newer { .. } => ("newer_format", Exit::Failed),
             OpenError::Damaged(_) => ("damaged", Exit::Failed),
             OpenError::BadOptions { .. } => ("bad_log", Exit::Usage),
+            OpenError::NoDatabase { .. } => ("no_such_database", Exit::NotFound),
+            OpenError::Denied { .. } => ("log_refuses", Exit::Failed),
             _ => ("log_unavailable", Exit::Failed),
         };
-        Self::new(code, exit, chain(&error))
+        let fix = match &error {
+            OpenError::Denied { .. } => Some(
+                "check user and password in the URL, and what the server lets this user do: log in (pg_hba.conf), \
+                 and create a schema in this database",
+            ),
+            OpenError::Unavailable { log, .. } if log.starts_with("postgres://") => {
+                Some("is PostgreSQL running there, and are host and port in the URL right?")
+            }
+            _ => None,
+        };
+        let said = Self::new(code, exit, chain(&error));
+        match fix {
+            Some(fix) => said.fix(fix),
+            None => said,
+        }
     }
 }
 

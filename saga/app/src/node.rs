@@ -115,8 +115,10 @@ async fn start(
     output: Output,
 ) -> Result<Runtime, CliError> {
     let log = args.log.open().await?;
+    let transport = args.broker.transport(output).await?;
+    // Whatever workers keep is made only where the node can run.
     let mut runtime = app.runtime(log, &args.home.or_beside(file))?;
-    if let Some(transport) = args.broker.transport(output).await? {
+    if let Some(transport) = transport {
         runtime = runtime.transport(transport);
     }
     if let Some(name) = &args.name {

@@ -20,9 +20,9 @@ pub(crate) fn to_stderr() {
         .try_init();
 }
 
-/// A slow statement of the store is no news to whoever runs a command, nor is a message without a
-/// queue, which the client library shows with all that is in it.
-const USUAL: &str = "warn,sqlx=error,lapin=error";
+/// A slow statement of the store is no news to whoever runs a command. What the broker's client library
+/// notices is said by the transport, with what follows from it and without what is in the messages.
+const USUAL: &str = "warn,sqlx=error,lapin=off";
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     App,
-    broker::BrokerArg,
+    broker::{self, BrokerArg},
     error::{CliError, Exit},
     node::HomeArg,
     output::Output,
@@ -26,6 +26,8 @@ pub(crate) struct Args {
 /// Performs until ctrl-c or SIGTERM, then lets running calls end, 10 s at most.
 pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
     let mut stop = Stop::by_signal()?;
+    // Whatever workers keep is made only where they can serve.
+    let transport = broker::connect(args.broker.named()?, output).await?;
     let worker = app.workers(&args.home.or_beside(None))?;
     let mut others = worker.participants();
     if let Some(unknown) = args
@@ -42,10 +44,6 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
     others.retain(|participant| !all && !args.participants.contains(participant));
     let worker = worker.without(&others);
     let served: Vec<_> = worker.participants().into_iter().collect();
-    let transport = args.broker.transport(output).await?.ok_or_else(|| {
-        CliError::new("no_broker_named", Exit::Usage, "no broker was named")
-            .fix("give it with --broker amqp://…, or set SAGALOG_BROKER")
-    })?;
     output.say(format_args!(
         "performing the steps of {} as process {}; ctrl-c stops",
         served.join(", "),

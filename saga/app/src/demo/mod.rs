@@ -93,11 +93,11 @@ pub async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliE
             place
         }
         None => {
-            let folder = tempfile::Builder::new()
-                .prefix("sagalog-demo-")
-                .tempdir()?
-                .keep();
-            let place = Place::new(folder, &args)?;
+            let folder = tempfile::Builder::new().prefix("sagalog-demo-").tempdir()?;
+            let place = Place::new(folder.path().to_owned(), &args)?;
+            place.look_for_servers(output).await?;
+            // From here on something is in it.
+            let _ = folder.keep();
             let what = if place.is_shared() {
                 "the outside world is"
             } else {

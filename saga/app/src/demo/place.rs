@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use sagalog::{EventLog, Runtime, RuntimeBuilder, control};
+use sagalog::{EventLog, Runtime, RuntimeBuilder, Transport, control};
 
 use super::Args;
 use crate::{CliError, Exit, Output, broker, log};
@@ -54,6 +54,17 @@ impl<'a> Place<'a> {
         log::read(&self.log()).await
     }
 
+    /// Asks for the servers, so that what is wrong with them is said once and not by each process.
+    pub(super) async fn look_for_servers(&self, output: Output) -> Result<(), CliError> {
+        if self.is_shared() {
+            drop(log::open(&self.log()).await?);
+        }
+        if let Some(url) = &self.args.broker {
+            broker::connect(url, output).await?.close().await;
+        }
+        Ok(())
+    }
+
     /// The log, to drive its sagas, and what drives them.
     pub(super) async fn open(
         &self,
@@ -61,19 +72,23 @@ impl<'a> Place<'a> {
     ) -> Result<(Arc<dyn EventLog>, Runtime), CliError> {
         let file = self.log();
         let log = log::open(&file).await?;
+        let broker = match &self.args.broker {
+            Some(url) => Some(broker::connect(url, output).await?),
+            None => None,
+        };
         let runtime = super::app().runtime(log.clone(), &self.folder)?;
-        let runtime = self.reaching(runtime, &file, output).await?;
+        let runtime = self.reaching(runtime, broker, &file);
         Ok((log, runtime.start().await?))
     }
 
-    async fn reaching(
+    fn reaching(
         &self,
         mut runtime: RuntimeBuilder,
+        broker: Option<Arc<dyn Transport>>,
         file: &Path,
-        output: Output,
-    ) -> Result<RuntimeBuilder, CliError> {
-        if let Some(url) = &self.args.broker {
-            runtime = runtime.transport(broker::connect(url, output).await?);
+    ) -> RuntimeBuilder {
+        if let Some(broker) = broker {
+            runtime = runtime.transport(broker);
         }
         if let Some(name) = &self.args.name {
             runtime = runtime.node(name);
@@ -85,7 +100,7 @@ impl<'a> Place<'a> {
         if !self.is_shared() {
             runtime = runtime.control_socket(control::socket_of(file));
         }
-        Ok(runtime)
+        runtime
     }
 
     /// What a process of the same demo is started with, but for its name.

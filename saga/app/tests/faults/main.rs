@@ -15,5 +15,6 @@ mod shop;
 mod demo;
 mod kills;
 mod outages;
+mod refused;
 mod stops;
 mod telling;

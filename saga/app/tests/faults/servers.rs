@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A vhost for each test.
-const TESTS: usize = 16;
+const TESTS: usize = 32;
 
 /// PostgreSQL and RabbitMQ.
 pub(crate) struct Servers {
@@ -44,8 +44,16 @@ impl Servers {
 
     /// A place with a database and a vhost of its own.
     pub(crate) fn new_place(&self, name: &str, orders: &str) -> Place {
-        let database = block_in_place(|| self.database.new_database(name));
-        Place::on_servers(orders, database, self.broker.url())
+        Place::on_servers(orders, self.new_database(name), self.broker.url())
+    }
+
+    pub(crate) fn new_database(&self, name: &str) -> String {
+        block_in_place(|| self.database.new_database(name))
+    }
+
+    /// The address of a vhost.
+    pub(crate) fn broker(&self) -> String {
+        self.broker.url_of(self.broker.port(), "v0")
     }
 
     /// The address of a database of this server.
