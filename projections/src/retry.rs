@@ -112,6 +112,28 @@ mod tests {
     }
 
     #[test]
+    fn each_preset_begins_small_and_outlasts_what_it_is_for() {
+        let spans = |policy: Retry| {
+            let saga = SagaId::new("s-1").expect("a good id");
+            let wait = |spent| {
+                let jitter = Jitter {
+                    saga: &saga,
+                    node: "charge",
+                    direction: Direction::Action,
+                    attempt: AttemptNumber(spent),
+                };
+                wait_after(&policy.jitter_percent(0), spent, jitter)
+            };
+            let all = (1..).map_while(wait).sum::<Duration>();
+            (wait(1).expect("it retries"), all)
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(spans(Retry::DATABASE), (MS(20), MS(30_100)));
+        assert_eq!(spans(Retry::BROKER), (MS(200), MS(62_600)));
+        assert_eq!(spans(Retry::HTTP), (MS(500), seconds(121) + MS(500)));
+    }
+
+    #[test]
     fn listed_waits_come_in_order() {
         assert_eq!(
             waits(Retry::listed(&[MS(5), MS(70), MS(1)])),
