@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use sagalog::{RabbitMq, Transport};
+use sagalog::{LogStreams, RabbitMq, RabbitStreams, Transport};
 use sagalog_transport::rabbitmq::ConnectError;
 
 use crate::{
@@ -59,15 +59,58 @@ impl BrokerArg {
             None => Ok(None),
         }
     }
+
+    /// The streams of the published log on it, if one was named.
+    pub(crate) async fn streams(
+        &self,
+        output: Output,
+    ) -> Result<Option<Arc<dyn LogStreams>>, CliError> {
+        match &self.url {
+            Some(url) => Ok(Some(connect_streams(url, output).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Whether the log is published.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct PublishedArg {
+    /// Does not publish the log to streams of the broker, log.0, log.1, …, which others may follow
+    #[arg(long)]
+    no_published_log: bool,
+}
+
+impl PublishedArg {
+    /// Whether it is, if there is a broker.
+    pub(crate) fn is_wanted(self) -> bool {
+        !self.no_published_log
+    }
 }
 
 /// The transport over the broker at this address, which is waited for if it does not answer.
 pub(crate) async fn connect(url: &str, output: Output) -> Result<Arc<dyn Transport>, CliError> {
+    let connected = waited_for(async || RabbitMq::connect(url).await, output);
+    Ok(Arc::new(connected.await?))
+}
+
+/// The streams of the published log on the broker at this address, which is waited for as well.
+pub(crate) async fn connect_streams(
+    url: &str,
+    output: Output,
+) -> Result<Arc<dyn LogStreams>, CliError> {
+    let connected = waited_for(async || RabbitStreams::connect(url).await, output);
+    Ok(Arc::new(connected.await?))
+}
+
+async fn waited_for<T>(
+    connect: impl AsyncFn() -> Result<T, ConnectError>,
+    output: Output,
+) -> Result<T, CliError> {
     let began = Instant::now();
     let mut is_told = false;
     loop {
-        match RabbitMq::connect(url).await {
-            Ok(transport) => return Ok(Arc::new(transport)),
+        match connect().await {
+            Ok(connected) => return Ok(connected),
             Err(ConnectError::Unreachable { broker, .. }) if began.elapsed() < PATIENCE => {
                 if !is_told {
                     output.say(format_args!(

@@ -9,7 +9,7 @@ use sagalog::{Runtime, control};
 
 use crate::{
     App,
-    broker::BrokerArg,
+    broker::{BrokerArg, PublishedArg},
     error::{CliError, Exit},
     log::LogArg,
     output::Output,
@@ -24,6 +24,8 @@ pub(crate) struct Args {
     log: LogArg,
     #[command(flatten)]
     broker: BrokerArg,
+    #[command(flatten)]
+    published: PublishedArg,
     /// What this node is called in the log and towards other nodes; the program's name unless given
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -120,6 +122,11 @@ async fn start(
     let mut runtime = app.runtime(log, &args.home.or_beside(file))?;
     if let Some(transport) = transport {
         runtime = runtime.transport(transport);
+    }
+    if args.published.is_wanted()
+        && let Some(streams) = args.broker.streams(output).await?
+    {
+        runtime = runtime.publish_log(streams);
     }
     if let Some(name) = &args.name {
         runtime = runtime.node(name);

@@ -23,6 +23,7 @@ use crate::{
     balance::{Balance, balance},
     clock::Clock,
     driver::{Call, Driver, PREFETCH, Parts},
+    published::Publishers,
     router::{Route, Router},
     runtime::DriveError,
 };
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) node: String,
     pub(crate) router: Arc<Router>,
+    /// If the log is published.
+    pub(crate) publishers: Option<Publishers>,
     /// Stops the process.
     pub(crate) stop: CancellationToken,
 }
@@ -105,8 +108,9 @@ impl Keeper {
         for (partition, seat, (driver, calls)) in drivers {
             self.shared.router.set(partition, Route::Here(calls));
             self.seats.insert(partition, seat);
+            let shared = self.shared.clone();
             self.running
-                .spawn(async move { (partition, driver.run().await) });
+                .spawn(async move { (partition, shared.run(partition, driver).await) });
         }
         Ok(())
     }
@@ -128,6 +132,9 @@ impl Keeper {
         // The process may end as soon as this has: what is not said now is found out by silence.
         if let Err(error) = self.shared.log.leave().await {
             warn!(%error, "the others will find out by themselves that this process has stopped");
+        }
+        if let Some(publishers) = &self.shared.publishers {
+            publishers.ended().await;
         }
         first
     }
@@ -274,7 +281,22 @@ impl Shared {
     ) -> Result<(), DriveError> {
         let (driver, calls) = self.take_over(partition, seat).await?;
         self.router.set(partition, Route::Here(calls));
-        driver.run().await
+        self.run(partition, driver).await
+    }
+
+    /// Drives a partition, and publishes its log beside that.
+    async fn run(&self, partition: PartitionId, driver: Driver) -> Result<(), DriveError> {
+        let publishing = self.publishers.as_ref();
+        let publishing = publishing.map(|publishers| publishers.begin(partition));
+        let ended = driver.run().await;
+        // Of a partition that is given up, its next owner publishes the end.
+        if let Some(publishing) = publishing
+            && ended.is_ok()
+            && self.stop.is_cancelled()
+        {
+            publishing.finish();
+        }
+        ended
     }
 
     async fn declare(&self, partition: PartitionId) -> Result<(), DriveError> {

@@ -41,6 +41,7 @@ pub mod clock;
 pub mod contract;
 #[cfg(unix)]
 pub mod control;
+pub mod follow;
 pub mod history;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -53,6 +54,7 @@ mod caller;
 mod driver;
 mod guard;
 mod keeper;
+mod published;
 mod router;
 
 pub use client::{CallError, Client, Ended};
@@ -66,4 +68,6 @@ pub use sagalog_eventlog::{EventLog, MemoryLog, SqliteLog, SqliteOptions};
 pub use sagalog_eventlog::{PostgresLog, PostgresOptions};
 pub use sagalog_model::*;
 pub use sagalog_projections::{SagaState, Status, Why};
-pub use sagalog_transport::{InProcess, RabbitMq, Transport};
+pub use sagalog_transport::{
+    InProcess, InProcessStreams, LogStreams, RabbitMq, RabbitStreams, Transport,
+};

@@ -8,7 +8,7 @@ use sagalog_engine::{
 };
 use sagalog_eventlog::EventLog;
 use sagalog_model::AnyDefinition;
-use sagalog_transport::{DeclareError, InProcess, Queue, Transport};
+use sagalog_transport::{DeclareError, InProcess, LogStreams, Queue, Transport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 #[cfg(feature = "postgres")]
@@ -21,6 +21,7 @@ use crate::{
     client::Client,
     clock::{Clock, SystemClock},
     keeper::{Keeper, Shared},
+    published::Publishers,
     request::OwnerName,
     router::Router,
     worker::{COMMANDS_MAX, HandlerFault, HostError, Worker, WorkerHost},
@@ -57,6 +58,7 @@ pub struct RuntimeBuilder {
     definitions: Vec<AnyDefinition>,
     worker: Worker,
     elsewhere: BTreeSet<String>,
+    published: Option<Arc<dyn LogStreams>>,
     #[cfg(feature = "postgres")]
     requests: Option<crate::postgres::Requests>,
 }
@@ -130,6 +132,7 @@ impl Runtime {
             definitions: Vec::new(),
             worker: Worker::new(),
             elsewhere: BTreeSet::new(),
+            published: None,
             #[cfg(feature = "postgres")]
             requests: None,
         }
@@ -208,6 +211,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Publishes the log to these streams, for others to [follow](crate::follow): of each partition that this
+    /// process drives what is durable, in the order of the log. Sagas never wait for it.
+    pub fn publish_log(mut self, streams: Arc<dyn LogStreams>) -> Self {
+        self.published = Some(streams);
+        self
+    }
+
     /// Uses another clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -273,7 +283,14 @@ impl RuntimeBuilder {
         };
         let router = Arc::new(Router::new(owner, PATIENCE, stop.intake.clone()));
         let client = Client::new(router.clone(), self.log.clone(), between);
+        let publishers = self
+            .published
+            .map(|streams| Publishers::new(self.log.clone(), streams));
+        if let Some(publishers) = &publishers {
+            publishers.declare().await?;
+        }
         let keeper = Keeper::start(Shared {
+            publishers,
             router,
             log: self.log,
             transport,

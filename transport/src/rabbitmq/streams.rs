@@ -17,7 +17,7 @@ use sagalog_model::log::PartitionId;
 use sha2::{Digest as _, Sha256};
 use tokio::{
     select,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -38,7 +38,11 @@ use crate::{
 
 /// After how long a stream that gives nothing is taken for empty. One that has messages gives the first
 /// within milliseconds.
-pub const QUIET: Duration = Duration::from_secs(5);
+pub const QUIET: Duration = Duration::from_secs(6);
+
+/// How often it is asked anew in this time: right after a start of the broker a consumer may be left waiting
+/// at what kept the stream before.
+const QUIET_TRIES: u32 = 4;
 
 /// After how long a reader that gets nothing begins again where it is. The broker does not always tell that a
 /// stream was deleted: one that is made anew at once leaves its readers waiting.
@@ -163,20 +167,15 @@ impl LogStreams for RabbitStreams {
     }
 
     async fn last(&self, partition: PartitionId) -> Result<Option<StreamMessage>, StreamError> {
+        let stream = Queue::log(partition.get());
         let looking = self.unless_closed(async {
-            let stream = Queue::log(partition.get());
-            let mut open = open(&self.reading, &stream, 1, topology::text("last")).await?;
-            loop {
-                let arrival = timeout(QUIET, open.arriving.next()).await;
-                let Ok(arrival) = arrival else {
-                    return Ok(None);
-                };
-                let arrival = arrival.ok_or("the stream was deleted or the connection lost")??;
-                open.acknowledge(&arrival);
-                if let Some((message, _)) = read(arrival, &stream) {
-                    return Ok(Some(message));
+            for _ in 0..QUIET_TRIES {
+                let looking = look(&self.reading, &stream);
+                if let Ok(last) = timeout(QUIET / QUIET_TRIES, looking).await {
+                    return last.map(Some);
                 }
             }
+            Ok(None)
         });
         looking.await?.map_err(StreamError::Unavailable)
     }
@@ -214,6 +213,7 @@ impl LogStreams for RabbitStreams {
                 StreamStart::At(offset) => Place::At(offset),
             },
             open: None,
+            quiet_tries: 0,
             is_told: false,
         })
     }
@@ -280,6 +280,9 @@ fn offset(arrival: &Delivery) -> Option<u64> {
 struct Open {
     channel: Channel,
     arriving: lapin::Consumer,
+    /// Whether its first message was seen.
+    is_seen: bool,
+    quiet_since: Instant,
 }
 
 impl Open {
@@ -318,7 +321,25 @@ async fn open(
             .await
     });
     let arriving = begun.await.map_err(|_| "the stream does not answer")??;
-    Ok(Open { channel, arriving })
+    Ok(Open {
+        channel,
+        arriving,
+        is_seen: false,
+        quiet_since: Instant::now(),
+    })
+}
+
+/// The first message that a consumer gets that begins with the last ones.
+async fn look(link: &Arc<Link>, stream: &Queue) -> Result<StreamMessage, Cause> {
+    let mut open = open(link, stream, 1, topology::text("last")).await?;
+    loop {
+        let arrival = open.arriving.next().await;
+        let arrival = arrival.ok_or("the stream was deleted or the connection lost")??;
+        open.acknowledge(&arrival);
+        if let Some((message, _)) = read(arrival, stream) {
+            return Ok(message);
+        }
+    }
 }
 
 /// Where a reader is.
@@ -337,8 +358,10 @@ struct Reader {
     link: Arc<Link>,
     closed: CancellationToken,
     place: Place,
-    /// What is read from, and whether its first message was seen.
-    open: Option<(Open, bool)>,
+    /// What is read from.
+    open: Option<Open>,
+    /// How often in a row the place gave nothing, though a message must be there.
+    quiet_tries: u32,
     /// Whether it was said that it cannot be read now.
     is_told: bool,
 }
@@ -359,7 +382,7 @@ impl Reader {
                     if std::mem::take(&mut self.is_told) {
                         info!(stream = %self.stream, "the published log is read again");
                     }
-                    self.open = Some((open, false));
+                    self.open = Some(open);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_told, true) {
@@ -375,16 +398,25 @@ impl Reader {
     /// nothing.
     async fn arrival(&mut self) -> Option<Delivery> {
         self.open().await;
-        let (open, is_seen) = self.open.as_mut()?;
-        let must_be_there = !*is_seen && !matches!(self.place, Place::First);
-        let patience = if must_be_there { QUIET } else { IDLE };
-        let Ok(arrival) = timeout(patience, open.arriving.next()).await else {
-            if must_be_there {
+        let open = self.open.as_mut()?;
+        let patience = if open.is_seen {
+            IDLE
+        } else {
+            QUIET / QUIET_TRIES
+        };
+        // Whoever waits may do so in short pieces, so the time counts from the last arrival.
+        let arrival = timeout_at(open.quiet_since + patience, open.arriving.next()).await;
+        let Ok(arrival) = arrival else {
+            let must_be_there = !open.is_seen && !matches!(self.place, Place::First);
+            self.open = None;
+            self.quiet_tries += u32::from(must_be_there);
+            if self.quiet_tries >= QUIET_TRIES {
                 self.begin_anew("it ends before the place that was read last");
             }
-            self.open = None;
             return None;
         };
+        self.quiet_tries = 0;
+        open.quiet_since = Instant::now();
         if !matches!(arrival, Some(Ok(_))) {
             self.open = None;
         }
@@ -393,8 +425,8 @@ impl Reader {
 
     /// The message, if it is behind the place.
     fn take(&mut self, arrival: Delivery) -> Option<StreamMessage> {
-        let (open, is_seen) = self.open.as_mut()?;
-        let is_first = !std::mem::replace(is_seen, true);
+        let open = self.open.as_mut()?;
+        let is_first = !std::mem::replace(&mut open.is_seen, true);
         open.acknowledge(&arrival);
         let found = offset(&arrival)?;
         let read = read(arrival, &self.stream);
@@ -424,6 +456,7 @@ impl Reader {
         warn!(stream = %self.stream, why, "the stream was made anew and is read from its beginning");
         self.place = Place::First;
         self.open = None;
+        self.quiet_tries = 0;
     }
 }
 
@@ -442,7 +475,7 @@ impl StreamReader for Reader {
             into.extend(arrival.and_then(|arrival| self.take(arrival)));
         }
         while into.len() < enough
-            && let Some((open, _)) = &mut self.open
+            && let Some(open) = &mut self.open
             && let Some(Some(Ok(arrival))) = open.arriving.next().now_or_never()
         {
             into.extend(self.take(arrival));

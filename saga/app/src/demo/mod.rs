@@ -29,7 +29,7 @@ mod report;
 use std::{num::NonZeroU32, path::PathBuf, process::ExitCode};
 
 use self::{orders::Orders, place::Place, progress::Watcher, report::Report};
-use crate::{App, CliError, Exit, Output, stop::Stop};
+use crate::{App, CliError, Exit, Output, broker::PublishedArg, stop::Stop};
 
 pub use order::*;
 
@@ -55,6 +55,8 @@ pub struct Args {
     /// amqp://USER:PASSWORD@HOST:PORT/VHOST, with %2f for the vhost /
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
+    #[command(flatten)]
+    published: PublishedArg,
     /// Participants that another process stands for, such as `sagalog worker --home DIR shipping`
     #[arg(
         long,

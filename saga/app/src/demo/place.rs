@@ -77,7 +77,12 @@ impl<'a> Place<'a> {
             None => None,
         };
         let runtime = super::app().runtime(log.clone(), &self.folder)?;
-        let runtime = self.reaching(runtime, broker, &file);
+        let mut runtime = self.reaching(runtime, broker, &file);
+        if let Some(url) = &self.args.broker
+            && self.args.published.is_wanted()
+        {
+            runtime = runtime.publish_log(broker::connect_streams(url, output).await?);
+        }
         Ok((log, runtime.start().await?))
     }
 
@@ -111,6 +116,7 @@ impl<'a> Place<'a> {
             log,
             broker,
             without,
+            published,
             ..
         } = self.args;
         let path = |path: &PathBuf| path.display().to_string();
@@ -130,6 +136,9 @@ impl<'a> Place<'a> {
             "--without",
             (!without.is_empty()).then(|| without.join(",")),
         );
+        if !published.is_wanted() {
+            options.push("--no-published-log".to_owned());
+        }
         options
     }
 }

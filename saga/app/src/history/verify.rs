@@ -1,11 +1,16 @@
 //! `sagalog log verify`
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
-use sagalog_eventlog::{Verified, VerifyError, verify};
+use sagalog::{
+    LogStreams,
+    follow::{CompareError, Compared, compare},
+};
+use sagalog_eventlog::{EventLog, Verified, VerifyError, verify};
 use serde::Serialize;
 
 use crate::{
+    broker::BrokerArg,
     error::{CliError, Exit},
     log::{LogArg, partitions},
     output::Output,
@@ -17,6 +22,11 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     log: LogArg,
+    /// Compares the published log, in the streams of --broker, with what is stored as well
+    #[arg(long, requires = "url")]
+    published: bool,
+    #[command(flatten)]
+    broker: BrokerArg,
 }
 
 /// What was found, as JSON.
@@ -44,6 +54,25 @@ struct Counted {
     erased: u64,
     #[serde(flatten)]
     ends: Ends,
+    /// The streams of its partitions, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<Vec<Published>>,
+}
+
+/// What the published log has of a partition.
+#[derive(Serialize)]
+struct Published {
+    /// The first position in the stream: what is before was cut off, or never published.
+    from: u64,
+    events: u64,
+    /// Rows that are there again.
+    again: u64,
+    /// Positions that are missing behind the first: from and to.
+    missing: Vec<[u64; 2]>,
+    /// Positions of rows that are other than stored.
+    different: Vec<u64>,
+    /// Messages that are no part of a log.
+    unreadable: u64,
 }
 
 /// Where its partitions end.
@@ -63,10 +92,18 @@ struct End {
 /// Verifies; a log that is not whole is data with exit code 1, not an error of the command.
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let log = args.log.read().await?;
+    let streams = match args.published {
+        true => args.broker.streams(output).await?,
+        false => None,
+    };
     let mut verified = Vec::new();
     let (position, fault) = loop {
         let Some(partition) = partitions(&*log).nth(verified.len()) else {
-            return whole(log.name(), &verified, output);
+            let published = match streams {
+                Some(streams) => Some(published(&*streams, &*log).await?),
+                None => None,
+            };
+            return whole(log.name(), &verified, published, output);
         };
         match verify(&*log, partition).await {
             Ok(whole) => verified.push(whole),
@@ -103,7 +140,35 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     Ok(Exit::Failed.into())
 }
 
-fn whole(log: &str, verified: &[Verified], output: Output) -> Result<ExitCode, CliError> {
+async fn published(
+    streams: &dyn LogStreams,
+    log: &dyn EventLog,
+) -> Result<Vec<Published>, CliError> {
+    let mut published = Vec::new();
+    for partition in partitions(log) {
+        let compared = compare(streams, log, partition).await;
+        let compared = compared.map_err(|error| match error {
+            CompareError::Log(error) => error.into(),
+            error => CliError::failed(&error)
+                .fix("is it published there? nodes do so unless started with --no-published-log"),
+        })?;
+        published.push(Published::of(&compared));
+    }
+    Ok(published)
+}
+
+fn whole(
+    log: &str,
+    verified: &[Verified],
+    published: Option<Vec<Published>>,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let is_published = published.iter().flatten().all(Published::is_good);
+    let exit = if is_published {
+        Exit::Done
+    } else {
+        Exit::Failed
+    };
     let sum = |count: fn(&Verified) -> u64| verified.iter().map(count).sum();
     let mut ends: Vec<_> = verified.iter().map(End::of).collect();
     let counted = Counted {
@@ -119,6 +184,7 @@ fn whole(log: &str, verified: &[Verified], output: Output) -> Result<ExitCode, C
                 Ends::Many { partitions: ends }
             }
         },
+        published,
     };
     if output.is_json() {
         let report = Report {
@@ -129,7 +195,7 @@ fn whole(log: &str, verified: &[Verified], output: Output) -> Result<ExitCode, C
             counted: Some(counted),
         };
         output.json(&report)?;
-        return Ok(Exit::Done.into());
+        return Ok(exit.into());
     }
     output.line(format_args!(
         "{} is whole: {} of {} in {}, {} open",
@@ -145,19 +211,73 @@ fn whole(log: &str, verified: &[Verified], output: Output) -> Result<ExitCode, C
             count(counted.erased, "event")
         ))?;
     }
+    let mut streams = counted.published.iter().flatten();
+    let mut tell = |what: String| {
+        output.line(what)?;
+        let told = streams.next();
+        told.map_or(Ok(()), |stream| output.line(format_args!("  {stream}")))
+    };
     match &counted.ends {
-        Ends::One(End { tail, chain }) => {
-            output.line(format_args!("chain {chain} at position {tail}"))?;
-        }
+        Ends::One(End { tail, chain }) => tell(format!("chain {chain} at position {tail}"))?,
         Ends::Many { partitions } => {
             for (number, End { tail, chain }) in partitions.iter().enumerate() {
-                output.line(format_args!(
+                tell(format!(
                     "partition {number}: chain {chain} at position {tail}"
                 ))?;
             }
         }
     }
-    Ok(Exit::Done.into())
+    if !is_published {
+        output.say(
+            "what is missing at the end may be published any moment, if a node runs; followers read the rest from \
+             the log; to have all of it published anew, delete the stream",
+        );
+    }
+    Ok(exit.into())
+}
+
+impl Published {
+    fn of(compared: &Compared) -> Self {
+        let gaps = compared.gaps().iter();
+        let different = compared.different.iter();
+        Self {
+            from: compared.begins_at().get(),
+            events: compared.events,
+            again: compared.again,
+            missing: gaps
+                .map(|gap| [gap.start.get(), gap.end.get() - 1])
+                .collect(),
+            different: different.map(|position| position.get()).collect(),
+            unreadable: compared.unreadable,
+        }
+    }
+
+    fn is_good(&self) -> bool {
+        self.missing.is_empty() && self.different.is_empty() && self.unreadable == 0
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "published: {}", count(self.events, "event"))?;
+        if self.from > 1 {
+            write!(f, " from position {} on", self.from)?;
+        }
+        if self.again > 0 {
+            write!(f, ", {} again", count(self.again, "input"))?;
+        }
+        for [from, to] in &self.missing {
+            write!(f, ", positions {from} to {to} are missing")?;
+        }
+        for position in &self.different {
+            write!(f, ", at position {position} it is not what is stored")?;
+        }
+        if self.unreadable > 0 {
+            let messages = count(self.unreadable, "message");
+            write!(f, ", {messages} in it cannot be read")?;
+        }
+        Ok(())
+    }
 }
 
 impl End {

@@ -6,6 +6,7 @@ mod broker;
 mod guide;
 mod other;
 mod processes;
+mod published;
 mod python;
 mod remote;
 mod trip;
