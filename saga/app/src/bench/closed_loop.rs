@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::{
-    counted::{Appends, Counted},
+    counted::{Appends, Counted, latencies},
     usage::{cpu_seconds, resident_mib, settled_bytes},
     workload::{BENCH, Ran, Variant, Work, definition, worker},
 };
@@ -47,9 +47,6 @@ pub(super) struct Measured {
     /// What a saga leaves in the log's file, in bytes.
     pub(super) disk_bytes_per_saga: f64,
 }
-
-/// Latencies are kept in µs with three digits, up to a minute.
-const LATENCY_MAX: u64 = 60_000_000;
 
 /// How long it runs before it is measured, at most.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -119,9 +116,7 @@ impl Loops {
     async fn run(&self, callers: usize, span: Duration) -> Result<Histogram<u64>, CliError> {
         let until = Instant::now() + span;
         // One for all callers: it is large, and the measurement should not be what is measured.
-        let latencies =
-            Histogram::new_with_max(LATENCY_MAX, 3).expect("the bounds are constants and sound");
-        let latencies = Arc::new(Mutex::new(latencies));
+        let latencies = Arc::new(Mutex::new(latencies()));
         let mut running = JoinSet::new();
         for _ in 0..callers {
             running.spawn(self.clone().call(until, latencies.clone()));
@@ -164,7 +159,7 @@ impl Loops {
 }
 
 /// Runs something and watches the memory meanwhile.
-async fn peak_beside<T>(work: impl Future<Output = T>) -> (T, Option<f64>) {
+pub(super) async fn peak_beside<T>(work: impl Future<Output = T>) -> (T, Option<f64>) {
     let mut peak = resident_mib();
     let mut look = tokio::time::interval(Duration::from_millis(200));
     tokio::pin!(work);
@@ -181,7 +176,7 @@ fn commits_since(before: [u64; 2], appends: &Appends) -> [f64; 2] {
     [0, 1].map(|index| (now[index] - before[index]) as f64)
 }
 
-fn check_counts(ran: [u64; 6], wanted: [u64; 6]) -> Result<(), CliError> {
+pub(super) fn check_counts(ran: [u64; 6], wanted: [u64; 6]) -> Result<(), CliError> {
     if ran == wanted {
         return Ok(());
     }
@@ -190,12 +185,12 @@ fn check_counts(ran: [u64; 6], wanted: [u64; 6]) -> Result<(), CliError> {
     )))
 }
 
-fn wrong(message: String) -> CliError {
+pub(super) fn wrong(message: String) -> CliError {
     CliError::new("wrong_outcome", Exit::Failed, message)
 }
 
 /// Numbers of sagas begin with the time, so that a log can be measured again.
-fn first_id() -> u64 {
+pub(super) fn first_id() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.unwrap_or_default().as_micros() as u64
 }

@@ -2,12 +2,18 @@
 
 mod closed_loop;
 mod counted;
+mod open_loop;
 mod startup;
 mod table;
 mod usage;
 mod workload;
 
-use std::{num::NonZeroU16, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use self::workload::Variant;
 use crate::{App, CliError, Exit, Output, broker, log};
@@ -37,6 +43,10 @@ pub struct Args {
     /// amqp://USER:PASSWORD@HOST:PORT/VHOST, with %2f for the vhost /
     #[arg(long, value_name = "URL", conflicts_with = "startup")]
     broker: Option<String>,
+    /// Measures instead how long answers take at a fixed rate of commands and replies a second, from the
+    /// moment in which it is durable that a step is asked; a saga has three of each
+    #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["concurrency", "variant", "startup"])]
+    rate: Option<NonZeroU32>,
     /// Measures instead how long a start takes on a log of so many finished and live sagas
     #[arg(long, value_name = "FINISHED,LIVE", value_delimiter = ',', num_args = 1, conflicts_with_all = ["concurrency", "variant", "seconds"])]
     startup: Option<Vec<u64>>,
@@ -78,6 +88,20 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
             format!("--seconds {}: {why}", args.seconds),
         )
     })?;
+    if let Some(rate) = args.rate {
+        let place = args.log.unwrap_or_else(|| folder.path().join("rate.db"));
+        let transport = match &args.broker {
+            Some(url) => Some(broker::connect(url, output).await?),
+            None => None,
+        };
+        let measured = open_loop::run(&place, transport, rate.get().into(), span).await?;
+        if output.is_json() {
+            output.json(&measured)?;
+        } else {
+            table::rate(&measured, output)?;
+        }
+        return Ok(Exit::Done.into());
+    }
     let variants = args.variant.map_or_else(
         || vec![Variant::Happy, Variant::Compensate],
         |variant| vec![variant],
@@ -127,6 +151,15 @@ mod tests {
                 "{measured:?}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn at_a_fixed_rate_every_saga_that_is_due_is_run() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let file = folder.path().join("log.db");
+        let measured = open_loop::run(&file, None, 600.0, Duration::from_millis(200)).await;
+        let measured = measured.expect("it keeps up");
+        assert!(measured.sagas > 0 && measured.p50_ms > 0.0, "{measured:?}");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Measurements as text.
 
-use super::{closed_loop::Measured, startup::Started};
+use super::{closed_loop::Measured, open_loop, startup::Started};
 use crate::{CliError, Output, output::Style};
 
 /// A line of the table, below its head if it is the first.
@@ -37,6 +37,39 @@ pub(super) fn line(measured: &Measured, first: bool, output: Output) -> Result<(
         known(measured.resident_mib, 0),
         measured.disk_bytes_per_saga,
     ))
+}
+
+/// What was measured at a fixed rate, in words.
+pub(super) fn rate(measured: &open_loop::Measured, output: Output) -> Result<(), CliError> {
+    let open_loop::Measured {
+        rate,
+        messages_per_s,
+        sagas,
+        p50_ms,
+        p95_ms,
+        p99_ms,
+        max_ms,
+        rows_per_commit,
+        cpu,
+        resident_mib,
+    } = measured;
+    output.line(format_args!(
+        "{messages_per_s:.0} messages/s of {rate:.0} asked for, {sagas} sagas, none lost"
+    ))?;
+    let latency =
+        format!("p50 {p50_ms:.2} ms, p95 {p95_ms:.2} ms, p99 {p99_ms:.2} ms, max {max_ms:.0} ms");
+    output.line(format_args!(
+        "from a durable ask to its durable answer: {}",
+        output.styled(Style::Bold, latency)
+    ))?;
+    let mut beside = format!("{rows_per_commit:.1} rows a commit");
+    if let Some(cpu) = cpu {
+        beside += &format!(", {cpu:.2} CPU seconds a second");
+    }
+    if let Some(mib) = resident_mib {
+        beside += &format!(", {mib:.0} MiB resident");
+    }
+    output.line(beside)
 }
 
 /// A start in words.
