@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod alive;
 pub mod attempts;
+pub mod dead_letters;
 pub mod dedup;
 mod legal;
 #[cfg(feature = "mutants")]
@@ -22,6 +23,7 @@ pub mod undoing;
 pub mod why;
 
 pub use attempts::{Attempts, OpenAttempt};
+pub use dead_letters::DeadLetters;
 pub use saga::{IllegalEvent, NodeState, Parked, Phase, SagaState, Status, Turn};
 pub use step::StepState;
 pub use timeline::Timeline;

@@ -29,7 +29,9 @@ pub mod rabbitmq;
 pub use consumer::{Consumer, ConsumerError, Delivery, Nack, Tag};
 pub use in_process::{InProcess, InProcessStreams};
 pub use log_streams::{Closed, LogStreams, StreamError, StreamMessage, StreamReader, StreamStart};
-pub use message::{DeadLetter, Details, Kind, Message, MessageId, Priority};
+pub use message::{
+    BadMessageId, DeadLetter, Details, Kind, Message, MessageId, Priority, Unread, WhyDead,
+};
 pub use queue::{BadQueueName, Queue};
 pub use rabbitmq::{RabbitMq, RabbitStreams};
 pub use transport::{

@@ -1,6 +1,6 @@
 //! What is carried.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use sagalog_model::log::Time;
 
@@ -73,6 +73,22 @@ impl fmt::Debug for MessageId {
     }
 }
 
+/// A text that is no message's id.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is not a ULID of 26 characters")]
+pub struct BadMessageId(pub String);
+
+impl FromStr for MessageId {
+    type Err = BadMessageId;
+
+    fn from_str(text: &str) -> Result<Self, BadMessageId> {
+        match ulid::Ulid::from_string(text) {
+            Ok(ulid) => Ok(Self(ulid.0)),
+            Err(_) => Err(BadMessageId(text.into())),
+        }
+    }
+}
+
 /// What a message is for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Kind {
@@ -84,6 +100,25 @@ pub enum Kind {
     Event,
     /// Tells a node or a worker what to do.
     Control,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Request, Self::Response, Self::Event, Self::Control];
+
+    /// Its word, as it travels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+            Self::Event => "event",
+            Self::Control => "control",
+        }
+    }
+
+    /// The kind that this word names.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 /// What goes first where a transport can choose. [`InProcess`](crate::InProcess) does not choose.
@@ -116,9 +151,59 @@ pub struct Details {
 
 /// Why a message became a dead letter.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct DeadLetter {
-    /// The queue it was in.
+    /// The queue it was in, or was sent to.
     pub queue: Queue,
-    /// What its consumer said.
+    /// Why, to group by.
+    pub why: WhyDead,
+    /// Why, for people: what its consumer said.
     pub reason: String,
+    /// What came, if it could not be read as a message.
+    pub unread: Option<Unread>,
+}
+
+impl DeadLetter {
+    /// The letter of a message that was in this queue.
+    pub fn new(queue: Queue, why: WhyDead, reason: impl Into<String>) -> Self {
+        Self {
+            queue,
+            why,
+            reason: reason.into(),
+            unread: None,
+        }
+    }
+}
+
+/// Why a message became a dead letter, to group by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum WhyDead {
+    /// Its consumer gave it back as of no use.
+    Refused,
+    /// It is not one of the protocol's messages.
+    Unreadable,
+    /// Its bytes are not those whose hash it carries.
+    HashMismatch,
+    /// It is larger than this transport carries.
+    TooLarge,
+    /// The queue it was sent to does not exist.
+    NoQueue,
+    /// It came back unacknowledged too often.
+    DeliveryLimit,
+    /// It waited for longer than its sender allowed.
+    Expired,
+    /// The broker gave it up for another reason.
+    GivenUp,
+}
+
+/// A body that could not be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unread {
+    /// Its bytes, the first of them if it is larger than the transport carries.
+    pub bytes: Vec<u8>,
+    /// How many it had.
+    pub size: usize,
+    /// The SHA-256 of all of them.
+    pub sha_256: [u8; 32],
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    App, bench, demo,
+    App, bench, demo, dlq,
     error::CliError,
     graph, history, node,
     output::{Format, Output},
@@ -41,6 +41,9 @@ enum Command {
     /// The log itself: read, verify
     #[command(subcommand)]
     Log(history::Command),
+    /// Dead letters: messages that nobody could use
+    #[command(subcommand)]
+    Dlq(dlq::Command),
     /// A definition as text or as a flowchart
     Graph(graph::Args),
     /// Drives the sagas of a log until told to stop, alone or with other nodes
@@ -65,6 +68,7 @@ impl Cli {
         match self.command {
             Command::Saga(command) => command.run(app, output).await,
             Command::Log(command) => command.run(output).await,
+            Command::Dlq(command) => command.run(output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,
             Command::Worker(args) => worker::run(args, app, output).await,

@@ -34,6 +34,7 @@ mod stop;
 mod telemetry;
 mod words;
 
+mod dlq;
 mod graph;
 mod history;
 mod node;

@@ -32,6 +32,33 @@ pub(crate) fn utc(time: Time) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
 }
 
+/// The moment that a text as `2026-11-20T20:07:30Z` names, with a fraction of the second or without one.
+pub(crate) fn moment(text: &str) -> Option<Time> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [year, month, day] = three(date, '-')?;
+    let [hour, minute, second] = three(time, ':')?;
+    if !(1970..=9999).contains(&year) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    // The days are counted back from their text, so that what names no day names none here.
+    let days = (365 * (year - 1970)..=366 * (year - 1969))
+        .find(|days| self::date(*days) == (year, month, day))?;
+    let micros: u64 = match fraction.len() {
+        1..=6 if fraction.bytes().all(|digit| digit.is_ascii_digit()) => {
+            format!("{fraction:0<6}").parse().ok()?
+        }
+        _ => return None,
+    };
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some(Time::from_micros(seconds * 1_000_000 + micros))
+}
+
+fn three(text: &str, between: char) -> Option<[u64; 3]> {
+    let numbers: Option<Vec<_>> = text.split(between).map(|word| word.parse().ok()).collect();
+    numbers?.try_into().ok()
+}
+
 /// Days since 1970 to a civil date, counted in eras of 400 years that begin on 1 March.
 fn date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
@@ -123,6 +150,29 @@ mod tests {
     #[test]
     fn text_of_others_cannot_steer_the_terminal() {
         assert_eq!(plain("a\nb \u{1b}[31mé"), r"a\nb \u{1b}[31mé");
+    }
+
+    #[test]
+    fn moments_are_read_as_they_are_written() {
+        for micros in [
+            0,
+            1_795_205_250_250_000,
+            951_782_400_000_001,
+            4_102_444_799_999_999,
+        ] {
+            let time = Time::from_micros(micros);
+            assert_eq!(moment(&utc(time)), Some(time));
+        }
+        let short = moment("2026-11-20T20:07:30Z").map(utc);
+        assert_eq!(short.as_deref(), Some("2026-11-20T20:07:30.000000Z"));
+        for bad in [
+            "2026-02-30T00:00:00Z",
+            "2026-11-20",
+            "2026-11-20T24:00:00Z",
+            "now",
+        ] {
+            assert_eq!(moment(bad), None, "{bad}");
+        }
     }
 
     #[test]

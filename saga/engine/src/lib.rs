@@ -21,7 +21,9 @@ pub mod rules;
 pub use decide::{Refusal, decide, start};
 pub use evaluate::Evaluate;
 pub use input::{Request, SagaInput};
-pub use partition::{Answer, Effect, Input, Partition, Query, Ticket};
+pub use partition::{
+    Answer, Effect, Input, LetterRequest, LetterWish, Partition, Query, Resend, Ticket,
+};
 pub use redecide::{CannotRedecide, redecide};
 pub use rules::Rules;
 

@@ -26,6 +26,12 @@ pub struct Rules {
     pub waiters_max: usize,
     /// How long overdue timers wait after a downtime, unless the inbox is found empty before.
     pub overdue_grace: Duration,
+    /// The most dead letters that are kept at hand; beyond it the oldest gives way.
+    pub letters_max: usize,
+    /// The most bytes that their bodies may take; beyond it the oldest gives way.
+    pub letters_bytes_max: usize,
+    /// How long a dead letter is kept at hand.
+    pub letter_age_max: Duration,
     /// The bug that is planted, for the simulator to find.
     #[cfg(feature = "mutants")]
     pub mutant: Option<crate::mutants::Mutant>,
@@ -47,6 +53,9 @@ impl Rules {
         commit_bytes_max: 1024 * 1024,
         waiters_max: 100_000,
         overdue_grace: Duration::from_secs(5),
+        letters_max: 10_000,
+        letters_bytes_max: 32 * 1024 * 1024,
+        letter_age_max: Duration::from_secs(30 * 24 * 3_600),
         #[cfg(feature = "mutants")]
         mutant: None,
     };

@@ -8,6 +8,7 @@ extern crate std;
 
 pub mod check;
 pub mod contract;
+pub mod dead_letter;
 pub mod definition;
 pub mod draw;
 pub mod event;

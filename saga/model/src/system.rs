@@ -1,13 +1,14 @@
 //! What the runtime records about itself: streams whose names begin with `$`.
 //!
 //! `$partition-N` says who owned a partition, `$definitions` holds each definition's graph, `$late`
-//! holds answers that came after the end of their saga and contradict it.
+//! holds answers that came after the end of their saga and contradict it, `$dead-N` the dead letters.
 
 use alloc::{borrow::Cow, format, string::String, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    dead_letter::{Body, LetterEvent},
     event::{NodeId, UnreadableEvent},
     fingerprint::Fingerprint,
     graph::{DefinitionVersion, Graph},
@@ -24,6 +25,14 @@ pub enum SystemEvent {
     DefinitionRecorded(DefinitionRecorded, Arc<Graph>),
     /// An action was reported as a success after its saga had ended without it.
     LateSuccess(LateSuccess),
+    /// What becomes of a dead letter.
+    Letter(LetterEvent),
+}
+
+impl From<LetterEvent> for SystemEvent {
+    fn from(event: LetterEvent) -> Self {
+        Self::Letter(event)
+    }
 }
 
 /// Who owns a partition, and by which rules it decides.
@@ -78,6 +87,11 @@ pub fn late_stream() -> StreamName {
     name("$late".into())
 }
 
+/// Name of the stream of the dead letters that a partition has recorded.
+pub fn dead_letters_stream(partition: PartitionId) -> StreamName {
+    name(format!("$dead-{partition}"))
+}
+
 fn name(name: String) -> StreamName {
     StreamName::new(name).expect("the system's names are good names")
 }
@@ -95,6 +109,20 @@ impl SystemEvent {
                 Data::Inline(json(&**graph).into()),
             ),
             Self::LateSuccess(event) => new_event("LateSuccess", event, Data::None),
+            Self::Letter(LetterEvent::Died(event, body)) => {
+                new_event("DeadLettered", event, Data::Inline(json(body).into()))
+            }
+            Self::Letter(LetterEvent::Retried(event, body)) => {
+                let body = body.as_ref().map(|body| json(body).into());
+                let data = body.map_or(Data::None, Data::Inline);
+                new_event("DeadLetterRetried", event, data)
+            }
+            Self::Letter(LetterEvent::Sent(event)) => {
+                new_event("DeadLetterSent", event, Data::None)
+            }
+            Self::Letter(LetterEvent::Purged(event)) => {
+                new_event("DeadLetterPurged", event, Data::None)
+            }
         }
     }
 
@@ -108,10 +136,7 @@ impl SystemEvent {
         control: &str,
         data: &Data,
     ) -> Result<Self, UnreadableEvent> {
-        if !matches!(
-            kind,
-            "PartitionOwned" | "DefinitionRecorded" | "LateSuccess"
-        ) {
+        if !KINDS.contains(&kind) {
             return Err(UnreadableEvent::UnknownType { kind: kind.into() });
         }
         if schema != SCHEMA {
@@ -124,19 +149,59 @@ impl SystemEvent {
         match kind {
             "PartitionOwned" => read(kind, control).map(Self::PartitionOwned),
             "LateSuccess" => read(kind, control).map(Self::LateSuccess),
-            _ => {
-                let Data::Inline(graph) = data else {
-                    return Err(UnreadableEvent::Damaged {
-                        kind: kind.into(),
-                        what: "its graph is missing".into(),
-                    });
-                };
+            "DefinitionRecorded" => {
+                let graph = inline(kind, "graph", data)?;
                 Ok(Self::DefinitionRecorded(
                     read(kind, control)?,
                     Arc::new(read(kind, graph)?),
                 ))
             }
+            _ => letter(kind, control, data).map(Self::Letter),
         }
+    }
+}
+
+/// The types of all of them.
+const KINDS: [&str; 7] = [
+    "PartitionOwned",
+    "DefinitionRecorded",
+    "LateSuccess",
+    "DeadLettered",
+    "DeadLetterRetried",
+    "DeadLetterSent",
+    "DeadLetterPurged",
+];
+
+fn letter(kind: &str, control: &str, data: &Data) -> Result<LetterEvent, UnreadableEvent> {
+    Ok(match kind {
+        "DeadLettered" => LetterEvent::Died(read(kind, control)?, body(kind, data)?),
+        "DeadLetterRetried" => {
+            let edited = match data {
+                Data::None => None,
+                data => Some(body(kind, data)?),
+            };
+            LetterEvent::Retried(read(kind, control)?, edited)
+        }
+        "DeadLetterSent" => LetterEvent::Sent(read(kind, control)?),
+        _ => LetterEvent::Purged(read(kind, control)?),
+    })
+}
+
+/// What was erased for good is an empty head: the letter can be looked at and purged, no more.
+fn body(kind: &str, data: &Data) -> Result<Body, UnreadableEvent> {
+    match data {
+        Data::Erased(_) => Ok(Body::Head("".into())),
+        data => read(kind, inline(kind, "body", data)?),
+    }
+}
+
+fn inline<'a>(kind: &str, what: &str, data: &'a Data) -> Result<&'a str, UnreadableEvent> {
+    match data {
+        Data::Inline(text) => Ok(text),
+        Data::None | Data::Erased(_) => Err(UnreadableEvent::Damaged {
+            kind: kind.into(),
+            what: format!("its {what} is missing"),
+        }),
     }
 }
 

@@ -13,10 +13,13 @@ use proptest::{
 use sagalog_model::{
     AttemptNumber, Direction, FailureClass, Fingerprint, Graph, Payload, Saga, SagaEvent, SagaId,
     Step,
+    dead_letter::{
+        Body, Cause, DeadLetter, Died, LetterEvent, LetterId, Purged, Retried, Sent, WhyPurged,
+    },
     event::*,
     graph::DefinitionVersion,
     just,
-    log::{Data, Epoch, NewEvent, Time},
+    log::{Data, Epoch, NewEvent, Time, Version},
     system::{DefinitionRecorded, LateSuccess, PartitionOwned, SystemEvent},
 };
 
@@ -76,6 +79,10 @@ fn every_event_of_the_system_is_read_back_as_it_was_written() {
         ("PartitionOwned", partition_owned()),
         ("DefinitionRecorded", definition_recorded()),
         ("LateSuccess", late_success()),
+        ("DeadLettered", dead_lettered()),
+        ("DeadLetterRetried", dead_letter_retried()),
+        ("DeadLetterSent", dead_letter_sent()),
+        ("DeadLetterPurged", dead_letter_purged()),
     ];
     for (kind, strategy) in strategies {
         let round_trip = TestRunner::default().run(&strategy, |event| {
@@ -182,6 +189,63 @@ fn every_event_of_the_system_is_written_in_this_form() {
             direction: Direction::Action,
             attempt: AttemptNumber(2),
         }),
+        LetterEvent::Died(
+            Died {
+                letter: DeadLetter {
+                    id: LetterId(7),
+                    retries: 1,
+                    cause: Cause::NotAsked,
+                    reason: "attempt 7 was never asked".into(),
+                    queue: "inbox.0".into(),
+                    from: "cmd.stock".into(),
+                    message: "01K75DPZS0E2V9QT4XNBJA6WMF".into(),
+                    kind: "response".into(),
+                    correlation: Some("01K75DPZS0E2V9QT4XNBJA6WMG".into()),
+                    deadline: Some(Time::from_micros(1_760_000_030_000_000)),
+                    saga: Some(SagaId::new("o-1").expect("a good id")),
+                    size: 2,
+                    sha_256: "44136fa3".into(),
+                },
+                deaths: 2,
+                first_at: Time::from_micros(1_760_000_000_000_000),
+                oldest: Version::new(3),
+            },
+            Body::of(b"{}"),
+        )
+        .into(),
+        LetterEvent::Retried(
+            Retried {
+                letter: LetterId(7),
+                id: "r-1".into(),
+                by: "ada".into(),
+                retry: 1,
+                oldest: Version::new(3),
+            },
+            Some(Body::of(&[0xff])),
+        )
+        .into(),
+        LetterEvent::Sent(Sent {
+            letter: LetterId(7),
+            retry: 1,
+            oldest: Version::new(3),
+        })
+        .into(),
+        LetterEvent::Purged(Purged {
+            letter: LetterId(7),
+            why: WhyPurged::Asked {
+                id: "p-1".into(),
+                by: "ada".into(),
+                reason: "of no use".into(),
+            },
+            oldest: Version::new(9),
+        })
+        .into(),
+        LetterEvent::Purged(Purged {
+            letter: LetterId(7),
+            why: WhyPurged::NoRoom,
+            oldest: Version::new(9),
+        })
+        .into(),
     ];
     let table = events
         .iter()
@@ -190,6 +254,11 @@ fn every_event_of_the_system_is_written_in_this_form() {
     PartitionOwned 1 {"epoch":7,"node":"shop-1","engine":"0.1.0","rules":1}
     DefinitionRecorded 1 {"saga":"shop","version":2,"fingerprint":"b009173783adfe04"} + {"saga":"shop","version":2,"nodes":[{"id":"start","block":0,"kind":"start"},{"id":"take","block":0,"kind":{"step":{"spec":{"name":"stock.take","class":"compensatable","probed":false,"timeout":30000000,"retry":{"attempts":5,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"undo":{"timeout":30000000,"retry":{"attempts":10,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"otherwise":"park"}},"input":{"copy":0}}}},{"id":"return","block":0,"kind":{"return":{"output":{"copy":1}}}}],"blocks":[{"label":"main","nodes":[0,1,2]}]}
     LateSuccess 1 {"saga":"o-1","node":"take","direction":"action","attempt":2}
+    DeadLettered 1 {"letter":{"id":"00000000000000000000000007","retries":1,"cause":"not_asked","reason":"attempt 7 was never asked","queue":"inbox.0","from":"cmd.stock","message":"01K75DPZS0E2V9QT4XNBJA6WMF","kind":"response","correlation":"01K75DPZS0E2V9QT4XNBJA6WMG","deadline":1760000030000000,"saga":"o-1","size":2,"sha_256":"44136fa3"},"deaths":2,"first_at":1760000000000000,"oldest":3} + {"text":"{}"}
+    DeadLetterRetried 1 {"letter":"00000000000000000000000007","id":"r-1","by":"ada","retry":1,"oldest":3} + {"base64":"/w=="}
+    DeadLetterSent 1 {"letter":"00000000000000000000000007","retry":1,"oldest":3}
+    DeadLetterPurged 1 {"letter":"00000000000000000000000007","why":{"asked":{"id":"p-1","by":"ada","reason":"of no use"}},"oldest":9}
+    DeadLetterPurged 1 {"letter":"00000000000000000000000007","why":"no_room","oldest":9}
     "#);
 }
 
@@ -779,6 +848,107 @@ fn late_success() -> BoxedStrategy<SystemEvent> {
                 direction,
                 attempt,
             })
+        })
+        .boxed()
+}
+
+fn letter() -> impl Strategy<Value = DeadLetter> {
+    let ids = (any::<u128>(), any::<u32>(), 0..Cause::ALL.len());
+    let texts = (text(), text(), text(), text());
+    let optional = (
+        option::of(text()),
+        option::of(any::<u64>()),
+        option::of("[!-#%-~ä-ü]{1,80}"),
+    );
+    (ids, texts, optional, any::<u64>()).prop_map(
+        |(
+            (id, retries, cause),
+            (reason, queue, from, kind),
+            (correlation, deadline, saga),
+            size,
+        )| {
+            DeadLetter {
+                id: LetterId(id),
+                retries,
+                cause: Cause::ALL[cause],
+                reason: reason.as_ref().to_owned(),
+                queue,
+                message: from.clone(),
+                from,
+                sha_256: kind.clone(),
+                kind,
+                correlation,
+                deadline: deadline.map(Time::from_micros),
+                saga: saga.map(|saga| SagaId::new(saga).expect("a good id")),
+                size,
+            }
+        },
+    )
+}
+
+fn bytes() -> impl Strategy<Value = Body> {
+    vec(any::<u8>(), 0..40).prop_map(|bytes| Body::of(&bytes))
+}
+
+fn dead_lettered() -> BoxedStrategy<SystemEvent> {
+    (letter(), bytes(), any::<u32>(), any::<u64>())
+        .prop_map(|(letter, body, deaths, number)| {
+            let died = Died {
+                letter,
+                deaths,
+                first_at: Time::from_micros(number),
+                oldest: Version::new(number),
+            };
+            LetterEvent::Died(died, body).into()
+        })
+        .boxed()
+}
+
+fn dead_letter_retried() -> BoxedStrategy<SystemEvent> {
+    let numbers = (any::<u128>(), any::<u32>(), any::<u64>());
+    (numbers, text(), text(), option::of(bytes()))
+        .prop_map(|((letter, retry, oldest), id, by, body)| {
+            let retried = Retried {
+                letter: LetterId(letter),
+                id,
+                by,
+                retry,
+                oldest: Version::new(oldest),
+            };
+            LetterEvent::Retried(retried, body).into()
+        })
+        .boxed()
+}
+
+fn dead_letter_sent() -> BoxedStrategy<SystemEvent> {
+    (any::<u128>(), any::<u32>(), any::<u64>())
+        .prop_map(|(letter, retry, oldest)| {
+            let (letter, oldest) = (LetterId(letter), Version::new(oldest));
+            LetterEvent::Sent(Sent {
+                letter,
+                retry,
+                oldest,
+            })
+            .into()
+        })
+        .boxed()
+}
+
+fn dead_letter_purged() -> BoxedStrategy<SystemEvent> {
+    let why = prop_oneof![
+        Just(WhyPurged::Expired),
+        Just(WhyPurged::NoRoom),
+        (text(), text(), text()).prop_map(|(id, by, reason)| WhyPurged::Asked { id, by, reason }),
+    ];
+    (any::<u128>(), why, any::<u64>())
+        .prop_map(|(letter, why, oldest)| {
+            let (letter, oldest) = (LetterId(letter), Version::new(oldest));
+            LetterEvent::Purged(Purged {
+                letter,
+                why,
+                oldest,
+            })
+            .into()
         })
         .boxed()
 }

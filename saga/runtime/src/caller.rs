@@ -134,9 +134,13 @@ impl Caller {
                 )
             })?
             .expect("it is never closed");
-        let to = match request.saga_id()? {
-            Some(saga) => PartitionId::of(saga.as_str(), self.partitions(time).await?),
-            None => PartitionId::new(0),
+        let to = match (request.saga_id()?, request.partition()) {
+            (Some(saga), _) => PartitionId::of(saga.as_str(), self.partitions(time).await?),
+            (None, Some(partition)) if partition.get() < self.partitions(time).await?.get() => {
+                partition
+            }
+            (None, Some(partition)) => return Err(CallError::NoSuchPartition { partition }),
+            (None, None) => PartitionId::new(0),
         };
         loop {
             match self.exchange(to, request, time).await? {

@@ -2,10 +2,11 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use sagalog_engine::{Query, Refusal};
+use sagalog_engine::Refusal;
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
     Json, Numbered, Outcome, Payload, Saga, SagaId, Signal, Step, Token,
+    dead_letter::LetterId,
     event::NodeId,
     log::{BadName, PartitionId},
 };
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     caller::{Caller, END_WITHIN},
-    driver::{Call, CallAnswer, NotDone},
+    driver::{Call, CallAnswer, NotDone, Told},
     history::{HistoryError, Reader},
     request::{Answer, Meant, Refused, Request, Standing},
     router::Router,
@@ -116,10 +117,16 @@ pub enum CallError {
         /// What was asked for.
         asked: &'static str,
     },
-    /// The saga's partition is driven by another process, or was by none for a while. Nothing was
+    /// The log has no partition of this number.
+    #[error("the log has no partition {partition}")]
+    NoSuchPartition {
+        /// The number.
+        partition: PartitionId,
+    },
+    /// The partition is driven by another process, or was by none for a while. Nothing was
     /// recorded, or it was before the partition moved: send it again with the same id, to that process,
     /// or here later.
-    #[error("partition {partition} of the saga is driven by {}", .by.as_deref().unwrap_or("no process at the moment"))]
+    #[error("partition {partition} is driven by {}", .by.as_deref().unwrap_or("no process at the moment"))]
     Elsewhere {
         /// The partition.
         partition: PartitionId,
@@ -519,6 +526,51 @@ impl Client {
         .await
     }
 
+    /// Sends a dead letter again to the queue that it died in, with another body if one is given. Returns
+    /// when that is durable; it is published after that. `partition` is the one that recorded it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchLetter`], [`Refusal::LetterUnderWay`], [`Refusal::LetterUnsendable`],
+    /// [`Refusal::LetterPast`], [`Refusal::Busy`] and others.
+    pub async fn retry_letter(
+        &self,
+        partition: u32,
+        letter: LetterId,
+        id: &str,
+        body: Option<&str>,
+    ) -> Result<(), CallError> {
+        self.tell(Request::RetryLetter {
+            partition,
+            letter,
+            id: id.into(),
+            by: self.by(),
+            body: body.map(Into::into),
+        })
+        .await
+    }
+
+    /// Gives a dead letter up, for this reason; its bytes stay in the log. One that is not there has been
+    /// given up already.
+    ///
+    /// # Errors
+    /// [`Refusal::LetterUnderWay`] and others.
+    pub async fn purge_letter(
+        &self,
+        partition: u32,
+        letter: LetterId,
+        id: &str,
+        reason: &str,
+    ) -> Result<(), CallError> {
+        self.tell(Request::PurgeLetter {
+            partition,
+            letter,
+            id: id.into(),
+            by: self.by(),
+            reason: reason.into(),
+        })
+        .await
+    }
+
     /// Does what a request says. An end is waited for as [`Request::End`] says, and no longer.
     ///
     /// # Errors
@@ -581,11 +633,15 @@ impl Client {
             }
         };
         let there = caller.map(|caller| (caller, request.clone()));
-        let (saga, query) = match request.meant()? {
+        let (partition, told) = match request.meant()? {
             Meant::Anybody => return Ok(Given::Answer(Answer::Owner(router.owner().clone()))),
-            Meant::Saga(saga, query) => (saga, query),
+            Meant::Saga(saga, query) => (router.partition_of(&saga), Told::Saga(saga, query)),
+            Meant::Letter(partition, _) if !router.has(partition) => {
+                return Err(CallError::NoSuchPartition { partition });
+            }
+            Meant::Letter(partition, request) => (partition, Told::Letter(request)),
         };
-        match (here(router, saga, query).await, there) {
+        match (here(router, partition, told).await, there) {
             (Err(CallError::Elsewhere { by: Some(_), .. }), Some((caller, request))) => {
                 caller.ask(&request, self.patience).await.map(Given::Answer)
             }
@@ -594,12 +650,12 @@ impl Client {
     }
 }
 
-async fn here(router: &Router, saga: SagaId, mut query: Query) -> Result<Given, CallError> {
+async fn here(router: &Router, partition: PartitionId, mut told: Told) -> Result<Given, CallError> {
     loop {
         let (answer, answered) = oneshot::channel();
         let call = Call {
-            saga: saga.clone(),
-            query,
+            partition,
+            told,
             answer,
         };
         router.send(call).await?;
@@ -608,7 +664,7 @@ async fn here(router: &Router, saga: SagaId, mut query: Query) -> Result<Given, 
             Ok(Ok(CallAnswer::State(state))) => return Ok(Given::State(state)),
             Ok(Err(NotDone::Error(error))) => return Err(error),
             // Whatever is asked, asking it twice is asking it once.
-            Ok(Err(NotDone::Moved(back))) => query = back,
+            Ok(Err(NotDone::Moved(back))) => told = back,
             Err(_) => return Err(CallError::Stopped { why: None }),
         }
     }

@@ -5,6 +5,7 @@
 
 mod inbox;
 mod inputs;
+mod letters;
 mod publishing;
 mod renewing;
 mod requests;
@@ -18,7 +19,7 @@ use std::{
 };
 
 use sagalog_engine::{
-    Effect, Partition, Query, Rules, Ticket,
+    Effect, Partition, Rules, Ticket,
     partition::{CannotTakeOver, DefinitionChanged, Found, Registry},
 };
 use sagalog_eventlog::{
@@ -26,6 +27,7 @@ use sagalog_eventlog::{
 };
 use sagalog_model::{
     SagaId,
+    dead_letter::LetterId,
     log::{Epoch, PartitionId, Time},
 };
 use sagalog_transport::{
@@ -37,7 +39,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub(crate) use inbox::PREFETCH;
-pub(crate) use inputs::{Call, CallAnswer, NotDone};
+pub(crate) use inputs::{Call, CallAnswer, NotDone, Told};
+pub(crate) use letters::DEAD_PREFETCH;
 pub(crate) use publishing::{command_id, message_id};
 
 use self::{
@@ -64,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) rules: Rules,
     pub(crate) node: String,
     pub(crate) inbox: Box<dyn Consumer>,
+    /// The queue of the dead letters, for the one partition that records them.
+    pub(crate) dead: Option<Box<dyn Consumer>>,
     pub(crate) calls: mpsc::Receiver<Call>,
     /// Gives this partition up.
     pub(crate) seat: CancellationToken,
@@ -137,6 +142,7 @@ pub(crate) struct Driver {
     rules: Rules,
     node: String,
     inbox: Inbox,
+    dead: Option<Inbox>,
     calls: mpsc::Receiver<Call>,
     seat: CancellationToken,
     stop: CancellationToken,
@@ -150,7 +156,10 @@ pub(crate) struct Driver {
     outgoing: Vec<Message>,
     /// The last publish met a queue without room: wait for it before the next.
     waits_for_room: bool,
+    /// The dead letters among the messages that are being published.
+    resending: Vec<(LetterId, u32)>,
     acknowledged: Vec<Tag>,
+    dead_acknowledged: Vec<Tag>,
     appending: Underway<Result<Appended, AppendError>>,
     looking_up: Underway<Result<Vec<(SagaId, Found)>, HistoryError>>,
     publishing: Underway<Result<(), PublishError>>,
@@ -168,6 +177,7 @@ enum Event {
     Published(Result<(), PublishError>),
     Renewed(Result<(), RenewError>),
     Received(Result<(), ConsumerError>),
+    ReceivedDead(Result<Vec<Delivery>, ConsumerError>),
     Called(usize),
     Woken,
     Stopped,
@@ -183,11 +193,11 @@ impl Driver {
         let farewell = self.farewell(&ended);
         self.calls.close();
         while let Ok(call) = self.calls.try_recv() {
-            drop(call.answer.send(Err(farewell(call.query))));
+            drop(call.answer.send(Err(farewell(call.told))));
         }
         for (_, pending) in self.pending.drain() {
             if let From::Client(answer) = pending.from {
-                drop(answer.send(Err(farewell(pending.query))));
+                drop(answer.send(Err(farewell(pending.told))));
             }
         }
         if let Err(error) = self.log.release(self.partition).await {
@@ -197,7 +207,7 @@ impl Driver {
     }
 
     /// What those are told who wait for an answer.
-    fn farewell(&self, ended: &Result<(), DriveError>) -> impl Fn(Query) -> NotDone + use<> {
+    fn farewell(&self, ended: &Result<(), DriveError>) -> impl Fn(Told) -> NotDone + use<> {
         let partition = self.partition;
         let is_shared = self.log.lease().is_some() && !self.stop.is_cancelled();
         let goes_on = is_shared && ended.as_ref().err().is_none_or(DriveError::is_passing);
@@ -215,9 +225,9 @@ impl Driver {
             ),
             None => {}
         }
-        move |query| {
+        move |told| {
             if goes_on {
-                return NotDone::Moved(query);
+                return NotDone::Moved(told);
             }
             NotDone::Error(CallError::Stopped { why: why.clone() })
         }
@@ -242,14 +252,14 @@ impl Driver {
                     result?;
                     self.receive(&mut deliveries).await?;
                 }
+                Event::ReceivedDead(received) => self.receive_dead(received?),
                 Event::Called(0) | Event::Stopped => break,
                 Event::Called(_) => {
                     let now = self.clock.now();
                     for call in calls.drain(..) {
                         self.feed(
                             Pending {
-                                saga: call.saga,
-                                query: call.query,
+                                told: call.told,
                                 from: From::Client(call.answer),
                             },
                             now,
@@ -272,6 +282,7 @@ impl Driver {
             result = underway(&mut self.publishing) => Event::Published(result),
             result = underway(&mut self.renewing) => Event::Renewed(result),
             result = self.inbox.receive(deliveries, INPUTS), if takes => Event::Received(result),
+            received = receive(&mut self.dead), if takes => Event::ReceivedDead(received),
             count = self.calls.recv_many(calls, INPUTS), if takes => Event::Called(count),
             () = wake(&mut self.waking) => Event::Woken,
             () = self.seat.cancelled() => Event::Stopped,
@@ -290,6 +301,7 @@ impl Driver {
             let tags = std::mem::take(&mut self.acknowledged);
             self.inbox.ack(&tags).await?;
         }
+        self.acknowledge_dead().await?;
         if self.publishing.is_none() && !self.outgoing.is_empty() {
             self.publish();
         }
@@ -358,9 +370,19 @@ impl Driver {
         }
         let tags = std::mem::take(&mut self.acknowledged);
         self.inbox.ack(&tags).await?;
+        self.acknowledge_dead().await?;
         info!(partition = self.partition.get(), "stopped in peace");
         Ok(())
     }
+}
+
+async fn receive(queue: &mut Option<Inbox>) -> Result<Vec<Delivery>, ConsumerError> {
+    let Some(queue) = queue else {
+        return std::future::pending().await;
+    };
+    let mut deliveries = Vec::new();
+    queue.receive(&mut deliveries, INPUTS).await?;
+    Ok(deliveries)
 }
 
 async fn underway<T>(future: &mut Underway<T>) -> T {

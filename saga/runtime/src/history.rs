@@ -6,11 +6,15 @@ use sagalog_engine::partition::{Found, History, SystemHead, SystemHeads};
 use sagalog_eventlog::{EventLog, ReadError, Row};
 use sagalog_model::{
     Fingerprint, Graph, SagaEvent, SagaId,
+    dead_letter::LetterEvent,
     event::UnreadableEvent,
-    log::{PartitionId, Position, StreamKey, StreamName, Version},
-    system::{LateSuccess, SystemEvent, definitions_stream, late_stream, partition_stream},
+    log::{PartitionId, Position, StreamKey, StreamName, Time, Version},
+    system::{
+        LateSuccess, SystemEvent, dead_letters_stream, definitions_stream, late_stream,
+        partition_stream,
+    },
 };
-use sagalog_projections::{IllegalEvent, SagaState};
+use sagalog_projections::{DeadLetters, IllegalEvent, SagaState, dead_letters::Totals};
 
 /// Rows of one read.
 const PAGE: usize = 2_000;
@@ -56,6 +60,13 @@ pub enum HistoryError {
     /// A saga's events do not follow one another.
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
+}
+
+/// What is on record beside the sagas.
+pub(crate) struct SystemStreams {
+    pub(crate) heads: SystemHeads,
+    pub(crate) late: Vec<LateSuccess>,
+    pub(crate) letters: Vec<(Version, Time, LetterEvent)>,
 }
 
 /// Reads one partition of a log as sagas.
@@ -217,75 +228,128 @@ impl Reader {
         Ok(graphs)
     }
 
-    /// The contradictions on record, and where the system's streams are.
-    pub(crate) async fn system_streams(
-        &self,
-    ) -> Result<(SystemHeads, Vec<LateSuccess>), HistoryError> {
+    /// What is on record beside the sagas, and where the system's streams are.
+    pub(crate) async fn system_streams(&self) -> Result<SystemStreams, HistoryError> {
         let (partition, _) = self.system(partition_stream(self.partition)).await?;
         let (definitions, _) = self.system(definitions_stream()).await?;
         let (late, events) = self.system(late_stream()).await?;
+        let (letters, letter_events) = self.letters().await?;
         let events = events.into_iter().filter_map(|event| match event {
             SystemEvent::LateSuccess(late) => Some(late),
-            SystemEvent::PartitionOwned(_) | SystemEvent::DefinitionRecorded(..) => None,
+            _ => None,
         });
-        Ok((
-            SystemHeads {
+        Ok(SystemStreams {
+            heads: SystemHeads {
                 partition,
                 definitions,
                 late,
+                letters,
             },
-            events.collect(),
-        ))
+            late: events.collect(),
+            letters: letter_events,
+        })
+    }
+
+    /// The dead letters that are on record and not given up.
+    ///
+    /// # Errors
+    /// [`HistoryError`]
+    pub async fn dead_letters(&self) -> Result<DeadLetters, HistoryError> {
+        let mut letters = DeadLetters::default();
+        for (version, at, event) in self.letters().await?.1 {
+            letters.apply(&event, version, at);
+        }
+        Ok(letters)
+    }
+
+    /// How often what happened to dead letters. It reads all that is on record of them.
+    ///
+    /// # Errors
+    /// [`HistoryError`]
+    pub async fn dead_letter_totals(&self) -> Result<Totals, HistoryError> {
+        let mut totals = Totals::default();
+        let head = self.head(dead_letters_stream(self.partition)).await?;
+        self.read_system(&head, Version::new(1), |_, _, event| {
+            if let SystemEvent::Letter(event) = event {
+                totals.apply(&event);
+            }
+        })
+        .await?;
+        Ok(totals)
+    }
+
+    /// What there is to fold of the dead letters: the newest event says where it begins.
+    async fn letters(
+        &self,
+    ) -> Result<(SystemHead, Vec<(Version, Time, LetterEvent)>), HistoryError> {
+        let head = self.head(dead_letters_stream(self.partition)).await?;
+        let mut oldest = Version::new(1);
+        self.read_system(&head, head.version, |_, _, event| {
+            if let SystemEvent::Letter(event) = event {
+                oldest = event.oldest();
+            }
+        })
+        .await?;
+        let mut events = Vec::new();
+        self.read_system(&head, oldest, |version, at, event| {
+            if let SystemEvent::Letter(event) = event {
+                events.push((version, at, event));
+            }
+        })
+        .await?;
+        Ok((head, events))
     }
 
     async fn system(
         &self,
         name: StreamName,
     ) -> Result<(SystemHead, Vec<SystemEvent>), HistoryError> {
-        let head = self
+        let head = self.head(name).await?;
+        let mut events = Vec::new();
+        self.read_system(&head, Version::new(1), |_, _, event| events.push(event))
+            .await?;
+        Ok((head, events))
+    }
+
+    async fn head(&self, name: StreamName) -> Result<SystemHead, HistoryError> {
+        let found = self
             .log
             .heads(self.partition, std::slice::from_ref(&name))
             .await?
             .pop()
             .flatten();
-        let Some(head) = head else {
-            return Ok((
-                SystemHead {
-                    name,
-                    key: None,
-                    version: Version::new(0),
-                },
-                Vec::new(),
-            ));
-        };
-        let mut events = Vec::new();
-        let mut from = Version::new(1);
+        Ok(SystemHead {
+            name,
+            key: found.as_ref().map(|head| head.stream),
+            version: found.map_or(Version::new(0), |head| head.version),
+        })
+    }
+
+    /// The events of one of the system's streams, from this version on.
+    async fn read_system(
+        &self,
+        head: &SystemHead,
+        mut from: Version,
+        mut take: impl FnMut(Version, Time, SystemEvent),
+    ) -> Result<(), HistoryError> {
+        let Some(key) = head.key else { return Ok(()) };
         loop {
             let rows = self
                 .log
-                .read_stream(self.partition, head.stream, from, PAGE)
+                .read_stream(self.partition, key, from, PAGE)
                 .await?;
-            let Some(last) = rows.last() else { break };
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
             from = last.last_version().next();
             for row in &rows {
                 for event in row.events() {
-                    events.push(self.decode(
-                        row,
-                        event.position,
-                        SystemEvent::decode,
-                        event.recorded,
-                    )?);
+                    let (place, at) = (event.version, event.position);
+                    let event = self.decode(row, at, SystemEvent::decode, event.recorded)?;
+                    take(place, row.at, event);
                 }
             }
         }
-        Ok((
-            SystemHead {
-                name,
-                key: Some(head.stream),
-                version: head.version,
-            },
-            events,
-        ))
     }
 
     fn decode<T>(

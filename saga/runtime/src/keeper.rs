@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use crate::{
     balance::{Balance, balance},
     clock::Clock,
-    driver::{Call, Driver, PREFETCH, Parts},
+    driver::{Call, DEAD_PREFETCH, Driver, PREFETCH, Parts},
     published::Publishers,
     router::{Route, Router},
     runtime::DriveError,
@@ -33,6 +33,9 @@ const CALLS: usize = 1_024;
 
 /// Replies that wait in one inbox.
 const INBOX: usize = 65_536;
+
+/// Whose owner records what comes to the queue of the dead letters.
+const RECORDS_DEAD_LETTERS: PartitionId = PartitionId::new(0);
 
 /// How often in a lease a process says that it is there, and looks who else is.
 const LOOKS: u32 = 8;
@@ -310,10 +313,19 @@ impl Shared {
         seat: CancellationToken,
     ) -> Result<(Driver, mpsc::Sender<Call>), DriveError> {
         let inbox = Queue::inbox(partition.get());
+        let dead = match partition {
+            RECORDS_DEAD_LETTERS => Some(
+                self.transport
+                    .consume(&Queue::dead_letters(), DEAD_PREFETCH)
+                    .await?,
+            ),
+            _ => None,
+        };
         let (calls, waiting) = mpsc::channel(CALLS);
         let driver = Driver::take_over(Parts {
             log: self.log.clone(),
             inbox: self.transport.consume(&inbox, PREFETCH).await?,
+            dead,
             transport: self.transport.clone(),
             clock: self.clock.clone(),
             partition,

@@ -78,13 +78,18 @@ impl Router {
         &self.owner
     }
 
+    /// Whether the log has this partition.
+    pub(crate) fn has(&self, partition: PartitionId) -> bool {
+        partition.get() < self.partitions.get()
+    }
+
     /// Waits for a driver, and for room there.
     ///
     /// # Errors
     /// [`CallError::Elsewhere`] if another process has the partition, or for too long none;
     /// [`CallError::Stopped`] if this one stops.
     pub(crate) async fn send(&self, mut call: Call) -> Result<(), CallError> {
-        let partition = self.partition_of(&call.saga);
+        let partition = call.partition;
         let place = &self.routes[partition.get() as usize];
         let route = place.borrow().clone();
         if let Route::Here(driver) = route {

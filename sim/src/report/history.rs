@@ -100,7 +100,9 @@ impl HistoryDocument {
                     );
                     (Lane::Log, Some(&late.saga), what, None)
                 }
-                Logged::System(SystemEvent::DefinitionRecorded(..)) => continue,
+                Logged::System(SystemEvent::DefinitionRecorded(..) | SystemEvent::Letter(_)) => {
+                    continue;
+                }
             };
             lines.push(Happened {
                 at_ms: millis(at),
@@ -155,9 +157,9 @@ fn in_order<'a>(
         let place = (*at, *partition, *position);
         let belongs = match event {
             SystemEvent::LateSuccess(late) => sagas.iter().any(|saga| saga.id == late.saga),
-            SystemEvent::PartitionOwned(_) | SystemEvent::DefinitionRecorded(..) => {
-                among.contains(&place)
-            }
+            SystemEvent::PartitionOwned(_)
+            | SystemEvent::DefinitionRecorded(..)
+            | SystemEvent::Letter(_) => among.contains(&place),
         };
         if belongs {
             events.insert(place, Logged::System(event));

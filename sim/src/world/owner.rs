@@ -177,6 +177,7 @@ impl World {
                     self.checked(checked);
                     self.send_again(&missing);
                 }
+                Effect::Resend(_) => unreachable!("nobody asks for it in a world"),
                 Effect::Answer { ticket, answer } => self.answered(of.partition, ticket.0, &answer),
             }
         }
@@ -693,6 +694,7 @@ fn taken(log: &LogPartition, of: Ownership, node: String, now: Time) -> Taken {
         heads: log.heads(),
         open: log.histories(&owned.open),
         late: log.late().collect(),
+        letters: log.letters(),
         now,
     }
 }

@@ -1,7 +1,7 @@
 //! What is published is delivered until it is acknowledged.
 
 use super::*;
-use crate::{DeadLetter, Details, Nack, Priority};
+use crate::{DeadLetter, Details, Nack, Priority, WhyDead};
 use sagalog_model::log::Time;
 
 /// Content and envelope arrive as they were sent.
@@ -131,10 +131,7 @@ pub async fn a_dead_letter_carries_its_origin_and_reason(transport: &dyn Transpo
     let mut dead = consume(transport, &Queue::dead_letters()).await;
     let received = receive(&mut *dead, 1).await;
     assert_eq!(contents(&received), ["a"]);
-    let expected = DeadLetter {
-        queue: queue.clone(),
-        reason: "not a command".into(),
-    };
+    let expected = DeadLetter::new(queue.clone(), WhyDead::Refused, "not a command");
     assert_eq!(received[0].message.dead_letter(), Some(&expected));
     assert!(consumer.is_empty().await.expect("the queue is there"));
 }

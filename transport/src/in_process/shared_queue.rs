@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::{
     consumer::ConsumerError,
-    message::{DeadLetter, Details, Message},
+    message::{DeadLetter, Details, Message, WhyDead},
     queue::Queue,
     transport::{Undelivered, WhyUndelivered},
 };
@@ -105,10 +105,7 @@ impl SharedQueue {
     pub(super) fn bury(&self, message: Arc<Message>, from: &Queue, reason: &str) {
         let mut message = Arc::unwrap_or_clone(message);
         let details: &mut Details = message.details.get_or_insert_default();
-        details.dead_letter = Some(DeadLetter {
-            queue: from.clone(),
-            reason: reason.into(),
-        });
+        details.dead_letter = Some(DeadLetter::new(from.clone(), WhyDead::Refused, reason));
         let mut inner = self.lock();
         if inner.waiting.len() >= self.capacity {
             inner.waiting.pop_front();

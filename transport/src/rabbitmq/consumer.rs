@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     consumer::{Consumer, ConsumerError, Delivery, Nack, Tag},
-    message::{DeadLetter, Message},
+    message::{DeadLetter, Message, WhyDead},
     queue::Queue,
 };
 
@@ -148,15 +148,8 @@ impl RabbitConsumer {
             _ = rejected.now_or_never();
             return;
         }
-        let letter = self.letter(unreadable.to_string());
+        let letter = DeadLetter::new(self.queue.clone(), unreadable.why(), unreadable.to_string());
         self.bury(number, envelope::write_unreadable(arrival, &letter));
-    }
-
-    fn letter(&self, reason: String) -> DeadLetter {
-        DeadLetter {
-            queue: self.queue.clone(),
-            reason,
-        }
     }
 
     /// Makes a dead letter of a delivery, which stays unacknowledged until the broker has the letter.
@@ -295,7 +288,7 @@ impl Consumer for RabbitConsumer {
         let Some(Some(message)) = held.cloned() else {
             return Ok(());
         };
-        let letter = self.letter(reason.into());
+        let letter = DeadLetter::new(self.queue.clone(), WhyDead::Refused, reason);
         match (then, envelope::write_dead(&message, &letter)) {
             (Nack::DeadLetter, Ok(letter)) => {
                 self.bury(tag.number, letter);

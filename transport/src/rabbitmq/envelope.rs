@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::topology::EXCHANGE;
 use crate::{
-    message::{DeadLetter, Details, Kind, Message, MessageId, Priority},
+    message::{DeadLetter, Details, Kind, Message, MessageId, Priority, Unread, WhyDead},
     queue::Queue,
 };
 
@@ -66,6 +66,17 @@ pub(super) enum Unreadable {
     NotText,
 }
 
+impl Unreadable {
+    /// Why such a message is dead.
+    pub(super) const fn why(&self) -> WhyDead {
+        match self {
+            Self::TooLarge(_) => WhyDead::TooLarge,
+            Self::Hash { .. } => WhyDead::HashMismatch,
+            _ => WhyDead::Unreadable,
+        }
+    }
+}
+
 /// The envelope of a message that goes to the queue it names.
 pub(super) fn write(message: &Message) -> Result<Outgoing, TooLarge> {
     let body = message.content.as_bytes().to_vec();
@@ -93,7 +104,7 @@ pub(super) fn write(message: &Message) -> Result<Outgoing, TooLarge> {
         .with_reply_to(message.from.as_str().into())
         .with_message_id(message.id.to_string().into())
         .with_timestamp(seconds())
-        .with_type(kind(message.kind).into())
+        .with_type(message.kind.as_str().into())
         .with_headers(headers.0);
     if let Some(correlation) = message.correlation {
         properties = properties.with_correlation_id(correlation.to_string().into());
@@ -192,25 +203,41 @@ pub(super) fn read(delivery: &Delivery, queue: &Queue) -> Result<Message, Unread
     Ok(message)
 }
 
-/// A dead letter, whatever it is: what cannot be read is left out, as nobody acts on it unseen.
+/// A dead letter, whatever it is: of what cannot be read, its bytes and what can.
 pub(super) fn read_dead(delivery: &Delivery) -> Message {
-    let queue = Queue::dead_letters();
-    let read = read(delivery, &queue);
-    let letter = letter(delivery, read.as_ref().err());
+    let read = read(delivery, &Queue::dead_letters());
+    let mut letter = letter(delivery, read.as_ref().err());
     let mut message = read.unwrap_or_else(|_| {
-        let shown = &delivery.data[..delivery.data.len().min(BODY_MAX_BYTES)];
-        let hash: [u8; 32] = Sha256::digest(&delivery.data).into();
-        let (head, _) = hash.split_first_chunk().expect("a SHA-256 has 32 bytes");
-        Message::new(
-            MessageId(u128::from_be_bytes(*head)),
-            Kind::Event,
-            letter.queue.clone(),
-            letter.queue.clone(),
-            String::from_utf8_lossy(shown).into_owned(),
-        )
+        let sha_256: [u8; 32] = Sha256::digest(&delivery.data).into();
+        letter.unread = Some(Unread {
+            bytes: delivery.data[..delivery.data.len().min(BODY_MAX_BYTES)].to_vec(),
+            size: delivery.data.len(),
+            sha_256,
+        });
+        unread_message(delivery, &letter, sha_256)
     });
+    if letter.unread.is_none() && letter.queue != Queue::dead_letters() {
+        message.to = letter.queue.clone();
+    }
     message.details.get_or_insert_default().dead_letter = Some(letter);
     message
+}
+
+/// What can be read of the properties of a message that is not a good one.
+fn unread_message(delivery: &Delivery, letter: &DeadLetter, sha_256: [u8; 32]) -> Message {
+    let properties = &delivery.properties;
+    let text = |property: &Option<ShortString>| property.as_ref().map(ToString::to_string);
+    let id = text(properties.message_id()).and_then(|id| id.parse().ok());
+    let kind = text(properties.kind()).and_then(|kind| Kind::of(&kind));
+    let from = text(properties.reply_to()).and_then(|from| Queue::new(from).ok());
+    let (head, _) = sha_256.split_first_chunk().expect("a SHA-256 has 32 bytes");
+    Message::new(
+        id.unwrap_or_else(|| MessageId(u128::from_be_bytes(*head))),
+        kind.unwrap_or(Kind::Event),
+        from.unwrap_or_else(|| letter.queue.clone()),
+        letter.queue.clone(),
+        String::new(),
+    )
 }
 
 /// Why it died: as we wrote it, or as the broker did, or because no queue took it.
@@ -220,28 +247,42 @@ fn letter(delivery: &Delivery, unreadable: Option<&Unreadable>) -> DeadLetter {
     let told = |name| headers.text(name).ok().flatten();
     let queue_in = |name| told(name).and_then(|name| Queue::new(name).ok());
     if let (Some(queue), Some(reason)) = (queue_in("dead-queue"), told("dead-reason")) {
-        return DeadLetter { queue, reason };
+        let why = unreadable.map_or(WhyDead::Refused, Unreadable::why);
+        return DeadLetter::new(queue, why, reason);
     }
     if let (Some(queue), Some(reason)) = (
         queue_in("x-first-death-queue"),
         told("x-first-death-reason"),
     ) {
-        let reason = match (unreadable, reason.as_str()) {
-            (Some(unreadable), _) => unreadable.to_string(),
-            (None, "delivery_limit") => "it came back unacknowledged too often".to_owned(),
-            (None, other) => format!("the broker gave it up: {other}"),
+        return match (unreadable, reason.as_str()) {
+            (Some(unreadable), _) => {
+                DeadLetter::new(queue, unreadable.why(), unreadable.to_string())
+            }
+            (None, "delivery_limit") => {
+                let reason = "it came back unacknowledged too often";
+                DeadLetter::new(queue, WhyDead::DeliveryLimit, reason)
+            }
+            (None, "expired") => {
+                DeadLetter::new(queue, WhyDead::Expired, "it waited for longer than it may")
+            }
+            (None, other) => {
+                let reason = format!("the broker gave it up: {other}");
+                DeadLetter::new(queue, WhyDead::GivenUp, reason)
+            }
         };
-        return DeadLetter { queue, reason };
     }
     let key = delivery.routing_key.as_str();
-    let reason = if delivery.exchange.as_str() == EXCHANGE {
-        format!("there is no queue {key:?}")
-    } else {
-        "it was published to the dead letters".to_owned()
-    };
-    DeadLetter {
-        queue: Queue::new(key).unwrap_or_else(|_| Queue::dead_letters()),
-        reason,
+    let queue = Queue::new(key).unwrap_or_else(|_| Queue::dead_letters());
+    if delivery.exchange.as_str() == EXCHANGE {
+        let reason = format!("there is no queue {key:?}");
+        return DeadLetter::new(queue, WhyDead::NoQueue, reason);
+    }
+    match unreadable {
+        Some(unreadable) => DeadLetter::new(queue, unreadable.why(), unreadable.to_string()),
+        None => {
+            let reason = "it was published to the dead letters";
+            DeadLetter::new(queue, WhyDead::Refused, reason)
+        }
     }
 }
 
@@ -311,19 +352,8 @@ fn seconds() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Request => "request",
-        Kind::Response => "response",
-        Kind::Event => "event",
-        Kind::Control => "control",
-    }
-}
-
 fn read_kind(text: &str) -> Result<Kind, Unreadable> {
-    let kinds = [Kind::Request, Kind::Response, Kind::Event, Kind::Control];
-    let found = kinds.into_iter().find(|known| kind(*known) == text);
-    found.ok_or_else(|| Unreadable::Bad {
+    Kind::of(text).ok_or_else(|| Unreadable::Bad {
         what: "type",
         found: text.into(),
         wanted: "request, response, event or control",
@@ -355,14 +385,11 @@ fn property<'a>(found: &'a Option<ShortString>, what: &'static str) -> Result<&'
 }
 
 fn ulid(what: &'static str, text: &str) -> Result<MessageId, Unreadable> {
-    match ulid::Ulid::from_string(text) {
-        Ok(ulid) => Ok(MessageId(ulid.0)),
-        Err(_) => Err(Unreadable::Bad {
-            what,
-            found: text.into(),
-            wanted: "ULID of 26 characters",
-        }),
-    }
+    text.parse().map_err(|_| Unreadable::Bad {
+        what,
+        found: text.into(),
+        wanted: "ULID of 26 characters",
+    })
 }
 
 fn queue(what: &'static str, text: &str) -> Result<Queue, Unreadable> {

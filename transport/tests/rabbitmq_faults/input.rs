@@ -7,7 +7,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use sagalog_transport::{
-    Consumer, Delivery, Message, Queue, RabbitMq, Transport as _, WhyUndelivered,
+    Consumer, Delivery, Message, Queue, RabbitMq, Transport as _, WhyDead, WhyUndelivered,
     rabbitmq::BODY_MAX_BYTES,
 };
 
@@ -254,9 +254,11 @@ async fn a_dead_letter_that_cannot_be_read_is_shown_up_to_a_bound() {
             .publish("", to.as_str(), BasicProperties::default(), &body)
             .await;
         let dead = room.dead().await;
-        assert_eq!(dead.content.len(), BODY_MAX_BYTES);
         let letter = dead.dead_letter().expect("it says why");
-        assert_eq!(letter.reason, "it was published to the dead letters");
+        assert_eq!(letter.why, WhyDead::TooLarge);
+        let unread = letter.unread.as_ref().expect("it is no message");
+        let sizes = (unread.bytes.len(), unread.size);
+        assert_eq!(sizes, (BODY_MAX_BYTES, 2 * BODY_MAX_BYTES));
     })
     .await;
 }

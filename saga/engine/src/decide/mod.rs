@@ -26,6 +26,8 @@ use sagalog_projections::SagaState;
 
 pub use refusal::Refusal;
 
+pub(crate) use reply::cut;
+
 use crate::{evaluate::Evaluate, input::SagaInput, rules::Rules};
 
 /// What is decided with, besides the state and the input.

@@ -3,7 +3,7 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
-use sagalog_model::{AttemptNumber, Direction, SagaId};
+use sagalog_model::{AttemptNumber, Direction, SagaId, dead_letter::LetterId};
 use sagalog_projections::{Status, sequence::Sequences, signals::Signals};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,34 @@ pub enum Refusal {
     BadHistory {
         /// Why.
         why: String,
+    },
+    /// No dead letter of this id is there: it never was, or it was given up.
+    #[error("there is no dead letter {letter}")]
+    NoSuchLetter {
+        /// The id.
+        letter: LetterId,
+    },
+    /// The dead letter is on its way: somebody had it sent again.
+    #[error("dead letter {letter} is being sent again; wait until it has left or died again")]
+    LetterUnderWay {
+        /// The id.
+        letter: LetterId,
+    },
+    /// What is kept of the dead letter cannot be sent.
+    #[error(
+        "dead letter {letter} cannot be sent as it came: its bytes are not text, or were not all kept; give another body"
+    )]
+    LetterUnsendable {
+        /// The id.
+        letter: LetterId,
+    },
+    /// The dead letter came after its time, and nobody would take it.
+    #[error(
+        "dead letter {letter} is of no use any more: its deadline has passed, and whoever gets it drops it; the saga has settled that attempt"
+    )]
+    LetterPast {
+        /// The id.
+        letter: LetterId,
     },
     /// The payload is over the limit.
     #[error(

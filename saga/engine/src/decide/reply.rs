@@ -160,7 +160,7 @@ impl Decider<'_> {
 }
 
 /// What was cut once is within the bound, so that it stays as it is when it is decided again.
-fn cut(reason: &str, max: usize) -> String {
+pub(crate) fn cut(reason: &str, max: usize) -> String {
     const ELLIPSIS: &str = "…";
     if reason.len() <= max {
         return reason.into();

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use sagalog_model::{Command, Missing, SagaId, Withdrawal, log::Position};
 use sagalog_projections::SagaState;
 
-use super::Partition;
+use super::{Partition, Resend};
 use crate::{decide::Refusal, evaluate::Evaluate};
 
 /// Names an input in its answer. Chosen by whoever drives the machine.
@@ -22,6 +22,9 @@ pub enum Effect {
     Withdraw(Withdrawal),
     /// Ask a producer for numbers that are missing. A hint, as a withdrawal is.
     AskForMissing(Missing),
+    /// Publish a dead letter to the queue it died in, and say so with [`Partition::letter_sent`], or with
+    /// [`Partition::bury`] if no queue takes it.
+    Resend(Resend),
     /// Answer an input: acknowledge its delivery, or tell its caller.
     Answer {
         /// The input.
@@ -43,8 +46,8 @@ pub enum Answer {
 }
 
 impl<E: Evaluate> Partition<E> {
-    /// What may be seen outside next: answers first, then withdrawals and requests for missing numbers,
-    /// then commands within the publish window.
+    /// What may be seen outside next: answers first, then withdrawals, requests for missing numbers, and dead
+    /// letters that are sent again, then commands within the publish window.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let durable = self.appending.durable();
         if let Some((_, effect)) = self.answers.pop_front_if(|(gate, _)| *gate <= durable) {
@@ -60,6 +63,9 @@ impl<E: Evaluate> Partition<E> {
         }
         if let Some(missing) = self.asks.poll_missing(durable) {
             return Some(Effect::AskForMissing(missing));
+        }
+        if let Some(resend) = self.letters.poll(durable) {
+            return Some(Effect::Resend(resend));
         }
         let command = self
             .asks

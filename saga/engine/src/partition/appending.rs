@@ -109,16 +109,28 @@ impl Appending {
 
     /// Takes one fact of the system, for a stream that is never recovered as open.
     pub(super) fn push_system(&mut self, head: &mut super::SystemHead, event: NewEvent, now: Time) {
+        self.push_system_batch(head, alloc::vec![event], now);
+    }
+
+    /// Takes a fact of the system and what was concluded from it.
+    pub(super) fn push_system_batch(
+        &mut self,
+        head: &mut super::SystemHead,
+        events: Vec<NewEvent>,
+        now: Time,
+    ) {
         let version = head.version.next();
         let key = *head
             .key
             .get_or_insert_with(|| StreamKey::new(self.tail.get() + 1));
-        let digest = sagalog_model::log::Digest(Sha256::digest(event.control.as_bytes()).into());
+        let digest =
+            sagalog_model::log::Digest(Sha256::digest(events[0].control.as_bytes()).into());
         let (input, _) = digest
             .0
             .split_first_chunk()
             .expect("a SHA-256 has more than sixteen bytes");
         let input = InputId(u128::from_be_bytes(*input));
+        head.version = Version::new(head.version.get() + events.len() as u64);
         self.push(Batch {
             stream: key,
             name: (version == Version::new(1)).then(|| head.name.clone()),
@@ -129,9 +141,8 @@ impl Appending {
             input,
             digest,
             state: StreamState::Closed,
-            events: alloc::vec![event],
+            events,
         });
-        head.version = version;
     }
 
     fn push(&mut self, batch: Batch) -> Position {

@@ -46,7 +46,7 @@ impl<E: Evaluate> Partition<E> {
         size(payload.as_str().len(), self.rules.payload_max)
     }
 
-    fn id_within_bounds(&self, id: &str) -> Result<(), Refusal> {
+    pub(super) fn id_within_bounds(&self, id: &str) -> Result<(), Refusal> {
         let (bytes, max) = (id.len(), self.rules.id_max);
         if (1..=max).contains(&bytes) {
             Ok(())
@@ -56,7 +56,7 @@ impl<E: Evaluate> Partition<E> {
     }
 }
 
-const fn size(bytes: usize, max: usize) -> Result<(), Refusal> {
+pub(super) const fn size(bytes: usize, max: usize) -> Result<(), Refusal> {
     if bytes > max {
         Err(Refusal::PayloadTooLarge { bytes, max })
     } else {

@@ -2,7 +2,8 @@
 //!
 //! Whoever drives it does this, and nothing else:
 //!
-//! - **in**: [`Partition::handle`] what came in; [`Partition::found`] what a look-up found;
+//! - **in**: [`Partition::handle`] what came in for sagas; [`Partition::bury`], [`Partition::handle_letter`] and
+//!   [`Partition::letter_sent`] what there is about dead letters; [`Partition::found`] what a look-up found;
 //!   [`Partition::committed`] how far the log is durable; [`Partition::fire_timers`] when
 //!   [`Partition::next_timer`] has come; [`Partition::inbox_is_empty`] once after taking over;
 //! - **out**, in this order after every input: [`Partition::poll_effect`] until there is none,
@@ -18,6 +19,7 @@ mod answer;
 mod appending;
 mod asking;
 mod bounds;
+mod letters;
 mod live;
 mod registry;
 mod start;
@@ -38,11 +40,12 @@ use sagalog_model::{
 use sagalog_projections::SagaState;
 
 pub use answer::{Answer, Effect, Ticket};
+pub use letters::{LetterRequest, LetterWish, Resend};
 pub use live::{BadHistory, Found, History};
 pub use registry::{DefinitionChanged, Registry, UnknownDefinition};
 pub use take_over::{CannotTakeOver, SystemHead, SystemHeads, Taken};
 
-use self::{appending::Appending, asking::Asks, live::Live, timing::Timing};
+use self::{appending::Appending, asking::Asks, letters::Letters, live::Live, timing::Timing};
 use crate::{
     decide::{Context, Refusal, decide},
     evaluate::Evaluate,
@@ -111,6 +114,7 @@ pub struct Partition<E> {
     waiters: usize,
     late: BTreeSet<LateSuccess>,
     late_head: SystemHead,
+    letters: Letters,
 }
 
 impl<E: Evaluate> Partition<E> {

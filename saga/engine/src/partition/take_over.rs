@@ -9,9 +9,11 @@ use alloc::{
 
 use sagalog_model::{
     SagaId,
+    dead_letter::LetterEvent,
     log::{Epoch, PartitionId, Position, StreamKey, StreamName, Time, Version},
     system::{
-        LateSuccess, PartitionOwned, SystemEvent, definitions_stream, late_stream, partition_stream,
+        LateSuccess, PartitionOwned, SystemEvent, dead_letters_stream, definitions_stream,
+        late_stream, partition_stream,
     },
 };
 
@@ -19,6 +21,7 @@ use super::{
     Partition,
     appending::Appending,
     asking::Asks,
+    letters::Letters,
     live::{BadHistory, History, Live, oldest_first},
     registry::Registry,
     timing::Timing,
@@ -44,6 +47,8 @@ pub struct Taken {
     pub open: Vec<(SagaId, History)>,
     /// The contradictions that were recorded before.
     pub late: Vec<LateSuccess>,
+    /// What is on record of the dead letters, from the `oldest` of its newest event on.
+    pub letters: Vec<(Version, Time, LetterEvent)>,
     /// The time now.
     pub now: Time,
 }
@@ -56,6 +61,8 @@ pub struct SystemHeads {
     pub definitions: SystemHead,
     /// `$late`.
     pub late: SystemHead,
+    /// `$dead-N`.
+    pub letters: SystemHead,
 }
 
 /// Where one of the system's streams is.
@@ -81,6 +88,7 @@ impl SystemHeads {
             partition: head(partition_stream(partition)),
             definitions: head(definitions_stream()),
             late: head(late_stream()),
+            letters: head(dead_letters_stream(partition)),
         }
     }
 }
@@ -138,6 +146,7 @@ impl<E: Evaluate> Partition<E> {
             waiters: 0,
             late: BTreeSet::from_iter(taken.late),
             late_head: taken.heads.late,
+            letters: Letters::new(taken.heads.letters, taken.letters),
         };
         let owned = PartitionOwned {
             epoch: taken.epoch,
@@ -152,6 +161,7 @@ impl<E: Evaluate> Partition<E> {
             taken.now,
         );
         partition.take_lives(lives, taken.now);
+        partition.send_letters_again();
         #[cfg(feature = "mutants")]
         if mutant!(partition.rules, AsksAgainOnlyOnce) && taken.epoch.get() > 2 {
             partition.asks.retain(|_| false);

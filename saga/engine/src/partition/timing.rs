@@ -80,6 +80,12 @@ impl Timing {
 impl<E: Evaluate> Partition<E> {
     /// When the earliest timer is due.
     pub fn next_timer(&self) -> Option<Time> {
+        let timers = [self.next_saga_timer(), self.next_expiry()];
+        timers.into_iter().flatten().min()
+    }
+
+    /// When the earliest timer of a saga is due.
+    pub fn next_saga_timer(&self) -> Option<Time> {
         #[cfg(feature = "mutants")]
         if mutant!(self.rules, FiresTooEarly) {
             let early = crate::mutants::AHEAD.as_micros() as u64;
@@ -102,8 +108,9 @@ impl<E: Evaluate> Partition<E> {
 
     /// Fires the timers that are due, until enough waits to be appended.
     pub fn fire_timers(&mut self, now: Time) {
+        self.expire_letters(now);
         while !self.is_full()
-            && let Some(due) = self.next_timer()
+            && let Some(due) = self.next_saga_timer()
             && due <= now
         {
             let next = self.timing.next().map(|(_, saga)| saga.clone());

@@ -503,6 +503,7 @@ impl World {
                         missing.saga, missing.producer, missing.from, missing.to
                     ));
                 }
+                Effect::Resend(_) => unreachable!("nobody asks for it in these stories"),
                 Effect::Answer { ticket, answer } => {
                     let told = match answer {
                         Answer::Recorded => "recorded".to_owned(),
@@ -674,7 +675,7 @@ impl World {
     }
 }
 
-fn take_over(
+pub fn take_over(
     rows: &[Batch],
     epoch: u64,
     definitions: &[AnyDefinition],
@@ -688,7 +689,7 @@ fn take_over(
             .expect("no two definitions of one version");
     }
     let mut heads = SystemHeads::none(PartitionId::new(0));
-    let mut late = Vec::new();
+    let (mut late, mut letters) = (Vec::new(), Vec::new());
     let mut open: BTreeMap<StreamKey, SagaId> = BTreeMap::new();
     for row in rows {
         if let Some(name) = &row.name {
@@ -699,6 +700,7 @@ fn take_over(
                         &mut heads.partition,
                         &mut heads.definitions,
                         &mut heads.late,
+                        &mut heads.letters,
                     ] {
                         if head.name == *name {
                             head.key = Some(row.stream);
@@ -711,6 +713,7 @@ fn take_over(
             &mut heads.partition,
             &mut heads.definitions,
             &mut heads.late,
+            &mut heads.letters,
         ] {
             if head.key == Some(row.stream) {
                 head.version = row.last_version();
@@ -719,8 +722,11 @@ fn take_over(
         if row.state == StreamState::Closed {
             open.remove(&row.stream);
         }
-        for event in &row.events {
+        for (index, event) in row.events.iter().enumerate() {
             match SystemEvent::decode(&event.kind, event.schema, &event.control, &event.data) {
+                Ok(SystemEvent::Letter(event)) => {
+                    letters.push((row.version.plus(index as u64), row.at, event));
+                }
                 Ok(SystemEvent::DefinitionRecorded(recorded, graph)) => {
                     registry
                         .record(recorded.fingerprint, graph)
@@ -745,6 +751,7 @@ fn take_over(
         heads,
         open,
         late,
+        letters,
         now,
     };
     Partition::take_over(taken, Arc::new(registry), Guard, rules)

@@ -1,10 +1,8 @@
-//! The inbox of a partition, received from again whenever the connection to it was lost.
+//! A queue that a partition receives from, again whenever the connection to it was lost.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use sagalog_transport::{
-    ConsumeError, Consumer, ConsumerError, Delivery, Nack, Queue, Tag, Transport,
-};
+use sagalog_transport::{ConsumeError, Consumer, ConsumerError, Delivery, Queue, Tag, Transport};
 use tracing::{info, warn};
 
 use super::chain;
@@ -16,12 +14,13 @@ pub(crate) const PREFETCH: usize = 4_096;
 /// How long to wait before consuming again if that failed.
 const CONSUME_AGAIN: Duration = Duration::from_secs(1);
 
-/// The inbox of a partition.
+/// The inbox of a partition, or the queue of the dead letters.
 ///
 /// What is lost with a connection is delivered again; what the machine has of it already is then a
 /// duplicate. Acknowledgements of what a lost connection delivered do nothing.
 pub(super) struct Inbox {
     queue: Queue,
+    prefetch: usize,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     consumer: Box<dyn Consumer>,
@@ -34,12 +33,14 @@ type Again = Pin<Box<dyn Future<Output = Option<Box<dyn Consumer>>> + Send>>;
 impl Inbox {
     pub(super) fn new(
         queue: Queue,
+        prefetch: usize,
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
         consumer: Box<dyn Consumer>,
     ) -> Self {
         Self {
             queue,
+            prefetch,
             transport,
             clock,
             consumer,
@@ -62,7 +63,7 @@ impl Inbox {
                 let consumer = again.await;
                 self.again = None;
                 self.consumer = consumer.ok_or(ConsumerError::Closed)?;
-                info!(queue = %self.queue, "the inbox is received from again");
+                info!(queue = %self.queue, "a queue is received from again");
             }
             let received = self.consumer.receive(into, max).await;
             if !self.was_lost(&received) {
@@ -94,37 +95,26 @@ impl Inbox {
         told
     }
 
-    /// Sends a delivery to the dead letters.
-    pub(super) async fn bury(&mut self, tag: Tag, reason: &str) -> Result<(), ConsumerError> {
-        if self.again.is_some() {
-            return Ok(());
-        }
-        let told = self.consumer.nack(tag, reason, Nack::DeadLetter).await;
-        if self.was_lost(&told) {
-            return Ok(());
-        }
-        told
-    }
-
     /// Whether the connection was lost; then another one is begun.
     fn was_lost<T>(&mut self, told: &Result<T, ConsumerError>) -> bool {
         if !matches!(told, Err(ConsumerError::Lost)) {
             return false;
         }
-        warn!(queue = %self.queue, "the connection to the inbox was lost");
+        warn!(queue = %self.queue, "the connection to a queue was lost");
         let (transport, queue, clock) = (
             self.transport.clone(),
             self.queue.clone(),
             self.clock.clone(),
         );
+        let prefetch = self.prefetch;
         self.again = Some(Box::pin(async move {
             loop {
-                match transport.consume(&queue, PREFETCH).await {
+                match transport.consume(&queue, prefetch).await {
                     Ok(consumer) => return Some(consumer),
                     Err(ConsumeError::Closed) => return None,
                     Err(error) => {
                         let why = chain(&error);
-                        warn!(%queue, why, "the inbox cannot be received from yet");
+                        warn!(%queue, why, "a queue cannot be received from yet");
                     }
                 }
                 clock.sleep_until(clock.now().after(CONSUME_AGAIN)).await;

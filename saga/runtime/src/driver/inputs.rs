@@ -2,21 +2,39 @@
 
 use std::sync::Arc;
 
-use sagalog_engine::{Answer, Effect, Input, Query, Ticket};
-use sagalog_model::{Reply, SagaId, log::Time};
+use sagalog_engine::{Answer, Effect, Input, LetterRequest, Query, Ticket};
+use sagalog_model::{
+    Reply, SagaId,
+    dead_letter::Cause,
+    log::{PartitionId, Time},
+};
 use sagalog_projections::SagaState;
-use sagalog_transport::{Delivery, Kind, Tag};
+use sagalog_transport::{Delivery, Kind, Message, Tag};
 use tokio::sync::oneshot;
-use tracing::warn;
 
-use super::{DriveError, Driver, requests::Asker};
+use super::{
+    DriveError, Driver,
+    letters::{Burial, cause_of_refusal},
+    requests::Asker,
+};
 use crate::client::CallError;
 
 /// Something a client wants, and where its answer goes.
 pub(crate) struct Call {
-    pub(crate) saga: SagaId,
-    pub(crate) query: Query,
+    pub(crate) partition: PartitionId,
+    pub(crate) told: Told,
     pub(crate) answer: oneshot::Sender<Result<CallAnswer, NotDone>>,
+}
+
+/// What a partition is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Told {
+    /// Something for a saga of it.
+    Saga(SagaId, Query),
+    /// Something about a dead letter that it has.
+    Letter(LetterRequest),
+    /// A message died.
+    Died(Arc<Burial>),
 }
 
 /// The answer to a client.
@@ -32,20 +50,24 @@ pub(crate) enum NotDone {
     /// It is told why.
     Error(CallError),
     /// The partition is given up or was lost: ask again. This is what was asked.
-    Moved(Query),
+    Moved(Told),
 }
 
 /// An input that is not answered, to be fed again after a take-over.
 pub(super) struct Pending {
-    pub(super) saga: SagaId,
-    pub(super) query: Query,
+    pub(super) told: Told,
     pub(super) from: From,
 }
 
 /// Where its answer goes.
 pub(super) enum From {
     Client(oneshot::Sender<Result<CallAnswer, NotDone>>),
-    Inbox(Tag),
+    /// A message of the inbox. It leaves the inbox when that is durable (I8).
+    Inbox(Tag, Arc<Message>),
+    /// A message of the queue of the dead letters, likewise.
+    Dead(Tag),
+    /// The driver itself: what became of its own messages.
+    Own,
     /// To another process. A delivery that asks only is acknowledged already.
     Far(Option<Tag>, Asker),
 }
@@ -62,6 +84,7 @@ impl Driver {
                 self.outgoing.push(message);
             }
             Effect::AskForMissing(missing) => self.ask_for_missing(&missing),
+            Effect::Resend(resend) => self.resend(&resend),
             Effect::Answer { ticket, answer } => {
                 let Some(pending) = self.pending.remove(&ticket) else {
                     return;
@@ -73,12 +96,15 @@ impl Driver {
                         Answer::State(state) => Ok(CallAnswer::State(state)),
                         Answer::Refused(refusal) => Err(NotDone::Error(refusal.into())),
                     })),
-                    From::Inbox(tag) => {
-                        if let Answer::Refused(refusal) = answer {
-                            warn!(saga = %pending.saga, %refusal, "a reply was not accepted");
+                    From::Inbox(tag, message) => match answer {
+                        Answer::Refused(refusal) => {
+                            let cause = cause_of_refusal(&refusal);
+                            self.bury_of_inbox(tag, message, cause, refusal.to_string());
                         }
-                        self.acknowledged.push(tag);
-                    }
+                        _ => self.acknowledged.push(tag),
+                    },
+                    From::Dead(tag) => self.dead_acknowledged.push(tag),
+                    From::Own => {}
                     From::Far(tag, asker) => self.answer_far(tag, &asker, answer),
                 }
             }
@@ -88,16 +114,18 @@ impl Driver {
     pub(super) fn feed(&mut self, pending: Pending, now: Time) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
-        let input = Input {
-            ticket,
-            saga: pending.saga.clone(),
-            what: pending.query.clone(),
-        };
-        if matches!(pending.query, Query::End) && ticket.0.is_multiple_of(1_024) {
+        if matches!(pending.told, Told::Saga(_, Query::End)) && ticket.0.is_multiple_of(1_024) {
             self.forget_callers_that_have_gone();
         }
+        match pending.told.clone() {
+            Told::Saga(saga, what) => self.machine.handle(Input { ticket, saga, what }, now),
+            Told::Letter(request) => self.machine.handle_letter(ticket, request, now),
+            Told::Died(burial) => {
+                let Burial { letter, body } = Arc::unwrap_or_clone(burial);
+                self.machine.bury(ticket, letter, body, now);
+            }
+        }
         self.pending.insert(ticket, pending);
-        self.machine.handle(input, now);
         ticket
     }
 
@@ -105,10 +133,12 @@ impl Driver {
     fn forget_callers_that_have_gone(&mut self) {
         let machine = &mut self.machine;
         self.pending.retain(|ticket, pending| {
-            let gone = matches!(&pending.from, From::Client(answer) if answer.is_closed())
-                && matches!(pending.query, Query::End);
+            let gone = matches!(&pending.from, From::Client(answer) if answer.is_closed());
+            let Told::Saga(saga, Query::End) = &pending.told else {
+                return true;
+            };
             if gone {
-                machine.forget(&pending.saga, *ticket);
+                machine.forget(saga, *ticket);
             }
             !gone
         });
@@ -129,17 +159,16 @@ impl Driver {
                     let saga = reply.saga.clone();
                     self.feed(
                         Pending {
-                            saga,
-                            query: Query::Reply(reply),
-                            from: From::Inbox(delivery.tag),
+                            told: Told::Saga(saga, Query::Reply(reply)),
+                            from: From::Inbox(delivery.tag, delivery.message),
                         },
                         now,
                     );
                 }
                 Err(why) => {
                     let reason = format!("it is not a reply: {why}");
-                    warn!(message = %delivery.message.id, reason, "a message went to the dead letters");
-                    self.inbox.bury(delivery.tag, &reason).await?;
+                    let cause = Cause::WrongContent;
+                    self.bury_of_inbox(delivery.tag, delivery.message, cause, reason);
                 }
             }
         }
@@ -147,5 +176,12 @@ impl Driver {
             self.look_at_the_inbox().await?;
         }
         Ok(())
+    }
+
+    /// Records a message of the inbox as a dead letter; then it leaves the inbox.
+    fn bury_of_inbox(&mut self, tag: Tag, message: Arc<Message>, cause: Cause, reason: String) {
+        let burial = Burial::of(&message, self.inbox.queue(), cause, reason);
+        let now = self.clock.now();
+        self.bury(burial, From::Inbox(tag, message), now);
     }
 }

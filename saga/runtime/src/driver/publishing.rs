@@ -2,20 +2,29 @@
 
 use std::sync::Arc;
 
-use sagalog_model::{AttemptNumber, Command, Direction, IdempotencyKey, Missing, Withdrawal};
+use sagalog_engine::Query;
+use sagalog_model::{
+    AttemptNumber, Command, Direction, IdempotencyKey, Missing, Outcome, Reply, Withdrawal,
+    dead_letter::Cause,
+};
 use sagalog_transport::{
     ConsumerError, Kind, Message, MessageId, PublishError, Queue, Undelivered, WhyUndelivered,
 };
 use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
 
-use super::{DriveError, Driver};
+use super::{
+    DriveError, Driver,
+    inputs::{From, Pending, Told},
+    letters::{Burial, sent_again},
+};
 use crate::worker::command_queue;
 
 impl Driver {
     pub(super) fn publish(&mut self) {
         let transport = self.transport.clone();
         let messages = std::mem::take(&mut self.outgoing);
+        self.resending = messages.iter().filter_map(sent_again).collect();
         let full = self.waits_for_room.then(|| messages[0].to.clone());
         self.publishing = Some(Box::pin(async move {
             if let Some(queue) = full {
@@ -27,21 +36,21 @@ impl Driver {
 
     pub(super) fn published(&mut self, result: Result<(), PublishError>) -> Result<(), DriveError> {
         self.waits_for_room = false;
-        let Err(PublishError(undelivered)) = result else {
-            return Ok(());
-        };
+        let undelivered = result
+            .err()
+            .map_or_else(Vec::new, |PublishError(them)| them);
         let mut kept = Vec::new();
         for Undelivered { message, why } in undelivered {
+            let again = sent_again(&message);
+            self.resending.retain(|letter| Some(*letter) != again);
             match why {
                 // Whoever asked asks again, if it is still there.
-                _ if message.kind == Kind::Response => {
+                _ if message.kind == Kind::Response && again.is_none() => {
                     debug!(queue = %message.to, %why, "an answer was not taken");
                 }
                 WhyUndelivered::Closed => return Err(DriveError::Inbox(ConsumerError::Closed)),
-                // Its attempt ends at its deadline, as that of any command that gets lost.
-                WhyUndelivered::NoSuchQueue | WhyUndelivered::TooLarge => {
-                    warn!(queue = %message.to, %why, "nobody takes a command");
-                }
+                WhyUndelivered::NoSuchQueue => self.nobody_takes(&message, Cause::NoQueue, why),
+                WhyUndelivered::TooLarge => self.nobody_takes(&message, Cause::TooLarge, why),
                 // The window is smaller than any queue, so this is a transport in trouble. The
                 // command is kept; its attempt's deadline bounds the wait.
                 _ => {
@@ -52,7 +61,43 @@ impl Driver {
         }
         self.waits_for_room = !kept.is_empty();
         self.outgoing.splice(0..0, kept);
+        let now = self.clock.now();
+        for (letter, retry) in std::mem::take(&mut self.resending) {
+            self.machine.letter_sent(letter, retry, now);
+        }
         Ok(())
+    }
+
+    /// A message that no queue takes is a dead letter. If it asks for an attempt, that is in doubt from
+    /// now on: an earlier owner may have published it when there was a queue.
+    fn nobody_takes(&mut self, message: &Message, cause: Cause, why: WhyUndelivered) {
+        if message.kind == Kind::Control {
+            // A withdrawal is a hint.
+            return warn!(queue = %message.to, %why, "nobody takes a withdrawal");
+        }
+        let now = self.clock.now();
+        let reason = match cause {
+            Cause::NoQueue => format!("there is no queue {}", message.to),
+            _ => why.to_string(),
+        };
+        if sent_again(message).is_none()
+            && let Ok(command) = serde_json::from_str::<Command>(&message.content)
+        {
+            let reply = Reply {
+                saga: command.saga.clone(),
+                node: command.node,
+                direction: command.direction,
+                attempt: command.attempt,
+                outcome: Outcome::Unknown {
+                    reason: format!("nobody was asked: {reason}"),
+                },
+            };
+            let told = Told::Saga(command.saga, Query::Reply(reply));
+            let from = From::Own;
+            self.feed(Pending { told, from }, now);
+        }
+        let burial = Burial::of(message, &message.to, cause, reason);
+        self.bury(burial, From::Own, now);
     }
 
     /// The queue of whoever performs a step.

@@ -3,15 +3,12 @@
 use std::num::NonZeroU32;
 
 use sagalog_engine::Query;
-use sagalog_model::{
-    SagaId,
-    log::{PartitionId, Time},
-};
+use sagalog_model::log::{PartitionId, Time};
 use sagalog_transport::{Delivery, Kind, Message, MessageId, Queue, Tag};
 
 use super::{
     Driver,
-    inputs::{From, Pending},
+    inputs::{From, Pending, Told},
 };
 use crate::{
     caller::END_WITHIN,
@@ -34,56 +31,61 @@ impl Driver {
             queue: delivery.message.from.clone(),
             message: delivery.message.id,
         };
-        let (saga, query) = match self.read_request(&delivery.message.content) {
-            Ok(asked) => asked,
+        let told = match self.read_request(&delivery.message.content) {
+            Ok(told) => told,
             Err(answer) => {
                 self.acknowledged.push(delivery.tag);
                 return self.answer(&asker, &answer);
             }
         };
-        match query {
-            Query::State | Query::End => {
-                self.acknowledged.push(delivery.tag);
-                self.take_question(asker, saga, query, now);
-            }
-            query => {
-                let from = From::Far(Some(delivery.tag), asker);
-                self.feed(Pending { saga, query, from }, now);
-            }
+        if let Told::Saga(_, Query::State | Query::End) = told {
+            self.acknowledged.push(delivery.tag);
+            return self.take_question(asker, told, now);
         }
+        let from = From::Far(Some(delivery.tag), asker);
+        self.feed(Pending { told, from }, now);
     }
 
-    fn take_question(&mut self, asker: Asker, saga: SagaId, query: Query, now: Time) {
-        let is_end = matches!(query, Query::End);
+    fn take_question(&mut self, asker: Asker, told: Told, now: Time) {
+        let is_end = matches!(told, Told::Saga(_, Query::End));
         let from = From::Far(None, asker);
-        let ticket = self.feed(Pending { saga, query, from }, now);
+        let ticket = self.feed(Pending { told, from }, now);
         if is_end {
             self.ends.push_back((now.after(END_WITHIN), ticket));
         }
     }
 
-    /// The saga and what is asked of it; or the answer, if it is not for the machine.
-    fn read_request(&self, content: &str) -> Result<(SagaId, Query), Answer> {
+    /// What is asked of the machine; or the answer, if it is not for it.
+    fn read_request(&self, content: &str) -> Result<Told, Answer> {
         let refused = |code: &'static str, why| Answer::Refused(Refused::new(code, why));
         let request: Request = serde_json::from_str(content)
             .map_err(|why| refused("bad_request", format!("it is not a request: {why}")))?;
         let meant = request
             .meant()
             .map_err(|why| Answer::Refused(Refused::of(&why)))?;
-        let Meant::Saga(saga, query) = meant else {
-            return Err(Answer::Owner(OwnerName {
-                program: self.node.clone(),
-                pid: std::process::id(),
-                partitions: self.log.partitions(),
-            }));
-        };
         let partitions = NonZeroU32::new(self.log.partitions()).expect("a log has a partition");
-        let home = PartitionId::of(saga.as_str(), partitions);
+        let (home, what, told) = match meant {
+            Meant::Anybody => {
+                return Err(Answer::Owner(OwnerName {
+                    program: self.node.clone(),
+                    pid: std::process::id(),
+                    partitions: self.log.partitions(),
+                }));
+            }
+            Meant::Saga(saga, query) => {
+                let home = PartitionId::of(saga.as_str(), partitions);
+                (home, format!("saga `{saga}`"), Told::Saga(saga, query))
+            }
+            Meant::Letter(home, request) => {
+                let what = format!("dead letter {}", request.letter);
+                (home, what, Told::Letter(request))
+            }
+        };
         if home == self.partition {
-            return Ok((saga, query));
+            return Ok(told);
         }
         let why = format!(
-            "saga `{saga}` is in partition {home} of {partitions}, and this is the inbox of partition {}",
+            "{what} is in partition {home} of {partitions}, and this is the inbox of partition {}",
             self.partition
         );
         Err(refused("other_partition", why))
@@ -92,12 +94,16 @@ impl Driver {
     /// Those who asked for ends that have not come are told where their sagas stand.
     pub(super) fn end_waiting(&mut self, now: Time) {
         while let Some((_, ticket)) = self.ends.pop_front_if(|(until, _)| *until <= now) {
-            let Some(Pending { saga, from, .. }) = self.pending.remove(&ticket) else {
+            let Some(Pending {
+                told: Told::Saga(saga, _),
+                from,
+            }) = self.pending.remove(&ticket)
+            else {
                 continue;
             };
             self.machine.forget(&saga, ticket);
-            let query = Query::State;
-            self.feed(Pending { saga, query, from }, now);
+            let told = Told::Saga(saga, Query::State);
+            self.feed(Pending { told, from }, now);
         }
     }
 

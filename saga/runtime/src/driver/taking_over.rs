@@ -14,7 +14,10 @@ use sagalog_model::log::{Epoch, PartitionId};
 use sagalog_transport::Queue;
 use tracing::{info, warn};
 
-use super::{DriveError, Driver, Parts, inbox::Inbox, inputs::From, renewing::alive_during};
+use super::{
+    DEAD_PREFETCH, DriveError, Driver, PREFETCH, Parts, inbox::Inbox, inputs::From,
+    renewing::alive_during,
+};
 use crate::{clock::Clock, guard::Guard, history::Reader};
 
 impl Driver {
@@ -32,6 +35,7 @@ impl Driver {
             rules,
             node,
             inbox,
+            dead,
             calls,
             seat,
             stop,
@@ -39,12 +43,11 @@ impl Driver {
         let reader = Reader::new(log.clone(), partition);
         let (machine, epoch) =
             take(&log, &reader, partition, &registry, rules, &node, &*clock).await?;
-        let inbox = Inbox::new(
-            Queue::inbox(partition.get()),
-            transport.clone(),
-            clock.clone(),
-            inbox,
-        );
+        let receiving = |queue, prefetch, consumer| {
+            Inbox::new(queue, prefetch, transport.clone(), clock.clone(), consumer)
+        };
+        let inbox = receiving(Queue::inbox(partition.get()), PREFETCH, inbox);
+        let dead = dead.map(|dead| receiving(Queue::dead_letters(), DEAD_PREFETCH, dead));
         let mut driver = Self {
             log,
             transport,
@@ -55,6 +58,7 @@ impl Driver {
             rules,
             node,
             inbox,
+            dead,
             calls,
             seat,
             stop,
@@ -65,7 +69,9 @@ impl Driver {
             queues: HashMap::new(),
             outgoing: Vec::new(),
             waits_for_room: false,
+            resending: Vec::new(),
             acknowledged: Vec::new(),
+            dead_acknowledged: Vec::new(),
             appending: None,
             looking_up: None,
             publishing: None,
@@ -155,10 +161,12 @@ async fn take(
         for (fingerprint, graph) in reader.graphs().await?.into_values() {
             registry.record(fingerprint, graph)?;
         }
-        let (heads, late) = reader.system_streams().await?;
-        Ok((heads, late, reader.open(owned.open).await?))
+        Ok((
+            reader.system_streams().await?,
+            reader.open(owned.open).await?,
+        ))
     };
-    let (heads, late, open) = alive_during(log, partition, owned.epoch, reading).await?;
+    let (system, open) = alive_during(log, partition, owned.epoch, reading).await?;
     info!(
         partition = partition.get(),
         epoch = owned.epoch.get(),
@@ -171,9 +179,10 @@ async fn take(
         node: node.to_owned(),
         tail: owned.tail,
         last_at: owned.last_at,
-        heads,
+        heads: system.heads,
         open,
-        late,
+        late: system.late,
+        letters: system.letters,
         now: clock.now(),
     };
     Ok((

@@ -181,6 +181,7 @@ fn is_for_good(error: &CallError) -> bool {
         CallError::Unwritable { .. }
         | CallError::Unreadable { .. }
         | CallError::OtherSaga { .. }
+        | CallError::NoSuchPartition { .. }
         | CallError::Elsewhere { .. }
         | CallError::NoAnswer { .. }
         | CallError::RefusedThere(_)

@@ -4,8 +4,10 @@
 mod answer;
 mod refused;
 
-use sagalog_engine::{Query, Request as Asked, input::Wish};
-use sagalog_model::{Numbered, Outcome, Payload, SagaId, Token};
+use sagalog_engine::{LetterRequest, LetterWish, Query, Request as Asked, input::Wish};
+use sagalog_model::{
+    Numbered, Outcome, Payload, SagaId, Token, dead_letter::LetterId, log::PartitionId,
+};
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, OwnerName, Standing};
@@ -104,6 +106,33 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// Send a dead letter again to the queue that it died in.
+    RetryLetter {
+        /// The partition that recorded it.
+        partition: u32,
+        /// The letter.
+        letter: LetterId,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// What to send instead of what came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+    },
+    /// Give a dead letter up.
+    PurgeLetter {
+        /// The partition that recorded it.
+        partition: u32,
+        /// The letter.
+        letter: LetterId,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Say where a saga stands.
     State {
         /// The saga.
@@ -122,6 +151,8 @@ pub(crate) enum Meant {
     Anybody,
     /// The owner of a saga's partition.
     Saga(SagaId, Query),
+    /// The owner of the partition that has a dead letter.
+    Letter(PartitionId, LetterRequest),
 }
 
 impl Request {
@@ -136,7 +167,7 @@ impl Request {
     /// The saga that it is about.
     pub fn saga(&self) -> Option<&str> {
         match self {
-            Self::Who {} => None,
+            Self::Who {} | Self::RetryLetter { .. } | Self::PurgeLetter { .. } => None,
             Self::Answer { token, .. } => Some(token.saga.as_str()),
             Self::Start { saga, .. }
             | Self::Signal { saga, .. }
@@ -147,6 +178,16 @@ impl Request {
             | Self::Skip { saga, .. }
             | Self::State { saga }
             | Self::End { saga } => Some(saga),
+        }
+    }
+
+    /// The partition that it is about, if it is about no saga.
+    pub(crate) const fn partition(&self) -> Option<PartitionId> {
+        match self {
+            Self::RetryLetter { partition, .. } | Self::PurgeLetter { partition, .. } => {
+                Some(PartitionId::new(*partition))
+            }
+            _ => None,
         }
     }
 
@@ -163,8 +204,10 @@ impl Request {
     /// # Errors
     /// [`CallError::BadId`]
     pub(crate) fn meant(self) -> Result<Meant, CallError> {
-        let Some(saga) = self.saga_id()? else {
-            return Ok(Meant::Anybody);
+        let saga = match (self.saga_id()?, self.partition()) {
+            (Some(saga), _) => saga,
+            (None, Some(partition)) => return Ok(self.meant_for_letter(partition)),
+            (None, None) => return Ok(Meant::Anybody),
         };
         let asked = |id: String, by: String, wish| {
             Query::Request(Asked {
@@ -174,7 +217,9 @@ impl Request {
             })
         };
         let query = match self {
-            Self::Who {} => return Ok(Meant::Anybody),
+            Self::Who {} | Self::RetryLetter { .. } | Self::PurgeLetter { .. } => {
+                return Ok(Meant::Anybody);
+            }
             Self::Start {
                 definition, input, ..
             } => Query::Start {
@@ -222,5 +267,38 @@ impl Request {
             Self::End { .. } => Query::End,
         };
         Ok(Meant::Saga(saga, query))
+    }
+
+    fn meant_for_letter(self, partition: PartitionId) -> Meant {
+        let (letter, id, by, wish) = match self {
+            Self::RetryLetter {
+                letter,
+                id,
+                by,
+                body,
+                ..
+            } => {
+                let body = body.map(Into::into);
+                (letter, id, by, LetterWish::Retry { body })
+            }
+            Self::PurgeLetter {
+                letter,
+                id,
+                by,
+                reason,
+                ..
+            } => {
+                let reason = reason.into();
+                (letter, id, by, LetterWish::Purge { reason })
+            }
+            _ => return Meant::Anybody,
+        };
+        let request = LetterRequest {
+            letter,
+            id: id.into(),
+            by: by.into(),
+            wish,
+        };
+        Meant::Letter(partition, request)
     }
 }

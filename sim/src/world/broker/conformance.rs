@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use sagalog_transport::{
     ConsumeError, Consumer, ConsumerError, DeadLetter, DeclareError, Delivery, Difference, Message,
-    Nack, PublishError, Queue, Tag, Transport, Undelivered, WhyUndelivered, conformance,
+    Nack, PublishError, Queue, Tag, Transport, Undelivered, WhyDead, WhyUndelivered, conformance,
     for_each_property,
 };
 use tokio::sync::Notify;
@@ -209,10 +209,8 @@ impl Consumer for SimConsumer {
                 };
                 let mut message = Arc::unwrap_or_clone(message);
                 let details = message.details.get_or_insert_default();
-                details.dead_letter = Some(DeadLetter {
-                    queue: self.queue.clone(),
-                    reason: reason.into(),
-                });
+                let letter = DeadLetter::new(self.queue.clone(), WhyDead::Refused, reason);
+                details.dead_letter = Some(letter);
                 let buried = broker.publish(&Queue::dead_letters(), Arc::new(message));
                 buried.expect("it takes any number");
             }

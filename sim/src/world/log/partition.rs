@@ -6,11 +6,12 @@ use sagalog_engine::partition::{History, SystemHeads};
 use sagalog_eventlog::{AppendError, Appended, Conflict, Head, Ownership, Refusal, StreamHead};
 use sagalog_model::{
     SagaEvent, SagaId,
+    dead_letter::LetterEvent,
     log::{
         Batch, Epoch, NewEvent, PartitionId, Position, StreamKey, StreamName, StreamState, Time,
         Version,
     },
-    system::{LateSuccess, SystemEvent},
+    system::{LateSuccess, SystemEvent, dead_letters_stream},
 };
 
 use super::{row::Row, storable::storable, system_event};
@@ -363,6 +364,7 @@ impl LogPartition {
             &mut heads.partition,
             &mut heads.definitions,
             &mut heads.late,
+            &mut heads.letters,
         ] {
             if let Some(found) = self.head(&head.name) {
                 head.key = Some(found.stream);
@@ -370,6 +372,25 @@ impl LogPartition {
             }
         }
         heads
+    }
+
+    /// What is on record of the dead letters.
+    pub(crate) fn letters(&self) -> Vec<(Version, Time, LetterEvent)> {
+        let Some(key) = self.keys.get(&dead_letters_stream(self.id)) else {
+            return Vec::new();
+        };
+        let rows = self.read_stream(*key, Version::new(1));
+        let events = rows.flat_map(|stored| {
+            let batch = stored.row.batch();
+            let events = batch.events.iter().enumerate();
+            events.filter_map(|(index, event)| match system_event(event) {
+                Some(SystemEvent::Letter(event)) => {
+                    Some((batch.version.plus(index as u64), batch.at, event))
+                }
+                _ => None,
+            })
+        });
+        events.collect()
     }
 
     /// What the system's streams hold.

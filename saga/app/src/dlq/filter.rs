@@ -1,0 +1,138 @@
+//! Which letters are meant.
+
+use std::{
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use clap::{Args, ValueEnum};
+use sagalog::history::Reader;
+use sagalog_eventlog::EventLog;
+use sagalog_model::{
+    dead_letter::{Cause, LetterId},
+    log::{PartitionId, Time},
+};
+use sagalog_projections::dead_letters::{Letter, Phase};
+
+use crate::{error::CliError, log::partitions, words};
+
+/// Which letters are meant; all unless something is said.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Filter {
+    /// Only those that died of this; may be given more than once
+    #[arg(long, value_parser = cause, value_name = "CAUSE")]
+    cause: Vec<Cause>,
+    /// Only those that died in this queue
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<String>,
+    /// Only those about this saga
+    #[arg(long, value_name = "SAGA")]
+    saga: Option<String>,
+    /// Only those that died since then: a moment as 2026-11-20T20:07:30Z, or so long ago as 90s, 15m, 2h, 3d
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+    /// Only those that died before then
+    #[arg(long, value_name = "WHEN")]
+    until: Option<When>,
+    /// Only this one; may be given more than once
+    #[arg(long, value_name = "LETTER")]
+    id: Vec<LetterId>,
+    /// Only those in this phase
+    #[arg(long, value_enum, value_name = "PHASE")]
+    phase: Option<Wanted>,
+}
+
+/// A phase to look for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Wanted {
+    /// It waits for a person
+    Waiting,
+    /// It is to be sent again
+    Sending,
+    /// It was sent again, and has not died since
+    Sent,
+}
+
+/// A moment.
+#[derive(Clone, Copy, Debug)]
+struct When(Time);
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(ago) = ago(text) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let then = now.unwrap_or_default().saturating_sub(ago);
+            let micros = u64::try_from(then.as_micros()).unwrap_or(u64::MAX);
+            return Ok(Self(Time::from_micros(micros)));
+        }
+        words::moment(text).map(Self).ok_or_else(|| {
+            "it is neither a moment in UTC, as 2026-11-20T20:07:30Z, nor a span, as 90s, 15m, 2h, 3d"
+                .to_owned()
+        })
+    }
+}
+
+fn ago(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let count: u64 = text[..text.len() - 1].parse().ok()?;
+    Some(Duration::from_secs(count.checked_mul(seconds)?))
+}
+
+fn cause(text: &str) -> Result<Cause, String> {
+    let known = Cause::ALL.into_iter().find(|known| known.as_str() == text);
+    known.ok_or_else(|| format!("known are: {}", Cause::ALL.map(Cause::as_str).join(", ")))
+}
+
+impl Filter {
+    /// This one.
+    pub(super) fn of(letter: LetterId) -> Self {
+        Self {
+            id: vec![letter],
+            ..Self::default()
+        }
+    }
+
+    fn fits(&self, letter: &Letter) -> bool {
+        let died = &letter.died;
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
+        };
+        let phase = |wanted: Wanted| match wanted {
+            Wanted::Waiting => letter.phase == Phase::Waiting,
+            Wanted::Sending => letter.phase == Phase::Sending,
+            Wanted::Sent => letter.phase == Phase::Sent,
+        };
+        (self.cause.is_empty() || self.cause.contains(&died.cause))
+            && is(&self.queue, Some(&died.queue))
+            && is(&self.saga, died.saga.as_ref().map(|saga| saga.as_str()))
+            && self.since.is_none_or(|since| letter.at >= since.0)
+            && self.until.is_none_or(|until| letter.at < until.0)
+            && (self.id.is_empty() || self.id.contains(&died.id))
+            && self.phase.is_none_or(phase)
+    }
+
+    /// The letters of a log that are meant, with the partition that has each, the one that died first being
+    /// first.
+    pub(super) async fn find(
+        &self,
+        log: &std::sync::Arc<dyn EventLog>,
+    ) -> Result<Vec<(PartitionId, Letter)>, CliError> {
+        let mut found = Vec::new();
+        for partition in partitions(&**log) {
+            let letters = Reader::new(log.clone(), partition).dead_letters().await?;
+            let letters = letters.iter().filter(|letter| self.fits(letter));
+            found.extend(letters.map(|letter| (partition, letter.clone())));
+        }
+        found.sort_by_key(|(partition, letter)| (letter.at, *partition));
+        Ok(found)
+    }
+}
