@@ -176,7 +176,7 @@ impl PostgresServer {
                 return Ok(Running { server, guard });
             }
             let log = fs::read_to_string(&log).unwrap_or_default();
-            if log.contains("FATAL") && !log.contains("starting up") || began.elapsed() > STARTING {
+            if log.lines().any(is_its_end) || began.elapsed() > STARTING {
                 signal("KILL", &[server]);
                 guard.keep();
                 return Err(log);
@@ -224,6 +224,12 @@ impl Drop for Guard {
         drop(self.0.stdin.take());
         drop(self.0.wait());
     }
+}
+
+/// Whether the server says that it cannot start, and not that a client came too early.
+fn is_its_end(line: &str) -> bool {
+    let to_clients = ["starting up", "not yet accepting", "in recovery mode"];
+    line.contains("FATAL") && !to_clients.iter().any(|told| line.contains(told))
 }
 
 /// Sends a signal to processes that are there.

@@ -24,6 +24,7 @@ mod link;
 mod publisher;
 mod streams;
 mod topology;
+mod trial;
 
 use std::{
     sync::{

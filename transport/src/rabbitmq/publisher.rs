@@ -3,8 +3,11 @@
 //! A window is ended before the next begins. The client library may tell that one message of it was
 //! returned on the confirmation of another, so returns are matched by message id among all of a
 //! window's; see `docs/decisions.md`.
+//!
+//! A queue that does not confirm holds up whatever comes behind it on the same channel. It costs one window
+//! its patience; from then on it is [`on trial`](super::trial), and the others do not wait for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use lapin::{
@@ -14,7 +17,7 @@ use lapin::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -22,6 +25,7 @@ use tracing::warn;
 use super::{
     envelope::Outgoing,
     link::{Cause, Link, PATIENCE},
+    trial::Trials,
 };
 use crate::transport::WhyUndelivered;
 
@@ -57,9 +61,11 @@ impl Publisher {
     /// Starts the task; it ends when the transport is closed or this is dropped.
     pub(super) fn start(link: Arc<Link>, closed: CancellationToken) -> Self {
         let (jobs, received) = mpsc::channel(JOBS);
+        let trials = Trials::new(link.clone(), closed.clone());
         let task = Task {
             link,
             channel: None,
+            trials,
         };
         tokio::spawn(async move {
             // Dropped in the middle, it may have handed over any of them, as the contract says.
@@ -84,6 +90,7 @@ impl Publisher {
 struct Task {
     link: Arc<Link>,
     channel: Option<Channel>,
+    trials: Trials,
 }
 
 impl Task {
@@ -102,16 +109,27 @@ impl Task {
 
     async fn publish(&mut self, messages: Vec<Outgoing>) -> Vec<Taken> {
         let mut taken = Vec::with_capacity(messages.len());
-        let mut rest = &messages[..];
+        let mut sound = Vec::with_capacity(messages.len());
+        for message in &messages {
+            let on_trial = self.trials.answer(message);
+            taken.push(on_trial.map_or(Ok(()), Err));
+            sound.extend(on_trial.is_none().then_some(message));
+        }
+        let mut answers = Vec::with_capacity(sound.len());
+        let mut rest = &sound[..];
         while !rest.is_empty() {
             let (window, others) = rest.split_at(window(rest));
             rest = others;
-            taken.extend(self.publish_window(window).await);
+            answers.extend(self.publish_window(window).await);
+        }
+        let published = taken.iter_mut().filter(|taken| taken.is_ok());
+        for (taken, answer) in published.zip(answers) {
+            *taken = answer;
         }
         taken
     }
 
-    async fn publish_window(&mut self, window: &[Outgoing]) -> Vec<Taken> {
+    async fn publish_window(&mut self, window: &[&Outgoing]) -> Vec<Taken> {
         let all = |why| vec![Err(why); window.len()];
         let (connection, channel) = match self.open().await {
             Ok(Some(open)) => open,
@@ -132,8 +150,12 @@ impl Task {
                 return all(WhyUndelivered::Unconfirmed);
             }
         };
-        let confirmed = timeout(CONFIRMING, confirmed(&channel, window)).await;
-        let confirmed = confirmed.unwrap_or_else(|_| window.iter().map(|_| None).collect());
+        let end = Instant::now() + CONFIRMING;
+        let confirmed = confirmed(&channel, window, end).await;
+        let is_alive = connection.status().connected() && !connection.status().blocked();
+        if is_alive && Instant::now() >= end {
+            self.put_silent_ones_on_trial(window, &confirmed);
+        }
         if confirmed.iter().any(Option::is_none) {
             // What is still on its way there would come between later windows.
             self.channel = None;
@@ -145,6 +167,17 @@ impl Task {
         match_returns(window, confirmed)
     }
 
+    /// One of the queues that confirmed nothing of this window holds the others up.
+    fn put_silent_ones_on_trial(&self, window: &[&Outgoing], confirmed: &[Option<Confirmation>]) {
+        let mut spoke = HashMap::new();
+        for (message, confirmation) in window.iter().zip(confirmed) {
+            *spoke.entry(&message.route).or_insert(false) |= confirmation.is_some();
+        }
+        for (queue, _) in spoke.into_iter().filter(|(_, spoke)| !spoke) {
+            self.trials.begin(queue);
+        }
+    }
+
     /// What to publish on, unless the broker takes nothing.
     async fn open(&mut self) -> Result<Option<(Arc<Connection>, Channel)>, Cause> {
         let connection = self.link.connection().await?;
@@ -153,19 +186,22 @@ impl Task {
         }
         let channel = match self.channel.take() {
             Some(channel) if channel.status().connected() => channel,
-            _ => {
-                let channel = self.link.channel().await?;
-                let selecting = channel.confirm_select(ConfirmSelectOptions::default());
-                timeout(PATIENCE, selecting).await??;
-                channel
-            }
+            _ => confirming_channel(&self.link).await?,
         };
         Ok(Some((connection, self.channel.insert(channel).clone())))
     }
 }
 
+/// A new channel that confirms.
+pub(super) async fn confirming_channel(link: &Arc<Link>) -> Result<Channel, Cause> {
+    let channel = link.channel().await?;
+    let selecting = channel.confirm_select(ConfirmSelectOptions::default());
+    timeout(PATIENCE, selecting).await??;
+    Ok(channel)
+}
+
 /// How many of the first messages make a window.
-fn window(messages: &[Outgoing]) -> usize {
+fn window(messages: &[&Outgoing]) -> usize {
     let mut bytes = 0;
     let fits = messages.iter().take(WINDOW).take_while(|message| {
         bytes += message.body.len();
@@ -187,8 +223,12 @@ async fn is_free(connection: &Connection) -> bool {
     true
 }
 
-/// What the broker said about each message; nothing if the channel ended before.
-async fn confirmed(channel: &Channel, window: &[Outgoing]) -> Vec<Option<Confirmation>> {
+/// What the broker said about each message until then; nothing if the channel ended before.
+pub(super) async fn confirmed(
+    channel: &Channel,
+    window: &[&Outgoing],
+    end: Instant,
+) -> Vec<Option<Confirmation>> {
     let mandatory = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
@@ -205,17 +245,19 @@ async fn confirmed(channel: &Channel, window: &[Outgoing]) -> Vec<Option<Confirm
         )
     });
     // Polled in order, each is handed over in its first step: they keep their order.
-    let published = join_all(published).await;
+    let Ok(published) = timeout_at(end, join_all(published)).await else {
+        return window.iter().map(|_| None).collect();
+    };
     let confirms = published
         .into_iter()
         .map(async |published| match published {
-            Ok(confirm) => confirm.await.ok(),
+            Ok(confirm) => timeout_at(end, confirm).await.ok()?.ok(),
             Err(_) => None,
         });
     join_all(confirms).await
 }
 
-fn match_returns(window: &[Outgoing], confirmed: Vec<Option<Confirmation>>) -> Vec<Taken> {
+fn match_returns(window: &[&Outgoing], confirmed: Vec<Option<Confirmation>>) -> Vec<Taken> {
     let mut taken = Vec::with_capacity(window.len());
     let mut returned = Vec::new();
     for confirmation in confirmed {

@@ -132,6 +132,11 @@ impl Broker {
         self.wait_for_name("quorum", queue);
     }
 
+    /// Whether it would.
+    pub(crate) fn has_written(&self, queue: &str) -> bool {
+        contains(&self.names("quorum"), queue)
+    }
+
     /// Waits until it would find its streams again if it was killed: like quorum queues, it writes down who
     /// keeps them some time after the first one was declared.
     pub(crate) fn wait_until_streams_are_written(&self) {
@@ -139,14 +144,21 @@ impl Broker {
     }
 
     fn wait_for_name(&self, system: &str, queue: &str) {
-        let node = format!("sagalog{}@localhost", self.port);
-        let names = self.folder.join("data").join(&node).join(system);
-        let names = names.join(&node).join("names.dets");
         let end = Instant::now() + STARTING;
-        while !contains(&fs::read(&names).unwrap_or_default(), queue) {
-            assert!(Instant::now() < end, "{queue} is not in {names:?}");
+        while !contains(&self.names(system), queue) {
+            assert!(
+                Instant::now() < end,
+                "{queue} is not among those of {system}"
+            );
             sleep(Duration::from_millis(50));
         }
+    }
+
+    /// What it has written down of the names of a system.
+    fn names(&self, system: &str) -> Vec<u8> {
+        let node = format!("sagalog{}@localhost", self.port);
+        let names = self.folder.join("data").join(&node).join(system);
+        fs::read(names.join(&node).join("names.dets")).unwrap_or_default()
     }
 
     /// Starts it on the same port and data, and waits until it greets.

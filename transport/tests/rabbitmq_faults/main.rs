@@ -5,6 +5,7 @@
 mod broker;
 mod input;
 mod kill;
+mod leader;
 mod loss;
 mod refusal;
 mod support;

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
+    fmt::Debug,
     fs,
     path::PathBuf,
     process::{ExitStatus, Stdio},
@@ -13,6 +14,7 @@ use std::{
 
 use sagalog::{Direction, EventLog, PostgresLog, PostgresOptions, SagaEvent, SqliteLog};
 use sagalog_model::{
+    FailureClass,
     event::TurnCause,
     log::{PartitionId, Position},
 };
@@ -53,10 +55,10 @@ pub(crate) struct Recorded {
     pub(crate) succeeded: BTreeSet<Deed>,
     /// The sagas, each with the type of its last event.
     pub(crate) last: BTreeMap<String, String>,
-    /// Sagas that went back as a node had no answer in all of its attempts, and which node.
+    /// Sagas that went back as a node had used its attempts up, and which node.
     pub(crate) gave_up: BTreeMap<String, String>,
-    /// Of which node of a saga the last attempt had no answer in time.
-    silent: BTreeSet<(String, String)>,
+    /// The nodes of sagas whose participant has said that it never will.
+    refused: BTreeSet<(String, String)>,
     /// Events of all sagas.
     pub(crate) events: usize,
 }
@@ -315,15 +317,12 @@ impl Recorded {
                 self.succeeded
                     .insert(deed(saga, &succeeded.node, succeeded.direction));
             }
-            SagaEvent::AttemptTimedOut(late) => {
-                self.silent.insert((saga.into(), late.node.to_string()));
-            }
-            SagaEvent::AttemptFailed(failed) => {
-                self.silent.remove(&(saga.into(), failed.node.to_string()));
+            SagaEvent::AttemptFailed(failed) if failed.class == FailureClass::Permanent => {
+                self.refused.insert((saga.into(), failed.node.to_string()));
             }
             SagaEvent::Turned(turned) if turned.cause == TurnCause::StepFailed => {
                 let node = turned.node.expect("a step has a node").to_string();
-                if self.silent.contains(&(saga.to_owned(), node.clone())) {
+                if !self.refused.contains(&(saga.to_owned(), node.clone())) {
                     self.gave_up.insert(saga.into(), node);
                 }
             }
@@ -392,7 +391,7 @@ pub(crate) async fn assert_exactly_right(place: &Place, orders: &str) {
     assert!(recorded.gave_up.is_empty(), "{:?}", recorded.gave_up);
 }
 
-/// The same for the orders that the log knows. One whose charge had no answer as often as it is asked for
+/// The same for the orders that the log knows. One whose charge did not work in as many attempts as it has
 /// may go back instead; then all of it is undone.
 pub(crate) async fn assert_right(place: &Place, orders: &str, recorded: &Recorded) {
     let effects = place.effects().await;
@@ -410,9 +409,22 @@ pub(crate) async fn assert_right(place: &Place, orders: &str, recorded: &Recorde
         right.extend(deeds);
         ends.insert(id.to_owned(), end.to_owned());
     }
-    right.sort();
-    assert_eq!(recorded.last, ends);
-    assert_eq!(effects, right);
+    let ends: BTreeSet<_> = ends.into_iter().collect();
+    let found = recorded.last.clone().into_iter().collect();
+    assert_same("ends of sagas", &found, &ends);
+    assert_eq!(effects.len(), right.len(), "effects, each once");
+    let (found, right) = (effects.into_iter().collect(), right.into_iter().collect());
+    assert_same("effects", &found, &right);
+}
+
+/// Shows the differences only: there are thousands of each.
+fn assert_same<T: Ord + Debug>(what: &str, found: &BTreeSet<T>, right: &BTreeSet<T>) {
+    let missing: Vec<_> = right.difference(found).collect();
+    let wrong: Vec<_> = found.difference(right).collect();
+    assert!(
+        missing.is_empty() && wrong.is_empty(),
+        "{what}: {wrong:?}, where {missing:?} should be"
+    );
 }
 
 /// What must have happened for an order that gave its charge up: if the card was charged all the same,

@@ -76,8 +76,9 @@ impl Servers {
 
     /// Starts it if it was killed, and waits until it answers.
     pub(crate) fn start_database(&mut self) {
-        if std::mem::take(&mut self.database_is_down) {
+        if self.database_is_down {
             block_in_place(|| self.database.restart());
+            self.database_is_down = false;
         }
     }
 
@@ -88,8 +89,9 @@ impl Servers {
 
     /// Starts it if it was killed, and waits until it greets.
     pub(crate) fn start_broker(&mut self) {
-        if std::mem::take(&mut self.broker_is_down) {
+        if self.broker_is_down {
             block_in_place(|| self.broker.start_again());
+            self.broker_is_down = false;
         }
     }
 

@@ -35,7 +35,8 @@ impl Driver {
     }
 
     pub(super) fn published(&mut self, result: Result<(), PublishError>) -> Result<(), DriveError> {
-        self.waits_for_room = false;
+        // Told once for as long as something waits, and not each time that it is tried again.
+        let told = std::mem::take(&mut self.waits_for_room);
         let undelivered = result
             .err()
             .map_or_else(Vec::new, |PublishError(them)| them);
@@ -54,7 +55,9 @@ impl Driver {
                 // The window is smaller than any queue, so this is a transport in trouble. The
                 // command is kept; its attempt's deadline bounds the wait.
                 _ => {
-                    warn!(queue = %message.to, %why, "a command could not be published");
+                    if !told {
+                        warn!(queue = %message.to, %why, "a command could not be published");
+                    }
                     kept.push(message);
                 }
             }

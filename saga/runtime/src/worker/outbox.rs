@@ -16,6 +16,8 @@ pub(super) struct Outbox {
     fresh: Vec<Answer>,
     /// Waits for room in an inbox.
     stuck: Vec<Answer>,
+    /// What waited is tried again: that it waits is told already.
+    again: bool,
     /// Commands that need no reply.
     silent: Vec<Tag>,
     rejected: Vec<(Tag, String)>,
@@ -61,6 +63,7 @@ impl Outbox {
     /// Tries again what had found no room.
     pub(super) fn retry(&mut self) {
         self.fresh.append(&mut self.stuck);
+        self.again = true;
     }
 
     /// Waits until one of the inboxes may have room again.
@@ -96,6 +99,7 @@ impl Outbox {
                 Err(error) => self.sort_out(sent, error, &mut settled),
             }
         }
+        self.again = false;
         // A lost consumer shows when it receives next; its commands are then delivered again and
         // answered from memory.
         for (tag, reason) in self.rejected.drain(..) {
@@ -128,7 +132,9 @@ impl Outbox {
                 }
                 WhyUndelivered::Closed => {}
                 why => {
-                    warn!(%id, inbox = %message.to, "a reply waits: {why}");
+                    if !self.again {
+                        warn!(%id, inbox = %message.to, "a reply waits: {why}");
+                    }
                     self.stuck.push(Answer { tag, message });
                 }
             }
