@@ -12,6 +12,7 @@ pub mod dedup;
 mod legal;
 #[cfg(feature = "mutants")]
 mod mutants;
+pub mod participants;
 pub mod retry;
 pub mod saga;
 pub mod sequence;

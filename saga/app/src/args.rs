@@ -9,7 +9,7 @@ use crate::{
     error::CliError,
     graph, history, node,
     output::{Format, Output},
-    saga, sim, worker,
+    participant, saga, sim, worker,
 };
 
 /// Runs sagas on an event log, and shows what it holds.
@@ -44,6 +44,9 @@ enum Command {
     /// Dead letters: messages that nobody could use
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// Participants: which are there, and what they can do
+    #[command(subcommand)]
+    Participant(participant::Command),
     /// A definition as text or as a flowchart
     Graph(graph::Args),
     /// Drives the sagas of a log until told to stop, alone or with other nodes
@@ -69,6 +72,7 @@ impl Cli {
             Command::Saga(command) => command.run(app, output).await,
             Command::Log(command) => command.run(output).await,
             Command::Dlq(command) => command.run(output).await,
+            Command::Participant(command) => command.run(app, output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,
             Command::Worker(args) => worker::run(args, app, output).await,

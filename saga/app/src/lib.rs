@@ -38,6 +38,7 @@ mod dlq;
 mod graph;
 mod history;
 mod node;
+mod participant;
 mod saga;
 mod sim;
 mod worker;

@@ -7,7 +7,7 @@ mod recorded;
 mod rows;
 mod scan;
 mod show;
-mod way;
+pub(crate) mod way;
 mod why;
 
 use std::process::ExitCode;
@@ -46,7 +46,7 @@ impl Command {
         match self {
             Self::List(args) => list::run(args, output).await,
             Self::Show(args) => show::run(args, output).await,
-            Self::Why(args) => why::run(args, output).await,
+            Self::Why(args) => why::run(args, app, output).await,
             Self::Export(args) => export::run(args, output).await,
             Self::Start(wish) => operate::run(wish, app, output).await,
             Self::Signal(wish) => operate::run(wish, app, output).await,

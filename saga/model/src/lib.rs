@@ -6,6 +6,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod announcement;
 pub mod check;
 pub mod contract;
 pub mod dead_letter;
@@ -26,6 +27,7 @@ pub mod token;
 
 mod micros;
 
+pub use announcement::Announcement;
 pub use check::{BadDefinition, Fault};
 pub use contract::{Json, NeedsRecoveryClass, RecoveryClass, Saga, Signal, Step, Undo};
 pub use definition::{AnyDefinition, Definition, Expression};

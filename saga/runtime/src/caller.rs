@@ -32,7 +32,7 @@ use tracing::{info, warn};
 use crate::{
     client::CallError,
     driver::{chain, message_id},
-    request::{Answer, Refused, Request},
+    request::{Answer, Refused, Request, Roll},
 };
 
 /// How long an owner keeps a question for a saga's end before it says that there is none yet.
@@ -178,6 +178,8 @@ impl Caller {
         let (_place, mut answered) = self.waiting.enter(message.id);
         let answers_within = match request {
             Request::End { .. } => END_WITHIN + AGAIN,
+            // Said again by itself.
+            Request::Participants(Roll::Announce(_) | Roll::Leave { .. }) => FOREVER,
             _ => AGAIN,
         };
         let why = Mutex::new(String::new());

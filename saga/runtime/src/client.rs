@@ -10,7 +10,7 @@ use sagalog_model::{
     event::NodeId,
     log::{BadName, PartitionId},
 };
-use sagalog_projections::{SagaState, Status, Why, why::why};
+use sagalog_projections::{SagaState, Status, Why, participants::Seen, why::why};
 use sagalog_transport::Transport;
 use tokio::sync::oneshot;
 
@@ -18,7 +18,7 @@ use crate::{
     caller::{Caller, END_WITHIN},
     driver::{Call, CallAnswer, NotDone, Told},
     history::{HistoryError, Reader},
-    request::{Answer, Meant, Refused, Request, Standing},
+    request::{Answer, Meant, Refused, Request, Roll, Standing},
     router::Router,
     worker::Failure,
 };
@@ -587,6 +587,30 @@ impl Client {
         Ok(given.answer())
     }
 
+    /// The instances of participants that have announced themselves, or those that can do this: perform
+    /// the step of this name, or whatever else a worker says that it can. In the order of their names.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn participants(&self, capability: Option<&str>) -> Result<Vec<Seen>, CallError> {
+        let mut participants: Vec<Seen> = Vec::new();
+        loop {
+            let last = participants.last().map(|seen| &seen.announced);
+            let after = last.map(|last| (last.participant.to_string(), last.instance.to_string()));
+            let capability = capability.map(str::to_owned);
+            let list = Roll::List { capability, after };
+            let answer = self.ask(Request::Participants(list)).await?;
+            let Answer::Participants(page) = answer else {
+                return Err(unknown_answer());
+            };
+            let is_empty = page.participants.is_empty();
+            participants.extend(page.participants);
+            if is_empty || !page.more {
+                return Ok(participants);
+            }
+        }
+    }
+
     fn by(&self) -> String {
         self.who.as_ref().to_owned()
     }
@@ -635,6 +659,18 @@ impl Client {
         let there = caller.map(|caller| (caller, request.clone()));
         let (partition, told) = match request.meant()? {
             Meant::Anybody => return Ok(Given::Answer(Answer::Owner(router.owner().clone()))),
+            Meant::Roll(roll) => {
+                return match (router.roll(), there) {
+                    (Some(kept), _) => Ok(Given::Answer(kept.answer(roll)).not_refused()?),
+                    (None, Some((caller, request))) => {
+                        caller.ask(&request, self.patience).await.map(Given::Answer)
+                    }
+                    (None, None) => Err(CallError::Elsewhere {
+                        partition: PartitionId::new(0),
+                        by: None,
+                    }),
+                };
+            }
             Meant::Saga(saga, query) => (router.partition_of(&saga), Told::Saga(saga, query)),
             Meant::Letter(partition, _) if !router.has(partition) => {
                 return Err(CallError::NoSuchPartition { partition });
@@ -671,6 +707,13 @@ async fn here(router: &Router, partition: PartitionId, mut told: Told) -> Result
 }
 
 impl Given {
+    fn not_refused(self) -> Result<Self, CallError> {
+        match self {
+            Self::Answer(Answer::Refused(refused)) => Err(refused.into()),
+            given => Ok(given),
+        }
+    }
+
     fn answer(self) -> Answer {
         match self {
             Self::State(state) => Answer::Standing(Standing::of(&state)),

@@ -52,6 +52,7 @@ use crate::{
     clock::{Clock, Sleep},
     guard::Guard,
     history::{HistoryError, Reader},
+    request::RollCall,
 };
 
 /// Inputs taken between two looks at everything else.
@@ -70,6 +71,7 @@ pub(crate) struct Parts {
     /// The queue of the dead letters, for the one partition that records them.
     pub(crate) dead: Option<Box<dyn Consumer>>,
     pub(crate) calls: mpsc::Receiver<Call>,
+    pub(crate) roll: Arc<RollCall>,
     /// Gives this partition up.
     pub(crate) seat: CancellationToken,
     /// Stops the process, and cancels the seat with it.
@@ -144,6 +146,7 @@ pub(crate) struct Driver {
     inbox: Inbox,
     dead: Option<Inbox>,
     calls: mpsc::Receiver<Call>,
+    roll: Arc<RollCall>,
     seat: CancellationToken,
     stop: CancellationToken,
     machine: Partition<Guard>,

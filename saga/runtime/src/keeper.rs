@@ -24,6 +24,7 @@ use crate::{
     clock::Clock,
     driver::{Call, DEAD_PREFETCH, Driver, PREFETCH, Parts},
     published::Publishers,
+    request::RollCall,
     router::{Route, Router},
     runtime::DriveError,
 };
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) router: Arc<Router>,
     /// If the log is published.
     pub(crate) publishers: Option<Publishers>,
+    pub(crate) roll: Arc<RollCall>,
     /// Stops the process.
     pub(crate) stop: CancellationToken,
 }
@@ -333,6 +335,7 @@ impl Shared {
             rules: self.rules,
             node: self.node.clone(),
             calls: waiting,
+            roll: self.roll.clone(),
             seat,
             stop: self.stop.clone(),
         });

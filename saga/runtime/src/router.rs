@@ -7,12 +7,16 @@ use sagalog_model::{SagaId, log::PartitionId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{client::CallError, driver::Call, request::OwnerName};
+use crate::{
+    client::CallError,
+    driver::Call,
+    request::{OwnerName, RollCall},
+};
 
 /// Brings calls to the driver of their saga's partition, if this process has it.
-#[derive(Debug)]
 pub(crate) struct Router {
     owner: OwnerName,
+    roll: Arc<RollCall>,
     /// By number of the partition.
     routes: Box<[watch::Sender<Route>]>,
     partitions: NonZeroU32,
@@ -36,10 +40,16 @@ pub(crate) enum Route {
 
 impl Router {
     /// To nobody yet.
-    pub(crate) fn new(owner: OwnerName, patience: Duration, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        owner: OwnerName,
+        roll: Arc<RollCall>,
+        patience: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         let partitions = owner.partitions;
         Self {
             owner,
+            roll,
             routes: (0..partitions)
                 .map(|_| watch::Sender::new(Route::Nowhere))
                 .collect(),
@@ -81,6 +91,12 @@ impl Router {
     /// Whether the log has this partition.
     pub(crate) fn has(&self, partition: PartitionId) -> bool {
         partition.get() < self.partitions.get()
+    }
+
+    /// The roll of participants, if this process keeps it now.
+    pub(crate) fn roll(&self) -> Option<&RollCall> {
+        let first = &*self.routes[0].borrow();
+        matches!(first, Route::Here(_)).then_some(&*self.roll)
     }
 
     /// Waits for a driver, and for room there.

@@ -1,18 +1,22 @@
 //! A runtime: one process that drives sagas on a log, with the workers it hosts.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use sagalog_engine::{
     Rules,
     partition::{DefinitionChanged, Registry},
 };
 use sagalog_eventlog::EventLog;
-use sagalog_model::AnyDefinition;
+use sagalog_model::{AnyDefinition, graph::participant};
 use sagalog_transport::{DeclareError, InProcess, LogStreams, Queue, Transport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-#[cfg(feature = "postgres")]
 use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
 
 #[cfg(unix)]
 use crate::control::{Place, Server};
@@ -22,9 +26,9 @@ use crate::{
     clock::{Clock, SystemClock},
     keeper::{Keeper, Shared},
     published::Publishers,
-    request::OwnerName,
+    request::{EVERY, OwnerName, RollCall},
     router::Router,
-    worker::{COMMANDS_MAX, HandlerFault, HostError, Worker, WorkerHost},
+    worker::{COMMANDS_MAX, HandlerFault, HostError, PAUSE_MAX, Worker, WorkerHost, steps_of},
 };
 
 /// How long a call waits for somebody to drive its saga's partition: longer than it takes to see that
@@ -38,6 +42,7 @@ pub struct Runtime {
     stop: Stop,
     keeper: JoinHandle<Result<(), DriveError>>,
     host: JoinHandle<Result<(), HostError>>,
+    _warning: Option<AbortOnDropHandle<()>>,
     #[cfg(unix)]
     control: Option<JoinHandle<Place>>,
     #[cfg(feature = "postgres")]
@@ -281,7 +286,10 @@ impl RuntimeBuilder {
             pid: std::process::id(),
             partitions: self.log.partitions(),
         };
-        let router = Arc::new(Router::new(owner, PATIENCE, stop.intake.clone()));
+        let roll = Arc::new(RollCall::new());
+        let router = Router::new(owner, roll.clone(), PATIENCE, stop.intake.clone());
+        let router = Arc::new(router);
+        let is_shared = between.is_some();
         let client = Client::new(router.clone(), self.log.clone(), between);
         let publishers = self
             .published
@@ -289,9 +297,15 @@ impl RuntimeBuilder {
         if let Some(publishers) = &publishers {
             publishers.declare().await?;
         }
+        let warning = is_shared.then(|| {
+            let steps = steps(&self.definitions);
+            AbortOnDropHandle::new(tokio::spawn(warn_of_absent(client.clone(), steps)))
+        });
+        let host = host.announced(client.clone(), &self.node);
         let keeper = Keeper::start(Shared {
             publishers,
             router,
+            roll,
             log: self.log,
             transport,
             clock: self.clock,
@@ -324,6 +338,7 @@ impl RuntimeBuilder {
             control,
             keeper: tokio::spawn(keeper.run()),
             host: tokio::spawn(host.run(stop.host.clone())),
+            _warning: warning,
             stop,
         })
     }
@@ -343,7 +358,41 @@ impl RuntimeBuilder {
     }
 }
 
-fn default_node() -> String {
+/// The steps of these definitions, each with the first saga that has it.
+fn steps(definitions: &[AnyDefinition]) -> BTreeMap<String, String> {
+    let mut steps = BTreeMap::new();
+    for graph in definitions.iter().map(AnyDefinition::graph) {
+        for step in steps_of(graph) {
+            steps
+                .entry(step.to_owned())
+                .or_insert_with(|| graph.saga.clone());
+        }
+    }
+    steps
+}
+
+/// Once everybody had the time to announce itself, says of which steps nobody has said that it
+/// performs them.
+async fn warn_of_absent(client: Client, steps: BTreeMap<String, String>) {
+    tokio::time::sleep(PAUSE_MAX + EVERY).await;
+    let there = match client.participants(None).await {
+        Ok(there) => there,
+        Err(why) => return warn!(%why, "it is not known which participants are there"),
+    };
+    for (step, saga) in &steps {
+        if !there.iter().any(|seen| seen.performs(step)) {
+            let participant = participant(step);
+            warn!(
+                step,
+                saga,
+                participant,
+                "no instance of the participant has announced that it performs a step"
+            );
+        }
+    }
+}
+
+pub(crate) fn default_node() -> String {
     let program = std::env::args_os().next().map(std::path::PathBuf::from);
     let name = program
         .as_ref()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sagalog::request::{Answer, Request};
+use sagalog::request::{Answer, Request, Roll};
 use sagalog_model::{Command, FailureClass, IdempotencyKey, Missing, Outcome, Reply, Withdrawal};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -80,6 +80,9 @@ fn the_request_and_the_answer_of_the_document_are_some() {
         matches!(&*requests, [Request::Start { .. }]),
         "{requests:?}"
     );
+    let rolls: Vec<Request> = samples(|sample| sample.starts_with("{\"participants\""));
+    let announces = |request: &Request| matches!(request, Request::Participants(Roll::Announce(_)));
+    assert!(rolls.len() == 1 && rolls.iter().all(announces), "{rolls:?}");
     let answers: Vec<Answer> = samples(|sample| sample.starts_with("{\"standing\""));
     assert!(matches!(&*answers, [Answer::Standing(_)]), "{answers:?}");
 }

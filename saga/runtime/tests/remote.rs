@@ -3,15 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use sagalog::{
-    CallError, Client, Ended, InProcess, MemoryLog, Refusal, Runtime, Saga, Signal, Status,
-    Transport,
+    CallError, Client, Ended, InProcess, MemoryLog, Refusal, Runtime, Saga, Signal, Status, Step,
+    Transport, Worker,
     request::{Answer, Request},
 };
 use sagalog_model::Payload;
+use sagalog_projections::participants::{Presence, Seen};
 use sagalog_transport::{Kind, Message, MessageId, Queue};
+use tokio::sync::oneshot;
 
 const LUNCH: Saga<String, String> = Saga::new("lunch");
 const SPICE: Signal<String> = Signal::new("spice");
+const STIR: Step<(), ()> = Step::new("stove.stir").retryable();
 
 /// A kitchen, and a guest in another room: nothing but the transport is between them.
 struct House {
@@ -247,5 +250,61 @@ async fn a_saga_that_is_started_by_hand_runs() {
     assert_eq!(
         json,
         r#"{"standing":{"saga":"l-1","definition":"lunch","version":1,"status":"completed","output":"stew with salt"}}"#
+    );
+}
+
+/// Waits until this is said of the instances that can do this.
+async fn until(client: &Client, capability: &str, presence: Presence) -> Seen {
+    loop {
+        let seen = client.participants(Some(capability)).await;
+        let seen = seen.expect("it is told").into_iter();
+        if let Some(seen) = seen.into_iter().find(|seen| seen.presence == presence) {
+            return seen;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_in_another_process_is_found_by_what_it_can_do_until_it_leaves() {
+    let house = House::open().await;
+    let worker = Worker::new()
+        .action(STIR, async |_, ()| Ok(()))
+        .capability("induction", "2")
+        .capability("stove.stir", "7");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let transport = house.transport.clone();
+    let serving = tokio::spawn(worker.serve(transport, async move { drop(stopped.await) }));
+    let seen = until(&house.guest, "induction", Presence::Alive).await;
+    assert_eq!(&*seen.announced.participant, "stove");
+    let able: Vec<_> = seen.announced.capabilities.iter().collect();
+    let able: Vec<_> = able
+        .iter()
+        .map(|(name, version)| (&***name, &***version))
+        .collect();
+    assert_eq!(able, [("induction", "2"), ("stove.stir", "7")]);
+    assert!(seen.performs("stove.stir") && !seen.performs("stove.bake"));
+    let none = house.guest.participants(Some("gas")).await;
+    assert_eq!(none.expect("it is told"), []);
+
+    stop.send(()).expect("it serves");
+    let served = serving.await.expect("it does not panic");
+    served.expect("it stops in peace");
+    let gone = until(&house.guest, "stove.stir", Presence::Gone).await;
+    assert_eq!(gone.announced, seen.announced);
+}
+
+#[tokio::test]
+async fn an_announcement_that_cannot_be_meant_is_answered_with_why() {
+    let house = House::open().await;
+    let said = r#"{"participants":{"announce":{"participant":"stove","instance":"","capabilities":{},"concurrency":1,"every":5000000}}}"#;
+    let answers = answers(&house, &[said]).await;
+    let [Answer::Refused(refused)] = &*answers else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(refused.code(), "bad_announcement");
+    assert_eq!(
+        refused.message,
+        r#"names have 1 to 255 bytes without control characters, not """#
     );
 }

@@ -11,9 +11,11 @@ processes may share the file: the transaction is begun with its lock, so that th
 import hashlib
 import json
 import logging
+import os
 import sqlite3
 import sys
 import time
+import uuid
 
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
@@ -22,6 +24,9 @@ from envelope import AGAIN, CROCKFORD, VERSION, close, derived_id
 
 BODY_MAX_BYTES = 1024 * 1024
 OUTPUT_MAX_BYTES = 256 * 1024
+
+#: How often an instance says that it is there, in seconds.
+EVERY = 5
 
 #: How many commands the broker hands over before one of them is acknowledged.
 PREFETCH = 64
@@ -154,6 +159,9 @@ class Participant:
     def __init__(self, url, name, steps):
         self.parameters = pika.URLParameters(url)
         self.parameters.heartbeat = 5
+        self.name = name
+        self.instance = f"python-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.announced = (0, float("-inf"))
         self.queue = f"cmd.{name}"
         self.steps = steps
 
@@ -190,8 +198,36 @@ class Participant:
                 self.take(out, properties, body)
                 # Its reply was taken, or it needs none.
                 commands.basic_ack(method.delivery_tag)
+            self.announce(out)
             # The other connection has its signs of life to give.
             publishing.process_data_events(0)
+
+    def announce(self, out):
+        """Says that this instance is there, and what it can do. Nobody need hear it."""
+        number, last = self.announced
+        if time.monotonic() < last + EVERY:
+            return
+        self.announced = (number + 1, time.monotonic())
+        said = {
+            "participant": self.name,
+            "instance": self.instance,
+            "capabilities": {step: "" for step in [*self.steps.actions, *self.steps.alternatives]},
+            "concurrency": 1,
+            "every": EVERY * 1_000_000,
+        }
+        body = json.dumps({"participants": {"announce": said}}).encode()
+        properties = pika.BasicProperties(
+            content_type="application/json",
+            type="control",
+            message_id=derived_id(f"{self.instance} {number}", body),
+            # There is no such queue: the answer is not waited for.
+            reply_to=f"answers.{self.instance}",
+            headers={"sagalog-version": VERSION, "sha-256": hashlib.sha256(body).hexdigest()},
+        )
+        try:
+            out.basic_publish("", "inbox.0", body, properties, mandatory=True)
+        except (UnroutableError, NackError) as error:
+            logging.warning("nobody hears that this is there: %r", error)
 
     def take(self, out, properties, body):
         try:

@@ -37,7 +37,7 @@ pub(crate) struct Reach {
 }
 
 /// A way to whoever drives a saga.
-pub(super) enum Way {
+pub(crate) enum Way {
     Socket(Control),
     Broker(Client),
     /// This process has taken the log for a moment.
@@ -45,12 +45,12 @@ pub(super) enum Way {
 }
 
 impl Reach {
-    pub(super) fn patience(&self) -> Duration {
+    fn patience(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
 
     /// Does something over the way there is, and leaves; whoever did it is named by a word.
-    pub(super) async fn use_way<T>(
+    pub(crate) async fn use_way<T>(
         &self,
         first: &Request,
         app: &App,
@@ -75,6 +75,17 @@ impl Reach {
         }
     }
 
+    /// Whether whoever drives the log can be asked: there is a broker, or a file that somebody drives.
+    pub(crate) fn is_there(&self) -> bool {
+        let file = self.log.as_file().ok().flatten();
+        self.broker.is_given() || file.is_some_and(|file| socket_of(file).exists())
+    }
+
+    /// The log that it is about.
+    pub(crate) fn log(&self) -> &LogArg {
+        &self.log
+    }
+
     /// The log's file; none if it is reached over a broker.
     fn file(&self) -> Result<Option<PathBuf>, CliError> {
         if self.broker.is_given() && !self.log.is_given() {
@@ -85,7 +96,7 @@ impl Reach {
 }
 
 impl Way {
-    pub(super) async fn ask(&mut self, request: &Request) -> Result<Answer, CliError> {
+    pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CliError> {
         match self {
             Self::Socket(owner) => owner.ask(request).await.map_err(|error| match error {
                 ControlError::Refused(refused) => CliError::refused(&refused),
@@ -146,7 +157,12 @@ async fn check_that_we_can(
             .then_some(())
             .ok_or_else(|| nobody(format!("saga {definition}")));
     }
-    let saga = super::recorded::saga_id(first.saga().unwrap_or_default())?;
+    let Some(saga) = first.saga() else {
+        let message = format!("nobody drives {name}");
+        return Err(CliError::new("nobody_drives", Exit::Conflict, message)
+            .fix("start the program that drives it (`node`)"));
+    };
+    let saga = super::recorded::saga_id(saga)?;
     let Some((definition, version)) = definition_of(log.clone(), &saga).await? else {
         let message = format!("{name} has no saga `{saga}`");
         return Err(CliError::new("no_such_saga", Exit::NotFound, message)

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use sagalog_model::log::Time;
+use sagalog_model::{graph, log::Time};
 use sagalog_projections::{
     timeline::Timeline,
     why::{Missing, Waiting, WaitsFor},
@@ -12,11 +12,13 @@ use serde::Serialize;
 use super::{
     recorded::Recorded,
     rows::{kept_alive, what_was_parked, why_it_turned},
+    way::Reach,
 };
 use crate::{
+    App,
     error::{CliError, Exit},
-    log::LogArg,
     output::Output,
+    participant,
     words::{count, numbers, plain, span, utc},
 };
 
@@ -29,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "VERSION")]
     at: Option<u64>,
     #[command(flatten)]
-    log: LogArg,
+    reach: Reach,
 }
 
 /// The answer, as JSON. Times are microseconds since 1970.
@@ -44,26 +46,75 @@ struct Answer<'a> {
     waiting: &'a [Waiting],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     missing: &'a [Missing],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unperformed: &'a [Unperformed],
     to_do: Vec<&'a str>,
     pivot_passed: bool,
     deadline: &'a Option<sagalog_projections::why::Deadline>,
     left: &'a [sagalog_model::event::NodeId],
 }
 
+/// A step that is waited for, and that no instance which may be there performs.
+#[derive(Serialize)]
+struct Unperformed {
+    node: sagalog_model::event::NodeId,
+    step: std::sync::Arc<str>,
+    participant: String,
+}
+
 /// Explains.
-pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
-    let timeline = Recorded::read(&args.log, &args.id)
+pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
+    let timeline = Recorded::read(args.reach.log(), &args.id)
         .await?
         .timeline(args.at)?;
+    let unperformed = unperformed(&timeline, &args.reach, app, output).await;
     if output.is_json() {
-        output.json(&answer(&timeline))?;
+        output.json(&answer(&timeline, &unperformed))?;
     } else {
-        output.print(text(&timeline))?;
+        output.print(text(&timeline, &unperformed))?;
     }
     Ok(Exit::Done.into())
 }
 
-fn answer(timeline: &Timeline) -> Answer<'_> {
+/// Asks for the participants that a saga waits for, if somebody can be asked.
+async fn unperformed(
+    timeline: &Timeline,
+    reach: &Reach,
+    app: &App,
+    output: Output,
+) -> Vec<Unperformed> {
+    let asked = timeline
+        .waiting
+        .iter()
+        .filter_map(|waiting| match &waiting.what {
+            WaitsFor::Reply { step, .. } => Some((waiting.node.clone(), step.clone())),
+            _ => None,
+        });
+    let asked: Vec<_> = asked.collect();
+    if asked.is_empty() || !reach.is_there() {
+        return Vec::new();
+    }
+    let there = match participant::ask(reach, None, app, output).await {
+        Ok(there) => there,
+        Err(error) => {
+            output.say(format_args!(
+                "which participants are there is not known: {error}"
+            ));
+            return Vec::new();
+        }
+    };
+    let unperformed = asked
+        .into_iter()
+        .filter(|(_, step)| !there.iter().any(|seen| seen.performs(step)));
+    let unperformed = unperformed.map(|(node, step)| Unperformed {
+        node,
+        participant: graph::participant(&step).to_owned(),
+        step,
+    });
+    unperformed.collect()
+}
+
+fn answer<'a>(timeline: &'a Timeline, unperformed: &'a [Unperformed]) -> Answer<'a> {
     Answer {
         saga: timeline.saga.as_str(),
         definition: &timeline.definition,
@@ -73,6 +124,7 @@ fn answer(timeline: &Timeline) -> Answer<'_> {
         turned: &timeline.turned,
         waiting: &timeline.waiting,
         missing: &timeline.missing,
+        unperformed,
         to_do: timeline.ahead.iter().map(|ahead| &*ahead.node).collect(),
         pivot_passed: timeline.pivot_passed,
         deadline: &timeline.deadline,
@@ -80,7 +132,7 @@ fn answer(timeline: &Timeline) -> Answer<'_> {
     }
 }
 
-fn text(timeline: &Timeline) -> String {
+fn text(timeline: &Timeline, unperformed: &[Unperformed]) -> String {
     let mut text = format!(
         "{} is {} ({} version {})\n",
         timeline.saga, timeline.status, timeline.definition, timeline.definition_version
@@ -107,6 +159,17 @@ fn text(timeline: &Timeline) -> String {
         }
         line(&mut text, format_args!("  unblocked  by {}", waiting.who));
         line(&mut text, format_args!("  next       {}", waiting.next));
+    }
+    for Unperformed {
+        step, participant, ..
+    } in unperformed
+    {
+        line(
+            &mut text,
+            format_args!(
+                "nobody performs {step}: no instance of {participant} is there that has announced it"
+            ),
+        );
     }
     for missing in &timeline.missing {
         line(&mut text, format_args!("{}", what_is_missing(missing)));

@@ -33,17 +33,25 @@ pub(crate) struct Agency {
     pub(crate) clock: ManualClock,
     runtime: Option<Runtime>,
     folder: TempDir,
+    /// A participant that another process should perform, and none does.
+    absent: Option<&'static str>,
 }
 
 impl Agency {
     /// Drives its log in this process, and is reached over a socket.
     pub(crate) async fn open() -> Self {
+        Self::open_without(None).await
+    }
+
+    /// The same, whose participant of this name is nowhere.
+    pub(crate) async fn open_without(absent: Option<&'static str>) -> Self {
         let folder = TempDir::new().expect("room");
         let mut agency = Self {
             log: folder.path().join("log.db"),
             clock: ManualClock::at(OPENING),
             runtime: None,
             folder,
+            absent,
         };
         agency.start(true).await;
         agency
@@ -56,6 +64,7 @@ impl Agency {
             clock: ManualClock::at(OPENING),
             runtime: None,
             folder: TempDir::new().expect("room"),
+            absent: None,
         };
         let url = agency.log.to_str().expect("a text");
         let log = PostgresLog::open(url).await.expect("it opens");
@@ -74,6 +83,9 @@ impl Agency {
             .worker(worker(self.clock.clone()))
             .clock(Arc::new(self.clock.clone()))
             .node("agency");
+        if let Some(absent) = self.absent {
+            runtime = runtime.elsewhere(absent);
+        }
         if with_socket {
             runtime = runtime.control_socket(socket_of(&self.log));
         }

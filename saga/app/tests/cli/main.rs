@@ -9,6 +9,7 @@ mod list;
 mod log;
 mod node;
 mod operate;
+mod participant;
 
 mod show;
 mod usage;

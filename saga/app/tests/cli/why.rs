@@ -116,3 +116,17 @@ async fn an_ended_saga_waits_for_nothing() {
     it ended 2026-11-20T20:00:00.420350Z, 420 ms after its start
     "#);
 }
+
+#[tokio::test]
+async fn a_reply_that_nobody_can_give_says_so() {
+    let agency = Agency::open_without(Some("air")).await;
+    agency.waiting("t-1", "nothing", reply).await;
+    let said = sagalog(&agency.log, "saga why t-1").await.printed();
+    let nobody = "nobody performs air.book: no instance of air is there that has announced it\n";
+    assert!(said.contains(nobody), "{said}");
+    let said = sagalog(&agency.log, "saga why t-1 --json").await.printed();
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let expected =
+        serde_json::json!([{"node": "flight", "step": "air.book", "participant": "air"}]);
+    assert_eq!(said["unperformed"], expected);
+}

@@ -72,6 +72,13 @@ impl Driver {
                     partitions: self.log.partitions(),
                 }));
             }
+            Meant::Roll(roll) if self.partition == PartitionId::new(0) => {
+                return Err(self.roll.answer(roll));
+            }
+            Meant::Roll(_) => {
+                let why = "the roll of participants is kept in partition 0".to_owned();
+                return Err(refused("other_partition", why));
+            }
             Meant::Saga(saga, query) => {
                 let home = PartitionId::of(saga.as_str(), partitions);
                 (home, format!("saga `{saga}`"), Told::Saga(saga, query))

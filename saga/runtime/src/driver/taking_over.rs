@@ -37,6 +37,7 @@ impl Driver {
             inbox,
             dead,
             calls,
+            roll,
             seat,
             stop,
         } = parts;
@@ -60,6 +61,7 @@ impl Driver {
             inbox,
             dead,
             calls,
+            roll,
             seat,
             stop,
             machine,

@@ -5,7 +5,7 @@ use sagalog_model::{Payload, SagaId, event::NodeId};
 use sagalog_projections::{SagaState, Status};
 use serde::{Deserialize, Serialize};
 
-use super::Refused;
+use super::{Refused, RollPage};
 use crate::client::CallError;
 
 /// What is answered to a [`Request`](super::Request).
@@ -19,6 +19,8 @@ pub enum Answer {
     Owner(OwnerName),
     /// Where the saga stands; all of it is durable.
     Standing(Standing),
+    /// Which participants are there.
+    Participants(RollPage),
     /// It is not done.
     Refused(Refused),
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod refused;
+mod roll;
 
 use sagalog_engine::{LetterRequest, LetterWish, Query, Request as Asked, input::Wish};
 use sagalog_model::{
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, OwnerName, Standing};
 pub use refused::Refused;
+pub use roll::{Roll, RollPage};
+
+pub(crate) use roll::{EVERY, RollCall};
 
 use crate::client::{CallError, Client};
 
@@ -138,6 +142,8 @@ pub enum Request {
         /// The saga.
         saga: String,
     },
+    /// Say that a participant is there, or which ones are.
+    Participants(Roll),
     /// Say where a saga stands when it has ended, or after three seconds if it has not: then ask again.
     End {
         /// The saga.
@@ -149,6 +155,8 @@ pub enum Request {
 pub(crate) enum Meant {
     /// Whoever answers.
     Anybody,
+    /// Whoever keeps the roll of participants: the owner of the first partition.
+    Roll(Roll),
     /// The owner of a saga's partition.
     Saga(SagaId, Query),
     /// The owner of the partition that has a dead letter.
@@ -167,7 +175,10 @@ impl Request {
     /// The saga that it is about.
     pub fn saga(&self) -> Option<&str> {
         match self {
-            Self::Who {} | Self::RetryLetter { .. } | Self::PurgeLetter { .. } => None,
+            Self::Who {}
+            | Self::Participants(_)
+            | Self::RetryLetter { .. }
+            | Self::PurgeLetter { .. } => None,
             Self::Answer { token, .. } => Some(token.saga.as_str()),
             Self::Start { saga, .. }
             | Self::Signal { saga, .. }
@@ -207,7 +218,12 @@ impl Request {
         let saga = match (self.saga_id()?, self.partition()) {
             (Some(saga), _) => saga,
             (None, Some(partition)) => return Ok(self.meant_for_letter(partition)),
-            (None, None) => return Ok(Meant::Anybody),
+            (None, None) => {
+                return Ok(match self {
+                    Self::Participants(roll) => Meant::Roll(roll),
+                    _ => Meant::Anybody,
+                });
+            }
         };
         let asked = |id: String, by: String, wish| {
             Query::Request(Asked {
@@ -217,7 +233,10 @@ impl Request {
             })
         };
         let query = match self {
-            Self::Who {} | Self::RetryLetter { .. } | Self::PurgeLetter { .. } => {
+            Self::Who {}
+            | Self::Participants(_)
+            | Self::RetryLetter { .. }
+            | Self::PurgeLetter { .. } => {
                 return Ok(Meant::Anybody);
             }
             Self::Start {

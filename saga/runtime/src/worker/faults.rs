@@ -95,6 +95,15 @@ pub(super) fn of<S>(worker: &Worker<S>, graph: &Graph) -> Vec<HandlerFault> {
     faults
 }
 
+/// The steps of a graph, and the alternatives to their compensations.
+pub(crate) fn steps_of(graph: &Graph) -> impl Iterator<Item = &str> {
+    let specs = graph.iter().filter_map(|(_, node)| match &node.kind {
+        Kind::Step { spec, .. } => Some(spec),
+        _ => None,
+    });
+    specs.flat_map(needed).map(|(step, _)| step)
+}
+
 /// What a contract asks of its participant, and of the one of its alternative.
 fn needed(spec: &StepSpec) -> impl Iterator<Item = (&str, Direction)> {
     let name: &str = &spec.name;

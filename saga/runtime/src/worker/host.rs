@@ -1,7 +1,13 @@
 //! The host: takes commands, keeps the participant's contract around the handlers, replies.
 
 use std::{
-    collections::HashMap, future::pending, num::NonZeroUsize, pin::pin, sync::Arc, time::Duration,
+    collections::{BTreeMap, HashMap},
+    future::pending,
+    hash::{BuildHasher, RandomState},
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
 };
 
 use sagalog_model::{graph::participant, log::Time};
@@ -13,17 +19,22 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::warn;
 
 use super::{
+    announcer::Announcer,
     calls::Ended,
     faults::HandlerFault,
     lane::Lane,
     link::Beat,
     steps::{StepHandlers, Worker},
 };
-use crate::clock::{Clock, Sleep, SystemClock};
+use crate::{
+    client::Client,
+    clock::{Clock, Sleep, SystemClock},
+    runtime::default_node,
+};
 
 /// How many commands wait in the queue of one participant before publishers are told that it is
 /// full.
@@ -56,6 +67,8 @@ pub struct WorkerHost {
     clock: Arc<dyn Clock>,
     at_most: usize,
     grace: Duration,
+    capabilities: BTreeMap<Arc<str>, Arc<str>>,
+    announcer: Option<(Client, Arc<str>)>,
 }
 
 /// Commands taken and not answered, for each participant, unless [`WorkerHost::at_most`] says
@@ -96,6 +109,8 @@ impl WorkerHost {
             clock,
             at_most: DEFAULT_AT_MOST,
             grace: DEFAULT_GRACE,
+            capabilities: worker.capabilities,
+            announcer: None,
         })
     }
 
@@ -111,6 +126,19 @@ impl WorkerHost {
     #[must_use]
     pub fn grace(mut self, span: Duration) -> Self {
         self.grace = span;
+        self
+    }
+
+    /// Says to whoever this client reaches that the host is there, and what it can do, every 5 s, as an
+    /// instance of this program. While nobody hears it, it says so less often, every 30 s at least.
+    #[must_use]
+    pub fn announced(mut self, client: Client, program: &str) -> Self {
+        let instance = format!(
+            "{program}-{}-{:08x}",
+            std::process::id(),
+            RandomState::new().hash_one(()) as u32
+        );
+        self.announcer = Some((client, instance.into()));
         self
     }
 
@@ -137,6 +165,10 @@ impl WorkerHost {
     pub async fn run(self, stop: CancellationToken) -> Result<(), HostError> {
         self.declare().await?;
         let stop = stop.child_token();
+        let announcing = self
+            .announcer()
+            .map(|announcer| announcer.run(stop.clone()));
+        let announcing = announcing.map(|it| AbortOnDropHandle::new(tokio::spawn(it)));
         let mut loops = JoinSet::new();
         for (queue, steps) in self.lanes {
             let consumer = self.transport.consume(&queue, self.at_most).await?;
@@ -165,7 +197,26 @@ impl WorkerHost {
                 stop.cancel();
             }
         }
+        // Also without a stop: the transport may have been closed.
+        stop.cancel();
+        if let Some(announcing) = announcing {
+            announcing
+                .await
+                .expect("it is not aborted and does not panic");
+        }
         result
+    }
+
+    fn announcer(&self) -> Option<Announcer> {
+        let (client, instance) = self.announcer.clone()?;
+        let participants = self.lanes.iter().filter_map(|(_, steps)| {
+            let name = participant(steps.keys().next()?).to_owned();
+            let steps = steps.keys().map(|step| (step.clone(), Arc::from("")));
+            let mut able: BTreeMap<_, _> = steps.collect();
+            able.extend(self.capabilities.clone());
+            Some((name, able))
+        });
+        Some(Announcer::new(client, instance, self.at_most, participants))
     }
 }
 
@@ -182,7 +233,9 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
         transport: Arc<dyn Transport>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), HostError> {
+        let client = Client::connect(transport.clone());
         let host = WorkerHost::new(self, transport, Arc::new(SystemClock))?;
+        let host = host.announced(client, &default_node());
         let stopped = CancellationToken::new();
         let mut serving = pin!(host.run(stopped.clone()));
         select! {

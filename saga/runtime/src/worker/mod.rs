@@ -21,6 +21,7 @@
 //! handler: an effect that happens once per key, and the tombstone of an action that was made up
 //! for before it came.
 
+mod announcer;
 mod answer;
 mod attempt;
 mod calls;
@@ -44,4 +45,6 @@ pub use host::{COMMANDS_MAX, HostError, WorkerHost, command_queue};
 pub use idempotency::{Difference, Idempotency, NotIdempotent, Trial};
 pub use steps::Worker;
 
+pub(crate) use announcer::PAUSE_MAX;
+pub(crate) use faults::steps_of;
 pub(crate) use outbox::reply_id;

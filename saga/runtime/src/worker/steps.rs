@@ -2,7 +2,7 @@
 
 use std::{
     any::TypeId,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     num::NonZeroUsize,
     sync::Arc,
@@ -26,6 +26,8 @@ pub struct Worker<S = ()> {
     state: S,
     pub(super) steps: HashMap<Arc<str>, StepHandlers>,
     pub(super) faults: Vec<HandlerFault>,
+    /// What it can do beside its steps, and versions of these.
+    pub(super) capabilities: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// A step's handlers and limit.
@@ -58,6 +60,7 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             state,
             steps: HashMap::new(),
             faults: Vec::new(),
+            capabilities: BTreeMap::new(),
         }
     }
 
@@ -148,11 +151,21 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
         self
     }
 
+    /// Says of what else this worker is capable, such as `euro`, or in which version it has a step, by the
+    /// step's name. It is announced with the worker's steps, and found by
+    /// [`Client::participants`](crate::Client::participants).
+    #[must_use]
+    pub fn capability(mut self, name: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
+        self.capabilities.insert(name.into(), version.into());
+        self
+    }
+
     /// This worker with the steps of another one, which may have another state. One process serves
     /// one participant with one worker: two would take each other's commands.
     #[must_use]
     pub fn and<T>(mut self, other: Worker<T>) -> Self {
         self.faults.extend(other.faults);
+        self.capabilities.extend(other.capabilities);
         for (name, handlers) in other.steps {
             let types = handlers.types;
             let ours = self

@@ -2,12 +2,12 @@
 
 use std::{error::Error, sync::Arc};
 
-use sagalog::{Client, MemoryLog, RabbitMq, Runtime, Worker};
+use sagalog::{Client, Ended, MemoryLog, RabbitMq, Runtime, Worker};
 use tokio::sync::oneshot;
 
 use crate::{
     broker::Broker,
-    trip::{in_time, travel, trip, worker},
+    trip::{TRIP, in_time, travel, trip, worker},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,6 +60,8 @@ async fn drive(url: &str) -> Result<(), Box<dyn Error>> {
 async fn call(url: &str) -> Result<(), Box<dyn Error>> {
     let transport = Arc::new(RabbitMq::connect(url).await?);
     let client = Client::connect(transport);
-    travel(&client, 4).await;
+    let ended = client.run(TRIP, "t-1", &"Rome".to_owned()).await?;
+    let there = "a room in Rome, a seat to Rome".to_owned();
+    assert_eq!(ended, Ended::Completed(there));
     Ok(())
 }

@@ -97,6 +97,13 @@ async fn a_participant_in_python_takes_part_in_sagas_and_keeps_the_contract() {
             r#"{"saga":"o-5","definition":"order","version":1,"status":"completed","output":"a parcel for pay_4"}"#
         );
 
+        // It said that it is there, before it was asked for anything.
+        let able = client.participants(Some("payments.charge")).await;
+        let [seen] = &*able.expect("it is told") else {
+            panic!("one instance charges");
+        };
+        assert!(seen.performs("payments.charge"), "{seen:?}");
+
         let order = Order {
             cents: 4200,
             card: "tok_17".to_owned(),

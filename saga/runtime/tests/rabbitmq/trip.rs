@@ -6,7 +6,7 @@ use sagalog::{
     AnyDefinition, Attempt, Client, Ended, Failure, RabbitMq, Saga, Step, Transport, Worker,
 };
 
-const TRIP: Saga<String, String> = Saga::new("trip");
+pub(crate) const TRIP: Saga<String, String> = Saga::new("trip");
 const HOTEL: Step<String, String> = Step::new("hotel.book").compensatable();
 const FLIGHT: Step<String, String> = Step::new("flight.book").compensatable();
 const MAIL: Step<String, ()> = Step::new("mail.send").retryable();
