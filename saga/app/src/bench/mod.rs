@@ -47,6 +47,9 @@ pub struct Args {
     /// moment in which it is durable that a step is asked; a saga has three of each
     #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["concurrency", "variant", "startup"])]
     rate: Option<NonZeroU32>,
+    /// Publishes the log to streams of the broker as well, as nodes do
+    #[arg(long, requires = "rate", requires = "broker")]
+    published_log: bool,
     /// Measures instead how long a start takes on a log of so many finished and live sagas
     #[arg(long, value_name = "FINISHED,LIVE", value_delimiter = ',', num_args = 1, conflicts_with_all = ["concurrency", "variant", "seconds"])]
     startup: Option<Vec<u64>>,
@@ -90,11 +93,15 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
     })?;
     if let Some(rate) = args.rate {
         let place = args.log.unwrap_or_else(|| folder.path().join("rate.db"));
-        let transport = match &args.broker {
-            Some(url) => Some(broker::connect(url, output).await?),
-            None => None,
-        };
-        let measured = open_loop::run(&place, transport, rate.get().into(), span).await?;
+        let (mut transport, mut streams) = (None, None);
+        if let Some(url) = &args.broker {
+            transport = Some(broker::connect(url, output).await?);
+            if args.published_log {
+                streams = Some(broker::connect_streams(url, output).await?);
+            }
+        }
+        let rate = f64::from(rate.get());
+        let measured = open_loop::run(&place, transport, streams, rate, span).await?;
         if output.is_json() {
             output.json(&measured)?;
         } else {
@@ -157,7 +164,7 @@ mod tests {
     async fn at_a_fixed_rate_every_saga_that_is_due_is_run() {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let file = folder.path().join("log.db");
-        let measured = open_loop::run(&file, None, 600.0, Duration::from_millis(200)).await;
+        let measured = open_loop::run(&file, None, None, 600.0, Duration::from_millis(200)).await;
         let measured = measured.expect("it keeps up");
         assert!(measured.sagas > 0 && measured.p50_ms > 0.0, "{measured:?}");
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sagalog::{Client, Ended, Runtime, Transport};
+use sagalog::{Client, Ended, LogStreams, Runtime, Transport};
 use serde::Serialize;
 use tokio::{
     task::JoinSet,
@@ -65,6 +65,7 @@ pub(super) struct Measured {
 pub(super) async fn run(
     place: &Path,
     transport: Option<Arc<dyn Transport>>,
+    streams: Option<Arc<dyn LogStreams>>,
     rate: f64,
     span: Duration,
 ) -> Result<Measured, CliError> {
@@ -74,6 +75,9 @@ pub(super) async fn run(
     let mut runtime = Runtime::on(log).definition(definition).worker(worker(&ran));
     if let Some(transport) = transport {
         runtime = runtime.transport(transport);
+    }
+    if let Some(streams) = streams {
+        runtime = runtime.publish_log(streams);
     }
     let runtime = runtime.start().await?;
     let mut callers = Callers {
