@@ -103,7 +103,7 @@ impl Servers {
         block_in_place(|| self.broker.clear_memory_alarm());
     }
 
-    /// Waits until the broker would find the queues of this vhost again if it was killed.
+    /// Waits until the broker would find the queues and streams of this vhost again if it was killed.
     pub(crate) fn wait_until_written(&self, url: &str) {
         let (_, vhost) = url.rsplit_once('/').expect("it names a vhost");
         let inboxes = (0..16).map(|number| format!("inbox.{number}"));
@@ -113,5 +113,6 @@ impl Servers {
             let queue = format!("{vhost}_{queue}");
             block_in_place(|| self.broker.wait_until_written(&queue));
         }
+        block_in_place(|| self.broker.wait_until_streams_are_written());
     }
 }

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     process::{ExitStatus, Stdio},
     thread,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use sagalog_eventlog::test_servers::signal;
@@ -23,6 +23,9 @@ use crate::{
 
 /// More orders than any of these tests gets to.
 const ORDERS: usize = 40_000;
+
+/// Far beyond what publishing the end of a log takes.
+const HANGS: Duration = Duration::from_secs(120);
 
 /// Orders that a node starts in a second.
 const RATE: u32 = 40;
@@ -162,8 +165,8 @@ impl Shop {
     }
 
     /// Lets all orders that were started come to their ends, and compares what is left with what
-    /// should be: each saga has ended as its order says, each effect happened once, and the log is what
-    /// was appended.
+    /// should be: each saga has ended as its order says, each effect happened once, the log is what
+    /// was appended, and the published log is the same.
     pub(crate) async fn closes_right(mut self) {
         self.come_to_an_end().await;
         let recorded = self.place.recorded().await;
@@ -195,6 +198,7 @@ impl Shop {
         let last = begin(&self.place, "last", &mut command);
         let ended = |seen: &Seen| seen.owned_by("last").len() == 16 && seen.open() == 0;
         self.seen.until("the last node to end it all", ended).await;
+        self.until_published().await;
         let worker = self.worker.take().expect("it was started");
         for mut process in [last, worker] {
             signal("TERM", &[process.id().expect("it runs")]);
@@ -202,6 +206,24 @@ impl Shop {
             assert!(ended.success(), "it stops in peace: {ended}");
         }
         self.seen.all().await;
+    }
+}
+
+impl Shop {
+    /// Waits until the published log is the stored one, to its end.
+    async fn until_published(&self) {
+        let end = Instant::now() + HANGS;
+        loop {
+            let mut verify = Command::new(program());
+            verify.args(["log", "verify", "--published"]);
+            let verified = verify.args(self.place.servers()).output().await;
+            let verified = verified.expect("the program is built");
+            if verified.status.success() {
+                return;
+            }
+            let said = String::from_utf8_lossy(&verified.stderr);
+            assert!(Instant::now() < end, "what is published differs: {said}");
+        }
     }
 }
 
