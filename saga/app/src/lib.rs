@@ -27,6 +27,7 @@ pub mod output;
 pub mod bench;
 pub mod demo;
 
+mod alone;
 mod args;
 mod broker;
 mod log;

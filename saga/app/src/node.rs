@@ -8,7 +8,7 @@ use std::{
 use sagalog::{Runtime, control};
 
 use crate::{
-    App,
+    App, alone,
     broker::{BrokerArg, PublishedArg},
     error::{CliError, Exit},
     log::LogArg,
@@ -118,6 +118,9 @@ async fn start(
 ) -> Result<Runtime, CliError> {
     let log = args.log.open().await?;
     let transport = args.broker.transport(output).await?;
+    if transport.is_none() {
+        alone::or_refused(&*log, args.name.as_deref().unwrap_or("sagalog")).await?;
+    }
     // Whatever workers keep is made only where the node can run.
     let mut runtime = app.runtime(log, &args.home.or_beside(file))?;
     if let Some(transport) = transport {

@@ -1,14 +1,16 @@
 //! Servers that do not let the program in, or are none that it can use: it says what to do about it, to
 //! whoever starts a node, a worker or the demo, and repeats no password.
 
-use std::{path::Path, process::Stdio};
+use std::{path::Path, process::Stdio, time::Duration};
 
+use sagalog_eventlog::test_servers::signal;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     process::Command,
+    time::timeout,
 };
 
 use crate::{
@@ -16,6 +18,9 @@ use crate::{
     demo_support::program,
     servers::Servers,
 };
+
+/// Far beyond what a node takes to start on a busy machine.
+const HANGS: Duration = Duration::from_secs(120);
 
 /// What the program says when it does not start, and makes nothing. Every port is 5000.
 async fn refusal(line: &str) -> String {
@@ -99,6 +104,45 @@ async fn a_broker_that_does_not_let_the_program_in_is_told_with_what_to_do() {
     insta::assert_snapshot!(refusal(&node).await, @"error: the broker at 127.0.0.1:5000 does not let the user guest in; check user and password in the URL (the user guest is let in from the broker's own machine only)");
     let demo = format!("demo --log {database} --broker {elsewhere}");
     insta::assert_snapshot!(refusal(&demo).await, @"error: the vhost elsewhere of the broker at 127.0.0.1:5000 cannot be used by guest (NOT_ALLOWED - vhost elsewhere not found); make it with `rabbitmqctl add_vhost elsewhere` and `rabbitmqctl set_permissions -p elsewhere guest '.*' '.*' '.*'`");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_a_broker_does_not_start_beside_another() {
+    let servers = Servers::turn().await;
+    let place = servers.new_place("alone", "");
+    std::fs::create_dir_all(place.demo()).expect("the folder can be made");
+    let mut node = Command::new(program());
+    node.args(["node", "--home"])
+        .arg(place.demo())
+        .args(place.servers());
+    let mut node = node
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program is built");
+    let process = node.id().expect("it runs");
+    let shared = async {
+        while shares(place.servers()[1]).await.unwrap_or_default() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(HANGS, shared).await.expect("it shares the log");
+    let said = refusal(&format!("node --log {}", place.servers()[1])).await;
+    let (head, rest) = said.split_once("(process ").expect("it says which");
+    assert!(rest.starts_with(&format!("{process}, since ")), "{said}");
+    let (_, tail) = rest.split_once(')').expect("it says since when");
+    insta::assert_snapshot!(format!("{head}(…){tail}"), @"
+    error: another node drives this log, sagalog (…), and none can reach the other without a broker
+      give both the same --broker amqp://…, or stop the other
+    ");
+    signal("TERM", &[process]);
+    assert!(node.wait().await.expect("it is ours").success());
+}
+
+/// How many processes share a log. That there is none yet is an error.
+async fn shares(log: &str) -> sqlx::Result<i64> {
+    let mut log = PgConnection::connect(log).await?;
+    let shares = sqlx::query_scalar("select count(*) from sagalog.sharer");
+    shares.fetch_one(&mut log).await
 }
 
 #[tokio::test]
