@@ -107,3 +107,27 @@ async fn what_one_began_another_ends() {
     second.stop().await.expect("it stops in peace");
     is_whole(&*shared.log().await).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_one_node_reaches_what_another_drives() {
+    let shared = Shared::new("reaching");
+    let first = shared.node("first").await;
+    let second = shared.node("second").await;
+    let here = first.client().only_here();
+    let mut number = 0;
+    // Until the second has its share, all are started by the first.
+    while here.start(DOUBLE, &id(number), &number).await.is_ok() {
+        number += 1;
+        tokio::task::yield_now().await;
+    }
+    let client = first.client();
+    let ended = client.run(DOUBLE, &id(number), &number).await;
+    assert_eq!(ended.expect("it runs"), Ended::Completed(2 * number));
+    let [there, read] = [
+        second.client().state(&id(number)).await,
+        client.state(&id(number)).await,
+    ];
+    assert_eq!(there.expect("it is told"), read.expect("it is read"));
+    first.stop().await.expect("it stops in peace");
+    second.stop().await.expect("it stops in peace");
+}
