@@ -119,7 +119,8 @@ fn each_of_step(
     }
     for direction in Direction::ALL {
         let attempts = step.attempts(direction);
-        if !state.awaits(spec, step, direction) {
+        let is_idle = attempts.open.is_none() && !matches!(attempts.retry, Retrying::At(_));
+        if is_idle || !state.awaits(spec, step, direction) {
             continue;
         }
         if let Some(open) = attempts.open {
