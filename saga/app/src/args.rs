@@ -71,7 +71,7 @@ impl Cli {
         match self.command {
             Command::Saga(command) => command.run(app, output).await,
             Command::Log(command) => command.run(output).await,
-            Command::Dlq(command) => command.run(output).await,
+            Command::Dlq(command) => command.run(app, output).await,
             Command::Participant(command) => command.run(app, output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,

@@ -72,6 +72,16 @@ impl CliError {
         &self.code
     }
 
+    /// What, where and why.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether whoever was asked said no; asking again says the same.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self.exit, Exit::Conflict | Exit::NotFound | Exit::Usage)
+    }
+
     /// What the process ends with.
     pub const fn exit(&self) -> Exit {
         self.exit
@@ -213,9 +223,8 @@ impl CliError {
     pub(crate) fn refused(refused: &sagalog::control::Refused) -> Self {
         let code = refused.code();
         let exit = match code {
-            "no_such_saga" | "no_such_node" | "unknown_signal" | "no_such_definition" => {
-                Exit::NotFound
-            }
+            "no_such_saga" | "no_such_node" | "no_such_letter" | "no_such_partition"
+            | "unknown_signal" | "no_such_definition" => Exit::NotFound,
             "bad_id" | "bad_request" | "payload_too_large" => Exit::Usage,
             "no_answer" => Exit::Timeout,
             "stopped" | "bad_history" | "failed" => Exit::Failed,

@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(crate) use operate::new_id;
+
 use crate::{App, error::CliError, output::Output};
 
 /// What to do with sagas.

@@ -93,12 +93,28 @@ fn cause(text: &str) -> Result<Cause, String> {
 }
 
 impl Filter {
-    /// This one.
-    pub(super) fn of(letter: LetterId) -> Self {
+    /// These.
+    pub(super) fn of(letters: &[LetterId]) -> Self {
         Self {
-            id: vec![letter],
+            id: letters.to_vec(),
             ..Self::default()
         }
+    }
+
+    /// Whether it says in which phase they are.
+    pub(super) const fn says_phase(&self) -> bool {
+        self.phase.is_some()
+    }
+
+    /// Whether it says nothing.
+    pub(super) const fn is_all(&self) -> bool {
+        self.cause.is_empty()
+            && self.id.is_empty()
+            && self.queue.is_none()
+            && self.saga.is_none()
+            && self.since.is_none()
+            && self.until.is_none()
+            && self.phase.is_none()
     }
 
     fn fits(&self, letter: &Letter) -> bool {

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let log = args.log.read().await?;
-    let found = Filter::of(args.letter).find(&log).await?;
+    let found = Filter::of(&[args.letter]).find(&log).await?;
     let Some((partition, letter)) = found.first() else {
         return Err(no_such_letter(args.letter));
     };

@@ -239,7 +239,7 @@ fn say(ended: &Standing, output: Output) -> Result<(), CliError> {
 
 /// A ULID of the time and this process, for people: two commands of one process at one microsecond
 /// do not happen.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -158,6 +158,10 @@ async fn check_that_we_can(
             .ok_or_else(|| nobody(format!("saga {definition}")));
     }
     let Some(saga) = first.saga() else {
+        if first.partition().is_some() {
+            // About a dead letter. Whether it has what is under way shows when it takes the log.
+            return Ok(());
+        }
         let message = format!("nobody drives {name}");
         return Err(CliError::new("nobody_drives", Exit::Conflict, message)
             .fix("start the program that drives it (`node`)"));

@@ -4,8 +4,9 @@
 use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use sagalog::{
-    AnyDefinition, Attempt, EventLog, Failure, Found, PostgresLog, Retry, Runtime, Saga, SagaState,
-    Signal, SqliteLog, Step, Why, Worker, clock::ManualClock, control::socket_of, just, log::Time,
+    AnyDefinition, Attempt, EventLog, Failure, Found, InProcess, PostgresLog, Retry, Runtime, Saga,
+    SagaState, Signal, SqliteLog, Step, Transport, Why, Worker, clock::ManualClock,
+    control::socket_of, just, log::Time,
 };
 use sagalog_cli::App;
 use sagalog_eventlog::test_servers::PostgresServer;
@@ -31,6 +32,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) struct Agency {
     pub(crate) log: PathBuf,
     pub(crate) clock: ManualClock,
+    pub(crate) transport: Arc<dyn Transport>,
     runtime: Option<Runtime>,
     folder: TempDir,
     /// A participant that another process should perform, and none does.
@@ -49,6 +51,7 @@ impl Agency {
         let mut agency = Self {
             log: folder.path().join("log.db"),
             clock: ManualClock::at(OPENING),
+            transport: Arc::new(InProcess::new()),
             runtime: None,
             folder,
             absent,
@@ -62,6 +65,7 @@ impl Agency {
         let mut agency = Self {
             log: PostgresServer::shared().new_database(database).into(),
             clock: ManualClock::at(OPENING),
+            transport: Arc::new(InProcess::new()),
             runtime: None,
             folder: TempDir::new().expect("room"),
             absent: None,
@@ -82,6 +86,7 @@ impl Agency {
             .definition(trip())
             .worker(worker(self.clock.clone()))
             .clock(Arc::new(self.clock.clone()))
+            .transport(self.transport.clone())
             .node("agency");
         if let Some(absent) = self.absent {
             runtime = runtime.elsewhere(absent);

@@ -4,6 +4,7 @@ mod agency;
 mod postgres;
 mod program;
 
+mod dlq;
 mod export;
 mod list;
 mod log;

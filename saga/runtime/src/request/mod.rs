@@ -192,8 +192,8 @@ impl Request {
         }
     }
 
-    /// The partition that it is about, if it is about no saga.
-    pub(crate) const fn partition(&self) -> Option<PartitionId> {
+    /// The partition that it is about, if it is about a dead letter.
+    pub const fn partition(&self) -> Option<PartitionId> {
         match self {
             Self::RetryLetter { partition, .. } | Self::PurgeLetter { partition, .. } => {
                 Some(PartitionId::new(*partition))

@@ -3,6 +3,7 @@
 
 #[path = "../../../../transport/tests/broker/mod.rs"]
 mod broker;
+mod dead_letters;
 mod guide;
 mod other;
 mod processes;
