@@ -1,6 +1,8 @@
 //! Which requests were recorded before: an input that comes twice is decided once.
 
-use alloc::{collections::VecDeque, sync::Arc};
+use alloc::{collections::VecDeque, string::ToString, sync::Arc};
+
+use sagalog_model::Payload;
 
 /// The newest operator requests of a saga.
 ///
@@ -44,6 +46,24 @@ impl Asked {
             kind: "resolve",
             node: Some(node.clone()),
             content: output.into(),
+        }
+    }
+
+    /// To process a held input, perhaps with another content.
+    pub fn release(number: u64, content: Option<&Payload>) -> Self {
+        Self {
+            kind: "release",
+            node: Some(number.to_string().into()),
+            content: content.map_or_else(|| "".into(), Payload::text),
+        }
+    }
+
+    /// To give a held input up.
+    pub fn drop(number: u64, reason: &str) -> Self {
+        Self {
+            kind: "drop",
+            node: Some(number.to_string().into()),
+            content: reason.into(),
         }
     }
 

@@ -74,6 +74,23 @@ impl SagaState {
             E::CancelRequested(e) => {
                 expect(!self.requests().contains(&e.id), "its id was used before")
             }
+            E::InputHeld(e) => {
+                let held = self.held();
+                expect(held.next() == e.number, "its number is not the next one")?;
+                expect(held.takes(&e.held.content), "no more may be held")
+            }
+            E::HeldTaken(e) if self.turn().is_some() => {
+                let held = self.held().answers_held();
+                let mut answers = held.map(|held| held.number);
+                expect(
+                    answers.any(|number| number == e.number),
+                    "after the turn only held answers are taken",
+                )
+            }
+            E::HeldReleased(e) => {
+                expect(!self.requests().contains(&e.id), "its id was used before")
+            }
+            E::HeldDropped(e) => expect(!self.requests().contains(&e.id), "its id was used before"),
             E::Completed(_) => self.may_end_forward(),
             E::Compensated(_) => self.may_end_back(&[]),
             E::PartlyCompensated(e) => self.may_end_back(&e.left),

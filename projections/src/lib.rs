@@ -9,6 +9,7 @@ pub mod alive;
 pub mod attempts;
 pub mod dead_letters;
 pub mod dedup;
+pub mod held;
 mod legal;
 #[cfg(feature = "mutants")]
 mod mutants;

@@ -11,8 +11,9 @@ use alloc::{
 use core::fmt;
 
 use sagalog_model::{
-    Direction, Graph, Kind, NodeIndex, Payload, RecoveryClass, SagaEvent, SagaId, StepSpec,
-    event::{NodeId, ParkCause, Started, TurnCause},
+    AttemptNumber, Direction, Graph, Kind, NodeIndex, Payload, RecoveryClass, SagaEvent, SagaId,
+    StepSpec,
+    event::{NodeId, Origin, ParkCause, Started, TurnCause},
     expr::Outputs,
     graph::{BlockIndex, Source},
     log::{Time, Version},
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     attempts::{Heard, Retrying, Trouble, TroubleKind},
     dedup::{Asked, Requests},
+    held::Held,
     sequence::{self, Ahead, Sequences},
     signals::{Signals, WaitingSignal},
     step::{StepState, UndoEnd},
@@ -43,6 +45,7 @@ pub struct SagaState {
     nodes: Vec<NodeState>,
     signals: Signals,
     sequences: Sequences,
+    held: Held,
     requests: Requests,
     left: Vec<NodeId>,
 }
@@ -194,6 +197,7 @@ impl SagaState {
             nodes,
             signals: Signals::default(),
             sequences: Sequences::default(),
+            held: Held::default(),
             requests: Requests::default(),
             left: Vec::new(),
         }
@@ -243,7 +247,7 @@ impl SagaState {
                         ));
                     }
                     if direction == Direction::Probe {
-                        step.probed_for = sagalog_model::AttemptNumber(step.action.asked);
+                        step.probed_for = AttemptNumber(step.action.asked);
                     }
                     step.attempts_mut(direction).ask(e.attempt, at, e.deadline);
                     if matches!(direction, Direction::Compensation | Direction::Alternative) {
@@ -524,6 +528,39 @@ impl SagaState {
                     _ => self.done_by_hand(&e.node, Payload::null(), at)?,
                 }
             }
+            E::InputHeld(e) => self.held.hold(e.input.clone(), e.held.clone(), at),
+            E::HeldReleased(e) => {
+                let asked = Asked::release(e.number, e.content.as_ref());
+                self.requests.record(&e.id, asked);
+                self.held.take(e.number).ok_or("it is not the first held")?;
+            }
+            E::HeldTaken(e) if self.turn.is_some() => {
+                self.held.drop(e.number).ok_or("it is not held")?;
+            }
+            E::HeldTaken(e) => {
+                self.held.take(e.number).ok_or("it is not the first held")?;
+            }
+            E::StillHeld(e) => {
+                let kept = self.held.keep(e.number, &e.reason);
+                kept.ok_or("it is not the first held")?;
+            }
+            E::HeldDropped(e) => {
+                let asked = Asked::drop(e.number, &e.reason);
+                self.requests.record(&e.id, asked);
+                let dropped = self.held.drop(e.number).ok_or("it is not held")?;
+                match dropped.input {
+                    // It may come again, and is a duplicate then.
+                    Origin::Signal { signal, id } => self.signals.give_up(WaitingSignal {
+                        signal,
+                        id,
+                        payload: dropped.content,
+                    }),
+                    Origin::Numbered {
+                        producer, number, ..
+                    } => self.sequences.give_up(&producer, number),
+                    Origin::Reply { .. } => {}
+                }
+            }
             E::Completed(e) => {
                 self.forward_only()?;
                 let last = NodeIndex(self.nodes.len() as u32 - 1);
@@ -582,7 +619,7 @@ impl SagaState {
         &mut self,
         node: &str,
         direction: Direction,
-        attempt: sagalog_model::AttemptNumber,
+        attempt: AttemptNumber,
     ) -> Result<&mut StepState, String> {
         let step = self.step_mut(node)?;
         if step.attempts(direction).was_asked(attempt) {
@@ -758,6 +795,11 @@ impl SagaState {
         &self.signals
     }
 
+    /// The inputs that wait for a person.
+    pub const fn held(&self) -> &Held {
+        &self.held
+    }
+
     /// What producers have numbered.
     pub const fn sequences(&self) -> &Sequences {
         &self.sequences
@@ -853,6 +895,19 @@ impl SagaState {
             block = self.graph.node(around).block;
         }
         true
+    }
+
+    /// Whether the answer to an attempt is held: nobody waits for another until a person has decided.
+    pub fn is_answered(
+        &self,
+        node: NodeIndex,
+        direction: Direction,
+        attempt: AttemptNumber,
+    ) -> bool {
+        !self.held.is_empty()
+            && self
+                .held
+                .answers(&self.graph.node(node).id, direction, attempt)
     }
 
     /// Whether what is asked of a step in a direction still matters: after the turn the actions of

@@ -154,7 +154,9 @@ impl Sequences {
 
     pub(crate) fn came(&mut self, producer: &Arc<str>, signal: &str, payload: &Payload) {
         let content = Content::of(signal, payload);
-        self.producer_mut(producer).pass(Some(content));
+        let producer = self.producer_mut(producer);
+        producer.pass(Some(content));
+        producer.skip_given_up();
     }
 
     pub(crate) fn keep(&mut self, producer: &Arc<str>, number: u64, ahead: Ahead) {
@@ -171,6 +173,7 @@ impl Sequences {
         }
         let ahead = producer.ahead.remove(&number)?;
         producer.pass(Some(Content::of(&ahead.signal, &ahead.payload)));
+        producer.skip_given_up();
         self.ahead -= 1;
         self.ahead_bytes -= ahead.payload.as_str().len();
         Some(ahead)
@@ -214,11 +217,15 @@ impl Sequences {
         for _ in 0..remembered {
             producer.pass(None);
         }
-        if producer.given_up.len() == Self::GIVEN_UP_MAX {
-            producer.given_up.pop_front();
-        }
-        producer.given_up.push_back(missing);
+        producer.forget(missing);
         Ok(())
+    }
+
+    /// A number that a person gave up before it came in.
+    pub(crate) fn give_up(&mut self, producer: &Arc<str>, number: u64) {
+        let producer = self.producer_mut(producer);
+        producer.forget(number..=number);
+        producer.skip_given_up();
     }
 
     /// What came ahead is given up; what is missing may still come.
@@ -278,7 +285,7 @@ impl Producer {
     }
 
     fn standing(&self, number: u64, signal: &str, payload: &Payload) -> Standing {
-        if self.given_up.iter().any(|range| range.contains(&number)) {
+        if self.is_given_up(number) {
             return Standing::GivenUp;
         }
         if number <= self.watermark {
@@ -294,6 +301,23 @@ impl Producer {
             None if number == self.watermark + 1 => Standing::Next,
             None => Standing::Ahead,
         }
+    }
+
+    fn forget(&mut self, numbers: RangeInclusive<u64>) {
+        if self.given_up.len() == Sequences::GIVEN_UP_MAX {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back(numbers);
+    }
+
+    fn skip_given_up(&mut self) {
+        while self.is_given_up(self.watermark + 1) {
+            self.pass(None);
+        }
+    }
+
+    fn is_given_up(&self, number: u64) -> bool {
+        self.given_up.iter().any(|range| range.contains(&number))
     }
 
     /// The gap that was waited for long enough.
@@ -434,6 +458,18 @@ mod tests {
         }
         assert_eq!(standing(&sequences, 1), Standing::Known { differs: false });
         assert_eq!(standing(&sequences, 3), Standing::GivenUp);
+    }
+
+    #[test]
+    fn a_number_that_a_person_gave_up_is_passed_over() {
+        let mut sequences = Sequences::default();
+        sequences.give_up(&producer(), 2);
+        assert_eq!(standing(&sequences, 2), Standing::GivenUp);
+        assert_eq!(standing(&sequences, 1), Standing::Next);
+        sequences.came(&producer(), "price", &payload(1));
+        assert_eq!(standing(&sequences, 3), Standing::Next);
+        sequences.give_up(&producer(), 3);
+        assert_eq!(standing(&sequences, 4), Standing::Next);
     }
 
     #[test]

@@ -68,6 +68,14 @@ impl Signals {
         self.waiting.push_back(signal);
     }
 
+    /// One that a person gave up before it came in: if it is sent again it is a duplicate. Where no more
+    /// are accepted it is refused anyway.
+    pub(crate) fn give_up(&mut self, signal: WaitingSignal) {
+        if !self.is_full() {
+            self.known.insert(signal.id.clone(), signal);
+        }
+    }
+
     /// Records one that its producer numbered: it is told from others by its number, so nothing of
     /// it is kept once it is consumed.
     pub(crate) fn record_numbered(&mut self, signal: WaitingSignal) {

@@ -9,14 +9,14 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
     Direction, FailureClass, Graph, Payload, SagaEvent, SagaId,
-    event::{NodeId, ParkCause},
+    event::{NodeId, Origin, ParkCause},
     log::{Position, Time, Version},
 };
 use serde::Serialize;
 
 use crate::{
     saga::IllegalEvent,
-    why::{Deadline, Missing, Turned, Waiting},
+    why::{Deadline, Held, Missing, Turned, Waiting},
 };
 
 /// What has happened to a saga, up to some event.
@@ -56,6 +56,9 @@ pub struct Timeline {
     /// The numbers that are missing before signals that are kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
+    /// The inputs that wait for a person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// What is not begun: the nodes that may still run, or the steps that are still to be undone.
     pub ahead: Vec<Ahead>,
     /// The nodes whose effects are left, once it has ended partly compensated.
@@ -328,6 +331,29 @@ pub enum Noted {
         /// What is done about it.
         then: GapStep,
     },
+    /// An input could not be processed, or came behind one that could not.
+    InputHeld {
+        /// Its number among those that were held.
+        number: u64,
+        /// What it is.
+        input: Origin,
+        /// Why; none if it only came behind another.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A held input is processed, or given up.
+    HeldEnded {
+        /// Its number.
+        number: u64,
+        /// Who wanted it; none if it only waited for another.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+        /// How.
+        how: HeldEnd,
+        /// Why, if it was given up.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A signal came when nothing waits for it any more.
     SignalLate {
         /// The sender's id for it.
@@ -342,6 +368,18 @@ pub enum Noted {
     },
     /// The saga's deadline passed.
     DeadlinePassed,
+}
+
+/// How an input is held no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldEnd {
+    /// It was processed.
+    Processed,
+    /// It was processed with another content.
+    Edited,
+    /// It was given up.
+    Dropped,
 }
 
 /// What is done about missing numbers.

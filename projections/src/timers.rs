@@ -123,7 +123,9 @@ fn each_of_step(
         if is_idle || !state.awaits(spec, step, direction) {
             continue;
         }
-        if let Some(open) = attempts.open {
+        if let Some(open) = attempts.open
+            && !state.is_answered(node, direction, open.number)
+        {
             found(
                 open.deadline,
                 Timer::Attempt {

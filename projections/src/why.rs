@@ -5,7 +5,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
     Direction, GapEnd, Kind, NodeIndex, StepSpec,
-    event::{NodeId, ParkCause, TurnCause},
+    event::{NodeId, Origin, ParkCause, TurnCause},
     graph::participant,
     log::Time,
 };
@@ -32,6 +32,9 @@ pub struct Why {
     /// The numbers that are missing before signals that are kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
+    /// The inputs that wait for a person; the first keeps the others waiting.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// What comes after that: the nodes ahead, or the steps still to undo.
     pub to_do: Vec<NodeId>,
     /// Whether the point of no return is behind.
@@ -56,6 +59,20 @@ pub struct Turned {
     pub reason: String,
     /// When.
     pub at: Time,
+}
+
+/// An input that waits for a person.
+#[derive(Clone, Debug, Serialize)]
+pub struct Held {
+    /// Its number among those that were held.
+    pub number: u64,
+    /// What it is.
+    pub input: Origin,
+    /// Why it cannot be processed; none if it only waits behind another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Time,
 }
 
 /// Numbers that are missing before signals that are kept.
@@ -164,6 +181,7 @@ pub fn why(state: &SagaState) -> Why {
             at: turn.at,
         }),
         missing: missing(state),
+        held: held(state),
         to_do: to_do(state, &waiting),
         waiting,
         pivot_passed: state.pivot_passed(),
@@ -173,6 +191,19 @@ pub fn why(state: &SagaState) -> Why {
         }),
         left: state.left().to_vec(),
     }
+}
+
+fn held(state: &SagaState) -> Vec<Held> {
+    if state.status().is_terminal() {
+        return Vec::new();
+    }
+    let held = state.held().iter().map(|held| Held {
+        number: held.number,
+        input: held.input.clone(),
+        reason: held.reason.clone(),
+        since: held.since,
+    });
+    held.collect()
 }
 
 fn missing(state: &SagaState) -> Vec<Missing> {

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sagalog_sim::{Explore, Mend, Plan, Sim, World};
+use sagalog_sim::{Decide, Explore, Mend, Plan, Sim, World};
 
 const USAGE: &str = "usage: sagas [--faults N] [--swarm N] [--schedules N] [--guided N] [--at-most N] [--nodes N] [--cancel STEP:UNTIL] [--plan FILE] [NAME...]";
 

@@ -21,7 +21,7 @@ pub mod waits;
 
 use sagalog_model::SagaEvent;
 
-use super::{Mend, Sim, World};
+use super::{Decide, Mend, Sim, World};
 
 /// A saga by its name, with the number of faults that a test can try together in it.
 pub struct Named {
@@ -63,6 +63,9 @@ pub fn all() -> Vec<Named> {
         two("subscription", waits::subscription()),
         two("withdrawn", waits::subscription_that_is_withdrawn()),
         two("contract", waits::contract()),
+        one("prices-of-two", waits::prices_of_two()),
+        one("put-right", waits::approval_that_is_put_right()),
+        one("dropped", waits::approval_that_is_dropped()),
         two("prices", waits::prices_or_none()),
         two("asked-prices", waits::prices_that_are_asked_for()),
         two("refund", undoing::refund()),

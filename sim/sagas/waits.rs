@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sagalog_model::{BadDefinition, Definition, Gaps, Saga, Signal};
 
-use super::{Sim, all_ended, all_or_nothing, is_parked, steps::*};
+use super::{Decide, Sim, all_ended, all_or_nothing, is_parked, steps::*};
 
 fn approval_of() -> Result<Definition<u32, bool>, BadDefinition> {
     const SAGA: Saga<u32, bool> = Saga::new("approval");
@@ -213,6 +213,62 @@ pub fn prices_or_none() -> Sim {
 /// The producer is asked once for what is missing, then the saga goes on without it.
 pub fn prices_that_are_asked_for() -> Sim {
     prices(Gaps::within(2 * SECOND).asking(1).releasing())
+}
+
+/// Two producers that number their prices.
+pub fn prices_of_two() -> Sim {
+    const PRICE: Signal<u32> = Signal::new("price");
+    sim(prices_of(Gaps::within(2 * SECOND)), &1)
+        .signal_in_order(Duration::from_millis(300), PRICE, ("prices", 1), &1)
+        .signal_in_order(Duration::from_millis(600), PRICE, ("offers", 1), &2)
+        .signal_in_order(Duration::from_millis(900), PRICE, ("prices", 2), &3)
+}
+
+/// Two approvals, the first of which cannot be read: it and what comes behind it wait for a person.
+fn unreadable_approval(decide: impl Fn(u64) -> Decide + Send + Sync + 'static) -> Sim {
+    const SAGA: Saga<u32, bool> = Saga::new("unreadable-approval");
+    let (mut saga, n) = SAGA.define(1);
+    let (booked, both) = saga.all(|all| {
+        let booked = all.step("book", DO, n);
+        let both = all.branch(|saga| {
+            let first = saga.signal("first", APPROVAL).within(20 * SECOND);
+            let second = saga.signal("second", APPROVAL).within(20 * SECOND);
+            saga.value(
+                "both",
+                first
+                    .and(second)
+                    .map(|first, second| (first == Some(true), second == Some(true))),
+            )
+        });
+        (booked, both)
+    });
+    saga.check(
+        "in-order",
+        both.map(|(first, second)| match (first, second) {
+            (false, true) => Err("the second came first".to_owned()),
+            _ => Ok(()),
+        }),
+    );
+    saga.pivot();
+    saga.step("ship", SHIP, booked);
+    approved(sim(
+        saga.returns(both.map(|(first, second)| first && second)),
+        &1,
+    ))
+    .signal_text(Duration::from_millis(2), APPROVAL, "7")
+    .signal(Duration::from_millis(3), APPROVAL, &true)
+    .signal(Duration::from_millis(500), APPROVAL, &false)
+    .decides(SECOND, decide)
+}
+
+/// Somebody puts right what cannot be read.
+pub fn approval_that_is_put_right() -> Sim {
+    unreadable_approval(|_| Decide::edit(&true))
+}
+
+/// Somebody gives up what cannot be read.
+pub fn approval_that_is_dropped() -> Sim {
+    unreadable_approval(|_| Decide::Drop)
 }
 
 /// What is sent must be signed in time, else the way back begins while a branch still sleeps.

@@ -32,7 +32,7 @@ pub use explore::{Explore, Failure, Report};
 pub use explored::Explored;
 pub use fault::{BadFault, Fault};
 pub use matrix::{Cell, Crash, Found, IntoSim, Matrix, Trouble, Way};
-pub use mend::Mend;
+pub use mend::{Decide, Mend};
 pub use plan::{BadPlan, Plan, WhyBad};
 pub use report::{
     Bite, Changed, ExplorationDocument, FailureDocument, Happened, HistoryDocument, NodeEnd,

@@ -21,6 +21,42 @@ pub enum Mend {
 /// What a person does about a node that is parked for the nth time, from 1.
 pub(crate) type Mends = Arc<dyn Fn(&str, u32) -> Mend + Send + Sync>;
 
+/// What a person does about an input that is held; see [`Sim::decides`](crate::Sim::decides).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decide {
+    /// Has it processed as it came.
+    Release,
+    /// Has it processed with another content.
+    Edit(Payload),
+    /// Gives it up.
+    Drop,
+}
+
+/// What a person does about the input of this number.
+pub(crate) type Decides = Arc<dyn Fn(u64) -> Decide + Send + Sync>;
+
+impl Decide {
+    /// Has it processed with this content.
+    ///
+    /// # Panics
+    /// If it cannot be written as JSON.
+    pub fn edit<T: Json>(content: &T) -> Self {
+        Self::Edit(Payload::of(content).expect("the content is written as JSON"))
+    }
+
+    pub(crate) fn wish(self, number: u64) -> Wish {
+        let content = match self {
+            Self::Release => None,
+            Self::Edit(content) => Some(content),
+            Self::Drop => {
+                let reason = "dropped by the simulation".into();
+                return Wish::Drop { number, reason };
+            }
+        };
+        Wish::Release { number, content }
+    }
+}
+
 impl Mend {
     /// Takes its work as done with this output.
     ///

@@ -14,7 +14,7 @@ use crate::{
     explore::{Explore, explore},
     explored::Explored,
     fault::Fault,
-    mend::Mend,
+    mend::{Decide, Mend},
     plan::Plan,
     run::Run,
     site::Site,
@@ -73,6 +73,7 @@ impl Sim {
             sagas: Vec::new(),
             calls: Vec::new(),
             mends: None,
+            decides: None,
             always: Vec::new(),
             eventually: Vec::new(),
             sometimes: Vec::new(),
@@ -300,13 +301,17 @@ impl Sim {
     ///
     /// # Panics
     /// If the payload cannot be written as JSON.
-    pub fn signal<T: Json>(mut self, after: Duration, signal: Signal<T>, payload: &T) -> Self {
+    pub fn signal<T: Json>(self, after: Duration, signal: Signal<T>, payload: &T) -> Self {
         let payload = Payload::of(payload).expect("the signal is written as JSON");
+        self.signal_payload(after, signal.name(), &payload)
+    }
+
+    fn signal_payload(mut self, after: Duration, signal: &str, payload: &Payload) -> Self {
         self.setup.races = true;
         for saga in self.setup.sagas.clone() {
-            let id = format!("{}-{}", signal.name(), self.setup.calls.len()).into();
+            let id = format!("{}-{}", signal, self.setup.calls.len()).into();
             let query = Query::Signal {
-                signal: signal.name().into(),
+                signal: signal.into(),
                 id,
                 payload: payload.clone(),
             };
@@ -375,6 +380,28 @@ impl Sim {
     ) -> Self {
         self.setup.races = true;
         self.setup.mends = Some((after, Arc::new(mend)));
+        self
+    }
+
+    /// A signal that somebody sends to every saga, so long after the start, with JSON that need not be
+    /// what its contract says: then it is held, and what comes behind it.
+    ///
+    /// # Panics
+    /// If it is not JSON.
+    pub fn signal_text<T>(self, after: Duration, signal: Signal<T>, json: &str) -> Self {
+        let payload = Payload::parse(json).expect("it is JSON");
+        self.signal_payload(after, signal.name(), &payload)
+    }
+
+    /// Somebody looks after inputs that are held: so long after one keeps its saga waiting, they do what
+    /// `decide` says for its number. Without it they wait for ever.
+    pub fn decides(
+        mut self,
+        after: Duration,
+        decide: impl Fn(u64) -> Decide + Send + Sync + 'static,
+    ) -> Self {
+        self.setup.races = true;
+        self.setup.decides = Some((after, Arc::new(decide)));
         self
     }
 

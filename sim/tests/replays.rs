@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sagalog_model::{AnyDefinition, Retry, Saga, Step};
 use sagalog_projections::Status;
-use sagalog_sim::{Mend, Plan, Run, Sim, World};
+use sagalog_sim::{Decide, Mend, Plan, Run, Sim, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DO: Step<u32, u32> = Step::new("x.do")

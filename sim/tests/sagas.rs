@@ -10,7 +10,7 @@ use std::{
 };
 
 use sagalog_model::SagaEvent;
-use sagalog_sim::{Explore, Mend, Sim, World};
+use sagalog_sim::{Decide, Explore, Mend, Sim, World};
 
 /// Tries every saga whose name begins with one of these letters, as far as a test can afford.
 fn try_all_from(first: char, last: char) {

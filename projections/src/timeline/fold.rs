@@ -1,6 +1,11 @@
 //! From events to lanes.
 
-use alloc::{collections::BTreeMap, string::ToString, sync::Arc, vec::Vec};
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
 
 use sagalog_model::{
     AttemptNumber, Direction, Graph, Kind, NodeIndex, Payload, SagaEvent, SagaId, StepSpec,
@@ -9,8 +14,8 @@ use sagalog_model::{
 };
 
 use super::{
-    Ahead, AttemptEnd, End, Ended, Entry, GapStep, Item, Moment, Note, Noted, Place, Placed,
-    Timeline, What,
+    Ahead, AttemptEnd, End, Ended, Entry, GapStep, HeldEnd, Item, Moment, Note, Noted, Place,
+    Placed, Timeline, What,
 };
 use crate::{
     saga::{IllegalEvent, Phase, SagaState},
@@ -294,6 +299,32 @@ impl Fold {
             E::MissingAsked(e) => self.gap(place, &e.producer, (e.from, e.to), GapStep::Asked),
             E::GapAbandoned(e) => self.gap(place, &e.producer, (e.from, e.to), GapStep::Abandoned),
             E::GapRejected(e) => self.gap(place, &e.producer, (e.from, e.to), GapStep::Rejected),
+            E::InputHeld(e) => {
+                let (number, input) = (e.number, e.input.clone());
+                let reason = e.held.reason.clone();
+                self.noted(
+                    place,
+                    Noted::InputHeld {
+                        number,
+                        input,
+                        reason,
+                    },
+                );
+            }
+            E::HeldReleased(e) => {
+                let how = match e.content {
+                    Some(_) => HeldEnd::Edited,
+                    None => HeldEnd::Processed,
+                };
+                self.held_ended(place, e.number, Some(&e.by), how, None);
+            }
+            E::HeldTaken(e) => {
+                self.held_ended(place, e.number, None, HeldEnd::Processed, None);
+            }
+            E::HeldDropped(e) => {
+                let reason = Some(e.reason.clone());
+                self.held_ended(place, e.number, Some(&e.by), HeldEnd::Dropped, reason);
+            }
             E::SignalLate(e) => self.noted(place, Noted::SignalLate { id: e.id.clone() }),
             E::CancelRequested(e) => {
                 self.noted(
@@ -308,11 +339,32 @@ impl Fold {
             // The first is the beginning; the others are told by the state at the end.
             E::Started(_)
             | E::GapTimedOut(_)
+            | E::StillHeld(_)
             | E::RetryDue(_)
             | E::Completed(_)
             | E::Compensated(_)
             | E::PartlyCompensated(_) => {}
         }
+    }
+
+    fn held_ended(
+        &mut self,
+        place: Place,
+        number: u64,
+        by: Option<&Arc<str>>,
+        how: HeldEnd,
+        reason: Option<String>,
+    ) {
+        let by = by.cloned();
+        self.noted(
+            place,
+            Noted::HeldEnded {
+                number,
+                by,
+                how,
+                reason,
+            },
+        );
     }
 
     fn gap(&mut self, place: Place, producer: &Arc<str>, (from, to): (u64, u64), then: GapStep) {
@@ -363,7 +415,7 @@ impl Fold {
         lane.items.push(Item::Note(Note { place, what }));
     }
 
-    fn arm(&self, node: &str, arm: u32) -> Option<alloc::string::String> {
+    fn arm(&self, node: &str, arm: u32) -> Option<String> {
         let graph = self.state.graph();
         let Kind::Choose { arms, .. } = &graph.node(graph.find(node)?).kind else {
             return None;
@@ -414,6 +466,7 @@ impl Fold {
             ahead: why.to_do.iter().filter_map(ahead).collect(),
             waiting: why.waiting,
             missing: why.missing,
+            held: why.held,
             left: why.left,
             forward: self.forward.items,
             compensation: self.back.items,

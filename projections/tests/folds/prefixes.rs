@@ -10,7 +10,7 @@ use sagalog_model::{
 };
 use sagalog_projections::{SagaState, Status, timers, why::why};
 
-use crate::{numbered::*, trip::*};
+use crate::{held::*, numbered::*, trip::*};
 
 proptest! {
     #[test]
@@ -99,6 +99,7 @@ fn candidate() -> impl Strategy<Value = SagaEvent> {
         4 => entered_any(),
         2 => signalled_any(),
         3 => numbered_any(),
+        3 => held_any(),
         2 => mended_any(),
         1 => turned_any(),
     ]
@@ -237,6 +238,21 @@ fn signalled_any() -> impl Strategy<Value = SagaEvent> {
             .into(),
             _ => SignalLate { id: id.into() }.into(),
         }
+    })
+}
+
+fn held_any() -> impl Strategy<Value = SagaEvent> {
+    (1..5_u64, step(), 0..6_u8).prop_map(|(number, step, what)| match what {
+        0 => held(number).into(),
+        1 => answer_held(number, step).into(),
+        2 => released(number, &format!("release-{number}")).into(),
+        3 => HeldTaken { number }.into(),
+        4 => StillHeld {
+            number,
+            reason: "no".into(),
+        }
+        .into(),
+        _ => dropped(number, &format!("drop-{number}")).into(),
     })
 }
 

@@ -38,6 +38,9 @@ enum Command {
     /// Sagas: list, look at, mend
     #[command(subcommand)]
     Saga(saga::Command),
+    /// Inputs that could not be processed and hold their sagas: list, release, edit, drop
+    #[command(subcommand)]
+    Held(saga::held::Command),
     /// The log itself: read, verify
     #[command(subcommand)]
     Log(history::Command),
@@ -70,6 +73,7 @@ impl Cli {
     pub(crate) async fn run(self, app: &App, output: Output) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Saga(command) => command.run(app, output).await,
+            Command::Held(command) => command.run(app, output).await,
             Command::Log(command) => command.run(output).await,
             Command::Dlq(command) => command.run(app, output).await,
             Command::Participant(command) => command.run(app, output).await,

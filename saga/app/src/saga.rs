@@ -1,6 +1,7 @@
 //! `sagalog saga`: what sagas do, why they wait, and mending them.
 
 mod export;
+pub(crate) mod held;
 mod list;
 mod operate;
 mod recorded;

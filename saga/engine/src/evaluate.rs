@@ -23,4 +23,16 @@ pub trait Evaluate {
         what: Expression,
         outputs: &dyn Outputs,
     ) -> Result<Payload, String>;
+
+    /// Whether a payload is one of a signal of the definition. One that is not is held with what
+    /// comes behind it.
+    ///
+    /// # Errors
+    /// Why it is not, for people.
+    fn accepts(
+        &self,
+        definition: &AnyDefinition,
+        signal: &str,
+        payload: &Payload,
+    ) -> Result<(), String>;
 }

@@ -67,6 +67,20 @@ pub enum Wish {
         /// What it gives.
         output: Payload,
     },
+    /// Process the first held input, and those behind it.
+    Release {
+        /// Its number.
+        number: u64,
+        /// What it is to carry instead of what it came with.
+        content: Option<Payload>,
+    },
+    /// Give a held input up.
+    Drop {
+        /// Its number.
+        number: u64,
+        /// Why.
+        reason: Arc<str>,
+    },
     /// Give a parked node's work up.
     Skip {
         /// The node.
@@ -173,6 +187,18 @@ fn request_identity(request: &Request) -> Identity {
             identity.content(b"resolve");
             identity.content(node.as_bytes());
             identity.content(output.as_str().as_bytes());
+        }
+        Wish::Release { number, content } => {
+            identity.content(b"release");
+            identity.content(&number.to_be_bytes());
+            if let Some(content) = content {
+                identity.content(content.as_str().as_bytes());
+            }
+        }
+        Wish::Drop { number, reason } => {
+            identity.content(b"drop");
+            identity.content(&number.to_be_bytes());
+            identity.content(reason.as_bytes());
         }
         Wish::Skip { node, reason } => {
             identity.content(b"skip");

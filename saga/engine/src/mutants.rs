@@ -10,7 +10,12 @@ use sagalog_model::{
     Retry, SagaEvent, StepSpec,
     log::{Position, StreamState, Time},
 };
-use sagalog_projections::{SagaState, StepState, attempts::Retrying, step::UndoEnd};
+use sagalog_projections::{
+    SagaState, StepState,
+    attempts::Retrying,
+    held::{Held, HeldInput},
+    step::UndoEnd,
+};
 
 use crate::{partition::Taken, rules::Rules};
 
@@ -94,6 +99,38 @@ planted! {
     CommandOutlivesItsAttempt = (56, 0),
     /// `partition::poll_effect`: a second attempt brings another input. An answer is lost.
     InputIsComputedAgain = (69, 1),
+
+    // What cannot be processed.
+    /// `decide::held`: what comes behind a held input is processed before it. A signal that cannot be
+    /// read.
+    OvertakesWhatIsHeld = (47, 0),
+    /// `decide::held`: what cannot be processed is acknowledged and forgotten. A signal that cannot be
+    /// read.
+    ForgetsWhatCannotBeProcessed = (47, 0),
+    /// `decide::held`: what was held behind is processed from the newest on. Two behind one that cannot
+    /// be read.
+    ReleasesTheNewestFirst = (47, 0),
+    /// `partition::asking`: while inputs of one saga are held, nobody is asked for any. Two sagas.
+    HeldSagaStopsItsNeighbours = (47, 0),
+
+    // What producers number.
+    /// `decide::numbered`: what comes ahead is taken at once, as if nothing was missing. A signal is lost
+    /// for a while.
+    TakesNumbersAsTheyCome = (64, 1),
+    /// `decide::numbered`: missing numbers are given up without a word. A signal is lost.
+    AbandonsGapsSilently = (12, 1),
+    /// `decide::numbered`: how long what is missing is waited for counts from the saga's start. A signal is
+    /// lost.
+    CountsTheGapFromTheStart = (11, 1),
+    /// `decide::numbered`: what is missing is waited for without a deadline. A signal never comes.
+    WaitsForMissingForEver = (12, 1),
+    /// `decide::numbered`: of what was kept, nothing goes on when it is next. A signal is lost for a
+    /// while.
+    AdmitsWithoutAWakeUp = (16, 1),
+    /// `decide::numbered`: all producers count as one. Two producers.
+    TakesProducersForOne = (15, 0),
+    /// `decide::numbered`: the producer is asked once more than agreed. A signal never comes.
+    AsksForMissingOnceTooOften = (46, 1),
 
     // Answers of participants.
     /// `decide::reply`: an answer settles whatever is open, not what it names. An answer comes twice.
@@ -515,4 +552,11 @@ pub(crate) const AHEAD: core::time::Duration = core::time::Duration::from_millis
 /// Whether a batch ends an attempt by its deadline.
 pub(crate) fn is_timeout(events: &[SagaEvent]) -> bool {
     matches!(events.first(), Some(SagaEvent::AttemptTimedOut(_)))
+}
+
+/// The newest input that is held, taken for the first.
+pub(crate) fn newest_held(held: &Held) -> Option<HeldInput> {
+    let number = held.first()?.number;
+    let newest = held.iter().last()?.clone();
+    Some(HeldInput { number, ..newest })
 }

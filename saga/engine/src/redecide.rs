@@ -10,7 +10,7 @@ use sagalog_model::{
 use sagalog_projections::{SagaState, Timer};
 
 use crate::{
-    decide::{Context, Refusal, decide, start},
+    decide::{Context, Refusal, decide, held::told, start},
     input::{Request, SagaInput, Wish},
 };
 
@@ -149,6 +149,23 @@ impl SagaInput {
                 let (producer, _) = before.sequences().find(&e.producer)?;
                 fired(Timer::Gap { producer })
             }
+            E::InputHeld(e) => told(saga, &e.input, &e.held.content).ok()?,
+            E::HeldReleased(e) => wish(
+                &e.id,
+                &e.by,
+                Wish::Release {
+                    number: e.number,
+                    content: e.content.clone(),
+                },
+            ),
+            E::HeldDropped(e) => wish(
+                &e.id,
+                &e.by,
+                Wish::Drop {
+                    number: e.number,
+                    reason: e.reason.as_str().into(),
+                },
+            ),
             E::CancelRequested(e) => wish(
                 &e.id,
                 &e.by,

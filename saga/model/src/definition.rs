@@ -12,7 +12,7 @@ use crate::{
     contract::RecoveryClass,
     expr::{Code, ExpressionError, Outputs, Reading},
     fingerprint::Fingerprint,
-    flow::{Aside, Flow},
+    flow::{Aside, Flow, Reads},
     graph::{BlockIndex, Graph, Kind, NodeIndex, Otherwise, Source, StepSpec},
     payload::Payload,
     sample::{NoSample, Sample},
@@ -35,6 +35,7 @@ struct Parts {
     nodes: Vec<Option<Code>>,
     blocks: Vec<Option<Code>>,
     samples: Vec<Option<Sample>>,
+    reads: Vec<Option<Reads>>,
 }
 
 /// Which expression of a definition.
@@ -78,6 +79,21 @@ impl AnyDefinition {
             (Source::Computed { .. }, Some(code)) => code(&reading),
             (Source::Computed { .. }, None) => Err(ExpressionError::NoExpression),
         }
+    }
+
+    /// Whether a payload is one of the signal of this name; of a signal that it does not know, any is.
+    ///
+    /// # Errors
+    /// Where the payload is not what the signal's contract says.
+    ///
+    /// # Panics
+    /// If reading the contract's type does.
+    pub fn accepts(&self, signal: &str, payload: &Payload) -> Result<(), serde_json::Error> {
+        let is_it = |kind: &Kind| matches!(kind, Kind::Signal { signal: of, .. } if of == signal);
+        let mut nodes = self.0.graph.iter();
+        let node = nodes.find(|(_, node)| is_it(&node.kind));
+        let reads = node.and_then(|(node, _)| self.0.reads[node.0 as usize]);
+        reads.map_or(Ok(()), |reads| reads(payload))
     }
 
     /// The contracts that its nodes ask for, by name, each once. An alternative to a compensation
@@ -187,6 +203,7 @@ impl<I, O> Definition<I, O> {
     pub(crate) fn new(flow: Flow) -> Self {
         let code = |asides: Vec<Aside>| asides.into_iter().map(|aside| aside.code).collect();
         let parts = Parts {
+            reads: flow.nodes.iter().map(|aside| aside.reads).collect(),
             samples: flow.nodes.iter().map(|aside| aside.sample).collect(),
             fingerprint: Fingerprint::of(&flow.graph),
             graph: Arc::new(flow.graph),

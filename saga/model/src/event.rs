@@ -494,6 +494,54 @@ events! {
         /// Why.
         reason: String;
 
+    /// An input could not be processed, or came behind one that could not: it waits for a person.
+    InputHeld(1) {
+        /// Its number among those that were held of this saga, from 1.
+        number: u64,
+        /// What it is.
+        input: Origin,
+    } with
+        /// What it carries, and why it is held.
+        held: HeldContent;
+
+    /// A person wants the first held input processed.
+    HeldReleased(1) {
+        /// Its number.
+        number: u64,
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    } with
+        /// What it is to carry instead, if that was edited.
+        content: Option<Payload>;
+
+    /// A held input is processed because those before it are gone.
+    HeldTaken(1) {
+        /// Its number.
+        number: u64,
+    };
+
+    /// The input that is the first now cannot be processed either.
+    StillHeld(1) {
+        /// Its number.
+        number: u64,
+    } with
+        /// Why.
+        reason: String;
+
+    /// A person has given a held input up.
+    HeldDropped(1) {
+        /// Its number.
+        number: u64,
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    } with
+        /// Why.
+        reason: String;
+
     /// The end: everything on the path was done.
     Completed(1) {} with
         /// The saga's output.
@@ -517,6 +565,48 @@ impl SagaEvent {
             Self::Completed(_) | Self::Compensated(_) | Self::PartlyCompensated(_)
         )
     }
+}
+
+/// What a held input is, and where it comes from. What it carries is apart, with the data.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Origin {
+    /// A signal; it carries the payload.
+    Signal {
+        /// Its name.
+        signal: Arc<str>,
+        /// The sender's id for it.
+        id: Arc<str>,
+    },
+    /// A signal that its producer numbers; it carries the payload.
+    Numbered {
+        /// Its name.
+        signal: Arc<str>,
+        /// Who numbers it.
+        producer: Arc<str>,
+        /// Its number.
+        number: u64,
+    },
+    /// An answer of a participant; it carries the outcome.
+    Reply {
+        /// The step's node.
+        node: NodeId,
+        /// What was asked.
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    },
+}
+
+/// What a held input carries.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldContent {
+    /// Why it could not be processed; none if it only came behind one that could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it carries, as JSON.
+    pub content: Payload,
 }
 
 /// Why a saga starts back.
@@ -656,6 +746,22 @@ impl Datum for Payload {
 
     fn from_data(data: &Data) -> Result<Self, String> {
         Option::<Self>::from_data(data)?.ok_or_else(|| "its data is missing".into())
+    }
+}
+
+impl Datum for HeldContent {
+    fn to_data(&self) -> Data {
+        let text = serde_json::to_string(self).expect("it is plain data");
+        Data::Inline(text.into())
+    }
+
+    fn from_data(data: &Data) -> Result<Self, String> {
+        match data {
+            Data::Erased(_) => Ok(Self::default()),
+            Data::Inline(text) => serde_json::from_str(text)
+                .map_err(|why| format!("its data is not what a held input carries: {why}")),
+            Data::None => Err("its data is missing".into()),
+        }
     }
 }
 

@@ -71,7 +71,12 @@ pub(crate) struct Aside {
     pub(crate) code: Option<Code>,
     /// Of a step's output or the saga's input: the least value.
     pub(crate) sample: Option<Sample>,
+    /// Of a signal's payload: whether it reads as its type.
+    pub(crate) reads: Option<Reads>,
 }
+
+/// Whether JSON reads as a type.
+pub(crate) type Reads = fn(&Payload) -> Result<(), serde_json::Error>;
 
 impl Aside {
     pub(crate) const fn new(place: Place, code: Option<Code>) -> Self {
@@ -79,6 +84,7 @@ impl Aside {
             place,
             code,
             sample: None,
+            reads: None,
         }
     }
 }
@@ -218,6 +224,7 @@ impl Flow {
             gaps: signal.gap_policy(),
         };
         let node = self.computing(place, id, just(Duration::ZERO), kind);
+        self.nodes[node.0 as usize].reads = Some(|payload| payload.read::<T>().map(drop));
         self.endless.insert(node);
         NeedsDeadline {
             flow: self,

@@ -44,7 +44,7 @@ kinds! {
     NumberedSignalReceived SignalAhead GapOpened SignalAdmitted GapTimedOut MissingAsked GapAbandoned
     GapRejected SignalLate
     PivotPassed CancelRequested DeadlinePassed Turned CompensationSkipped Parked RetryRequested
-    ResolvedByHand SkippedByHand Completed Compensated PartlyCompensated
+    ResolvedByHand SkippedByHand InputHeld HeldReleased HeldTaken StillHeld HeldDropped Completed Compensated PartlyCompensated
 }
 
 #[test]
@@ -157,6 +157,14 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     RetryRequested 1 {"node":"charge","id":"r-1","by":"ada"}
     ResolvedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + {"cents":4200}
     SkippedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + "the card is \"blocked\""
+    InputHeld 1 {"number":1,"input":{"signal":{"signal":"approval","id":"mail-1"}}} + {"reason":"the card is \"blocked\"","content":{"cents":4200}}
+    InputHeld 1 {"number":2,"input":{"numbered":{"signal":"price","producer":"shop","number":7}}} + {"reason":"the card is \"blocked\"","content":{"cents":4200}}
+    InputHeld 1 {"number":3,"input":{"reply":{"node":"charge","direction":"action","attempt":2}}} + {"content":{"cents":4200}}
+    HeldReleased 1 {"number":1,"id":"r-1","by":"ada"} + {"cents":4200}
+    HeldReleased 1 {"number":1,"id":"r-1","by":"ada"}
+    HeldTaken 1 {"number":2}
+    StillHeld 1 {"number":3} + "the card is \"blocked\""
+    HeldDropped 1 {"number":3,"id":"r-1","by":"ada"} + "the card is \"blocked\""
     Completed 1 {} + {"cents":4200}
     Compensated 1 {}
     PartlyCompensated 1 {"left":["charge"]}
@@ -322,6 +330,10 @@ fn one_of_each_form() -> Vec<SagaEvent> {
     let by = || Arc::<str>::from("ada");
     let payload = || Payload::parse(r#"{"cents":4200}"#).expect("it is JSON");
     let reason = || String::from("the card is \"blocked\"");
+    let held = || HeldContent {
+        reason: Some(reason()),
+        content: payload(),
+    };
     let fingerprint = fingerprint(0x8d17_6a21_0dee_551a);
     vec![
         Started {
@@ -579,6 +591,65 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             reason: reason(),
         }
         .into(),
+        InputHeld {
+            number: 1,
+            input: Origin::Signal {
+                signal: "approval".into(),
+                id: "mail-1".into(),
+            },
+            held: held(),
+        }
+        .into(),
+        InputHeld {
+            number: 2,
+            input: Origin::Numbered {
+                signal: "price".into(),
+                producer: "shop".into(),
+                number: 7,
+            },
+            held: held(),
+        }
+        .into(),
+        InputHeld {
+            number: 3,
+            input: Origin::Reply {
+                node: node(),
+                direction: Direction::Action,
+                attempt: AttemptNumber(2),
+            },
+            held: HeldContent {
+                reason: None,
+                content: payload(),
+            },
+        }
+        .into(),
+        HeldReleased {
+            number: 1,
+            id: id(),
+            by: by(),
+            content: Some(payload()),
+        }
+        .into(),
+        HeldReleased {
+            number: 1,
+            id: id(),
+            by: by(),
+            content: None,
+        }
+        .into(),
+        HeldTaken { number: 2 }.into(),
+        StillHeld {
+            number: 3,
+            reason: reason(),
+        }
+        .into(),
+        HeldDropped {
+            number: 3,
+            id: id(),
+            by: by(),
+            reason: reason(),
+        }
+        .into(),
         Completed { output: payload() }.into(),
         Compensated {}.into(),
         PartlyCompensated { left: vec![node()] }.into(),
@@ -805,6 +876,30 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             by: text(),
             reason: reason(),
         }),
+        any_event!(InputHeld {
+            number: any::<u64>(),
+            input: origin(),
+            held: held_content(),
+        }),
+        any_event!(HeldReleased {
+            number: any::<u64>(),
+            id: text(),
+            by: text(),
+            content: option::of(payload()),
+        }),
+        any_event!(HeldTaken {
+            number: any::<u64>()
+        }),
+        any_event!(StillHeld {
+            number: any::<u64>(),
+            reason: reason(),
+        }),
+        any_event!(HeldDropped {
+            number: any::<u64>(),
+            id: text(),
+            by: text(),
+            reason: reason(),
+        }),
         any_event!(Completed { output: payload() }),
         Just(Compensated {}.into()).boxed(),
         any_event!(PartlyCompensated {
@@ -1011,6 +1106,26 @@ fn direction() -> impl Strategy<Value = Direction> {
 
 fn class() -> impl Strategy<Value = FailureClass> {
     prop_oneof![Just(FailureClass::Transient), Just(FailureClass::Permanent)]
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    prop_oneof![
+        (text(), text()).prop_map(|(signal, id)| Origin::Signal { signal, id }),
+        (text(), text(), any::<u64>()).prop_map(|(signal, producer, number)| Origin::Numbered {
+            signal,
+            producer,
+            number,
+        }),
+        (text(), direction(), attempt()).prop_map(|(node, direction, attempt)| Origin::Reply {
+            node,
+            direction,
+            attempt,
+        }),
+    ]
+}
+
+fn held_content() -> impl Strategy<Value = HeldContent> {
+    (option::of(reason()), payload()).prop_map(|(reason, content)| HeldContent { reason, content })
 }
 
 fn turn_cause() -> impl Strategy<Value = TurnCause> {

@@ -526,6 +526,50 @@ impl Client {
         .await
     }
 
+    /// Processes the first held input of a saga, perhaps with another content, and then those behind it
+    /// as far as they can be. Of an answer the content is its outcome.
+    ///
+    /// # Errors
+    /// [`Refusal::NotTheFirstHeld`], [`Refusal::CannotBeProcessed`] and others.
+    pub async fn release(
+        &self,
+        saga: &str,
+        id: &str,
+        number: u64,
+        content: Option<Payload>,
+    ) -> Result<(), CallError> {
+        self.tell(Request::Release {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            number,
+            content,
+        })
+        .await
+    }
+
+    /// Gives a held input of a saga up, for this reason; if it was the first, those behind it are
+    /// processed as far as they can be.
+    ///
+    /// # Errors
+    /// [`Refusal::NotHeld`] and others.
+    pub async fn drop_held(
+        &self,
+        saga: &str,
+        id: &str,
+        number: u64,
+        reason: &str,
+    ) -> Result<(), CallError> {
+        self.tell(Request::Drop {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            number,
+            reason: reason.into(),
+        })
+        .await
+    }
+
     /// Sends a dead letter again to the queue that it died in, with another body if one is given. Returns
     /// when that is durable; it is published after that. `partition` is the one that recorded it.
     ///

@@ -24,6 +24,18 @@ impl Evaluate for Guard {
             Err(panic) => Err(format!("the definition's code panicked: {}", said(&*panic))),
         }
     }
+
+    fn accepts(
+        &self,
+        definition: &AnyDefinition,
+        signal: &str,
+        payload: &Payload,
+    ) -> Result<(), String> {
+        match catch_unwind(AssertUnwindSafe(|| definition.accepts(signal, payload))) {
+            Ok(read) => read.map_err(|error| error.to_string()),
+            Err(panic) => Err(format!("reading it panicked: {}", said(&*panic))),
+        }
+    }
 }
 
 fn said(panic: &(dyn Any + Send)) -> &str {

@@ -8,7 +8,7 @@ use sagalog::{
     MemoryLog, Out, Payload, Refusal, Retry, Rules, Runtime, Saga, Signal, SqliteLog, Status, Step,
     Undo, Worker, just,
 };
-use sagalog_projections::{sequence::Sequences, signals::Signals};
+use sagalog_projections::{held::Held, sequence::Sequences, signals::Signals};
 use serde::{Deserialize, Serialize};
 
 #[path = "../examples/hello.rs"]
@@ -681,6 +681,8 @@ fn the_bounds_are_those_of_the_code() {
             "bytes of the payloads kept ahead of gaps",
             Sequences::AHEAD_BYTES_MAX,
         ),
+        ("inputs of a saga that are held", Held::MAX),
+        ("bytes of what they carry", Held::BYTES_MAX),
         (
             "newest numbers whose content is remembered",
             Sequences::CONTENTS_MAX,

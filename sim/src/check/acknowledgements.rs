@@ -2,10 +2,10 @@
 //! taken, and what comes after the end and contradicts it is recorded.
 
 use sagalog_engine::{Answer, Query};
-use sagalog_model::{Direction, Numbered, Outcome, RecoveryClass, Reply, log::Time};
-use sagalog_projections::{StepState, sequence::Standing, step::UndoEnd};
+use sagalog_model::{Direction, Numbered, Outcome, RecoveryClass, Reply, event::Origin, log::Time};
+use sagalog_projections::{SagaState, StepState, sequence::Standing, step::UndoEnd};
 
-use super::Violation;
+use super::{Violation, held};
 use crate::world::{ClientCall, World};
 
 /// After the acknowledgement nobody will say again what the reply said.
@@ -38,8 +38,9 @@ pub(super) fn covers_what_is_durable(
                 _ => Ok(()),
             }
         }
-        (_, Some((_, step)), _) => {
-            if says_more(step, reply) {
+        (_, Some((_, step)), state) => {
+            let is_held = state.is_some_and(|state| held::holds(state, reply));
+            if says_more(step, reply) && !is_held {
                 return fails("I8", "was acknowledged, and the log does not hold it");
             }
             Ok(())
@@ -121,6 +122,10 @@ fn is_on_record(world: &World, reply: &Reply) -> bool {
     })
 }
 
+fn is_held(state: &SagaState, is_it: impl Fn(&Origin) -> bool) -> bool {
+    state.held().iter().any(|held| is_it(&held.input))
+}
+
 /// A client was told that something is recorded.
 pub(super) fn answers_what_is_durable(
     world: &World,
@@ -133,7 +138,13 @@ pub(super) fn answers_what_is_durable(
     let state = world.shadow().of(&call.saga);
     let durable = match &call.query {
         Query::Start { .. } => state.is_some(),
-        Query::Signal { id, .. } => state.is_some_and(|state| state.signals().contains(id)),
+        Query::Signal { id, .. } => state.is_some_and(|state| {
+            state.signals().contains(id)
+                || is_held(
+                    state,
+                    |held| matches!(held, Origin::Signal { id: known, .. } if known == id),
+                )
+        }),
         Query::Numbered(numbered) => state.is_some_and(|state| {
             let Numbered {
                 signal,
@@ -144,6 +155,9 @@ pub(super) fn answers_what_is_durable(
             let sequences = state.sequences();
             let standing = sequences.standing(producer, *number, signal, payload);
             standing == Standing::Known { differs: false }
+                || is_held(state, |held| {
+                    matches!(held, Origin::Numbered { producer: of, number: known, .. } if of == producer && known == number)
+                })
         }),
         Query::Request(request) => state.is_some_and(|state| {
             // A cancel of a saga that goes back already says nothing new.

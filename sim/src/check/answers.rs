@@ -26,11 +26,18 @@ pub(super) fn recorded_as_given(
             && reply.attempt == attempt
     };
     let mut answers = world.inbox().filter(about_it);
-    if answers.any(|reply| says(&reply.outcome, event)) {
+    if answers.any(|reply| says(&reply.outcome, event)) || was_held(world, saga, event) {
         return Ok(());
     }
     let what = format!("{direction} {node}#{attempt} is recorded otherwise than it was answered");
     Err(Violation::of("I13", world, saga, what))
+}
+
+/// Whether it is what was held until now; that it is of the same attempt is looked at there.
+fn was_held(world: &World, saga: &SagaId, event: &SagaEvent) -> bool {
+    let taken = world.shadow().taken(saga);
+    let outcome = taken.and_then(|held| held.content.read::<Outcome>().ok());
+    outcome.is_some_and(|outcome| says(&outcome, event))
 }
 
 fn says(outcome: &Outcome, event: &SagaEvent) -> bool {

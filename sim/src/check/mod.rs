@@ -12,6 +12,7 @@ mod conclusions;
 mod determinism;
 mod effects;
 mod ends;
+mod held;
 mod liveness;
 mod numbers;
 mod order;

@@ -4,6 +4,7 @@
 use sagalog_model::{GapEnd, Gaps, Missing, SagaEvent, log::Time};
 use sagalog_projections::{
     SagaState,
+    held::Held,
     sequence::{Gap, Producer, Sequences},
 };
 
@@ -86,8 +87,9 @@ pub(super) fn nothing_is_kept_for_nothing(
             return Err(Violation::of("I17", world, state.id(), what));
         }
     }
-    if sequences.ahead() > Sequences::AHEAD_MAX {
-        let what = format!("{} signals are kept", sequences.ahead());
+    if sequences.ahead() > Sequences::AHEAD_MAX || state.held().len() > Held::MAX {
+        let (kept, held) = (sequences.ahead(), state.held().len());
+        let what = format!("{kept} signals are kept, {held} inputs are held");
         return Err(Violation::of("I18", world, state.id(), what));
     }
     Ok(())

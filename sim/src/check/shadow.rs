@@ -6,9 +6,9 @@ use sagalog_model::{
     Command, Direction, SagaEvent, SagaId,
     log::{PartitionId, Time},
 };
-use sagalog_projections::SagaState;
+use sagalog_projections::{SagaState, held::HeldInput};
 
-use super::{Violation, attempts, numbers, publishing::Publishing};
+use super::{Violation, attempts, held, numbers, publishing::Publishing};
 use crate::{
     fault::Fault,
     world::{Ownership, Setup, World},
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Clone, Default)]
 pub(crate) struct Shadow {
     states: BTreeMap<SagaId, SagaState>,
+    /// What the newest event of a saga took off its held inputs.
+    taken: BTreeMap<SagaId, HeldInput>,
     /// By partition.
     publishing: BTreeMap<PartitionId, Publishing>,
 }
@@ -60,10 +62,21 @@ impl Shadow {
         }
         attempts::within_policy(state, event, at)
             .and_then(|()| numbers::as_agreed(state, event, at))
+            .and_then(|()| held::in_order(state, event, self.taken.get(saga)))
             .map_err(|(invariant, what)| violation(invariant, what))?;
+        match held::taken_by(state, event) {
+            Some(held) => drop(self.taken.insert(saga.clone(), held)),
+            None if self.taken.is_empty() => {}
+            None => drop(self.taken.remove(saga)),
+        }
         state
             .apply(event, at)
             .map_err(|illegal| violation("I2", illegal.to_string()))
+    }
+
+    /// What the newest event of a saga took off its held inputs.
+    pub(super) fn taken(&self, saga: &SagaId) -> Option<&HeldInput> {
+        self.taken.get(saga)
     }
 
     /// A node has taken over.

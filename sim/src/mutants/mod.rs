@@ -11,7 +11,7 @@ pub use hunt::{Budget, Catch, Hunt, Way, hunt};
 pub use sagalog_engine::mutants::Mutant;
 pub use scenarios::{Scenario, scenarios};
 
-use crate::{Mend, Sim, World, world::Row};
+use crate::{Decide, Mend, Sim, World, world::Row};
 
 impl Sim {
     /// The same with a bug planted in the engine or in what is around it.

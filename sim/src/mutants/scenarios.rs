@@ -37,6 +37,14 @@ pub fn scenarios() -> Vec<Scenario> {
             "partitions",
             lines::three().and_saga(&5).nodes(2).partitions(4),
         ),
+        plain("prices", waits::prices_or_none()),
+        plain("asked prices", waits::prices_that_are_asked_for()),
+        plain("prices of two", waits::prices_of_two()),
+        plain("put right", waits::approval_that_is_put_right()),
+        plain(
+            "put right beside another",
+            waits::approval_that_is_put_right().and_saga(&5),
+        ),
         cancelled("cancel", lines::three(), 7),
         cancelled("late cancel", lines::order(), 17),
     ]

@@ -95,6 +95,26 @@ impl World {
             .add(self.now.after(*after), Happening::Call(Arc::new(call)));
     }
 
+    /// An input keeps its saga waiting, and perhaps somebody decides.
+    pub(super) fn input_is_held(&mut self, saga: &SagaId, number: u64) {
+        let setup = self.setup.clone();
+        let Some((after, decide)) = &setup.decides else {
+            return;
+        };
+        let request = Request {
+            id: format!("held-{number}").into(),
+            by: "simulation".into(),
+            wish: decide(number).wish(number),
+        };
+        let call = ClientCall {
+            after: *after,
+            saga: saga.clone(),
+            query: Query::Request(request),
+        };
+        self.agenda
+            .add(self.now.after(*after), Happening::Call(Arc::new(call)));
+    }
+
     pub(super) fn feed_call(&mut self, partition: PartitionId, ticket: u64) {
         let call = &self.share(partition).calls[&ticket];
         let input = Input {
@@ -120,6 +140,8 @@ pub(super) fn subject(query: &Query) -> Subject {
             Wish::Retry { .. } => "retry".into(),
             Wish::Resolve { .. } => "resolve".into(),
             Wish::Skip { .. } => "skip".into(),
+            Wish::Release { .. } => "release".into(),
+            Wish::Drop { .. } => "drop".into(),
         },
     };
     Subject::Other(word)

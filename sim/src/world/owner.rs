@@ -83,6 +83,17 @@ impl Evaluate for Guard {
         };
         author::call(name, || definition.evaluate(what, outputs)).map_err(|error| error.to_string())
     }
+
+    fn accepts(
+        &self,
+        definition: &AnyDefinition,
+        signal: &str,
+        payload: &Payload,
+    ) -> Result<(), String> {
+        let name = || format!("reading the signal `{signal}`");
+        author::call(name, || definition.accepts(signal, payload))
+            .map_err(|error| error.to_string())
+    }
 }
 
 impl Owner {
@@ -456,8 +467,13 @@ impl World {
                 self.checked(checked);
                 let checked = self.shadow.apply(&self.setup, partition, &saga, event, at);
                 self.checked(checked);
-                if let E::Parked(parked) = event {
-                    self.node_is_parked(&saga, &parked.node);
+                match event {
+                    E::Parked(parked) => self.node_is_parked(&saga, &parked.node),
+                    E::InputHeld(e) if e.held.reason.is_some() => {
+                        self.input_is_held(&saga, e.number)
+                    }
+                    E::StillHeld(e) => self.input_is_held(&saga, e.number),
+                    _ => {}
                 }
             }
         }
@@ -720,6 +736,9 @@ fn subject_of(first: &SagaEvent) -> Subject {
         E::NumberedSignalReceived(e) => Subject::Other(id_of(&e.producer, e.number)),
         E::SignalAhead(e) => Subject::Other(id_of(&e.producer, e.number)),
         E::GapTimedOut(e) => Subject::Other(e.producer.clone()),
+        E::InputHeld(_) => other("held"),
+        E::HeldReleased(_) => other("release"),
+        E::HeldDropped(_) => other("drop"),
         E::CancelRequested(_) => other("cancel"),
         E::DeadlinePassed(_) => other("deadline"),
         E::RetryDue(e) => Subject::Other(e.node.clone()),

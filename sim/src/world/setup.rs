@@ -15,7 +15,12 @@ use sagalog_model::{
 };
 
 use super::{Models, Participant, World, log::system_event};
-use crate::{fault::Fault, mend::Mends, plan::Plan, site::Site};
+use crate::{
+    fault::Fault,
+    mend::{Decides, Mends},
+    plan::Plan,
+    site::Site,
+};
 
 /// What a client does, and when.
 #[derive(Clone, Debug)]
@@ -48,6 +53,7 @@ pub(crate) struct Setup {
     pub(crate) calls: Vec<Arc<ClientCall>>,
     /// Who looks after parked nodes, and how long after.
     pub(crate) mends: Option<(Duration, Mends)>,
+    pub(crate) decides: Option<(Duration, Decides)>,
     pub(crate) always: Vec<(String, Property)>,
     pub(crate) eventually: Vec<(String, Property)>,
     pub(crate) sometimes: Vec<(String, Property)>,

@@ -133,12 +133,12 @@ pub(crate) struct Skip {
 pub(crate) struct From {
     /// Makes it safe to send twice: the same id is the same request; a new one unless given
     #[arg(long, value_name = "ID")]
-    request_id: Option<String>,
+    pub(super) request_id: Option<String>,
     /// Who wants it, for the log
     #[arg(long, env = "USER", default_value = "operator")]
-    by: String,
+    pub(super) by: String,
     #[command(flatten)]
-    reach: Reach,
+    pub(super) reach: Reach,
 }
 
 /// Something that is told to a saga.
@@ -247,7 +247,7 @@ pub(crate) fn new_id() -> String {
     Ulid::from_parts(since.as_millis() as u64, within).to_string()
 }
 
-fn json(text: &str) -> Result<Payload, String> {
+pub(super) fn json(text: &str) -> Result<Payload, String> {
     Payload::parse(text)
         .map_err(|why| format!("it is not JSON: {why}; a text needs its quotes, as in '\"text\"'"))
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sagalog::history::{Graphs, HistoryError, Reader};
+use sagalog::{
+    SagaState,
+    history::{Graphs, HistoryError, Reader},
+};
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
     Graph, SagaEvent, SagaId,
@@ -75,6 +78,19 @@ impl Recorded {
             graph: graph.clone(),
             events,
         })
+    }
+
+    /// What all of it adds up to.
+    pub(super) fn state(&self) -> Result<SagaState, CliError> {
+        let mut events = self.events.iter();
+        let Some((place, SagaEvent::Started(started))) = events.next() else {
+            unreachable!("the first event was seen to be the start");
+        };
+        let mut state = SagaState::start(self.id.clone(), self.graph.clone(), started, place.at);
+        for (place, event) in events {
+            state.apply(event, place.at).map_err(HistoryError::from)?;
+        }
+        Ok(state)
     }
 
     /// What has happened, up to this version of the stream.

@@ -2,13 +2,13 @@
 
 use sagalog_model::{
     Direction, FailureClass,
-    event::{ParkCause, TurnCause},
+    event::{Origin, ParkCause, TurnCause},
     log::Time,
 };
 use sagalog_projections::{
     timeline::{
-        Ahead, AttemptEnd, End, Ended, Entry, GapStep, Item, Moment, Note, Noted, Place, Timeline,
-        What,
+        Ahead, AttemptEnd, End, Ended, Entry, GapStep, HeldEnd, Item, Moment, Note, Noted, Place,
+        Timeline, What,
     },
     why::Turned,
 };
@@ -361,6 +361,45 @@ impl Rows<'_> {
                     format!("{} of {producer}: {what}", numbers(*from, *to)),
                 )
             }
+            Noted::InputHeld {
+                number,
+                input,
+                reason,
+            } => match reason {
+                Some(reason) => (
+                    Style::Bad,
+                    format!("input {number} is held: {}: {reason}", what_is_held(input)),
+                ),
+                None => (
+                    Style::Dim,
+                    format!(
+                        "input {number} is held behind others: {}",
+                        what_is_held(input)
+                    ),
+                ),
+            },
+            Noted::HeldEnded {
+                number,
+                by,
+                how,
+                reason,
+            } => {
+                let how = match how {
+                    HeldEnd::Processed => "processed",
+                    HeldEnd::Edited => "processed with other content",
+                    HeldEnd::Dropped => "given up",
+                };
+                let by = by
+                    .as_ref()
+                    .map_or_else(String::new, |by| format!(" by {by}"));
+                let why = reason
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(": {why}"));
+                (
+                    Style::Plain,
+                    format!("held input {number} is {how}{by}{why}"),
+                )
+            }
             Noted::SignalLate { id } => (
                 Style::Dim,
                 format!("signal {id} came when nothing waits for it any more"),
@@ -524,5 +563,22 @@ fn style_of_status(status: &str) -> Style {
         "PartlyCompensated" => Style::Bad,
         "Compensating" | "Compensated" => Style::Warn,
         _ => Style::Plain,
+    }
+}
+
+/// What a held input is.
+pub(crate) fn what_is_held(input: &Origin) -> String {
+    match input {
+        Origin::Signal { signal, id } => format!("signal {signal}, id {id}"),
+        Origin::Numbered {
+            signal,
+            producer,
+            number,
+        } => format!("signal {signal}, number {number} of {producer}"),
+        Origin::Reply {
+            node,
+            direction,
+            attempt,
+        } => format!("the answer to attempt {attempt} of the {direction} of {node}"),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
     #[command(flatten)]
-    log: LogArg,
+    pub(super) log: LogArg,
     #[command(flatten)]
     broker: BrokerArg,
 }

@@ -5,13 +5,13 @@ use std::{fmt::Write, process::ExitCode};
 use sagalog_model::{graph, log::Time};
 use sagalog_projections::{
     timeline::Timeline,
-    why::{Missing, Waiting, WaitsFor},
+    why::{Held, Missing, Waiting, WaitsFor},
 };
 use serde::Serialize;
 
 use super::{
     recorded::Recorded,
-    rows::{kept_alive, what_was_parked, why_it_turned},
+    rows::{kept_alive, what_is_held, what_was_parked, why_it_turned},
     way::Reach,
 };
 use crate::{
@@ -44,6 +44,8 @@ struct Answer<'a> {
     status: &'a str,
     turned: &'a Option<sagalog_projections::why::Turned>,
     waiting: &'a [Waiting],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    held: &'a [Held],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     missing: &'a [Missing],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -123,6 +125,7 @@ fn answer<'a>(timeline: &'a Timeline, unperformed: &'a [Unperformed]) -> Answer<
         status: timeline.status,
         turned: &timeline.turned,
         waiting: &timeline.waiting,
+        held: &timeline.held,
         missing: &timeline.missing,
         unperformed,
         to_do: timeline.ahead.iter().map(|ahead| &*ahead.node).collect(),
@@ -169,6 +172,25 @@ fn text(timeline: &Timeline, unperformed: &[Unperformed]) -> String {
             format_args!(
                 "nobody performs {step}: no instance of {participant} is there that has announced it"
             ),
+        );
+    }
+    if let Some(first) = timeline.held.first() {
+        let (number, input) = (first.number, what_is_held(&first.input));
+        let reason = first.reason.as_deref().unwrap_or("nobody has decided");
+        line(
+            &mut text,
+            format_args!("input {number} is held, {input}: {reason}"),
+        );
+        line(
+            &mut text,
+            format_args!("  since      {}", moment(first.since)),
+        );
+        let behind = count(timeline.held.len() as u64 - 1, "input");
+        line(&mut text, format_args!("  behind it  {behind}"));
+        line(&mut text, format_args!("  unblocked  by an operator"));
+        line(
+            &mut text,
+            format_args!("  next       `held release`, `held edit` or `held drop`"),
         );
     }
     for missing in &timeline.missing {

@@ -7,6 +7,7 @@
 mod asking;
 mod back;
 mod forward;
+pub(crate) mod held;
 mod numbered;
 mod refusal;
 mod reply;
@@ -83,17 +84,7 @@ pub fn decide(
         events: Vec::new(),
         decided_bytes: 0,
     };
-    match input {
-        SagaInput::Reply(reply) => decider.reply(reply)?,
-        SagaInput::TimerFired { timer, missed } => decider.timer_fired(*timer, *missed),
-        SagaInput::Signal {
-            signal,
-            id,
-            payload,
-        } => decider.signal(signal, id, payload)?,
-        SagaInput::Numbered(numbered) => decider.numbered(numbered)?,
-        SagaInput::Request(request) => decider.request(request)?,
-    }
+    decider.input(input)?;
     Ok(decider.events)
 }
 
@@ -106,6 +97,35 @@ struct Decider<'a> {
 }
 
 impl Decider<'_> {
+    fn input(&mut self, input: &SagaInput) -> Result<(), Refusal> {
+        if self.waits_behind_others(input) {
+            return self.hold(input, None);
+        }
+        match self.process(input) {
+            Err(Refusal::CannotBeProcessed { why }) if !matches!(input, SagaInput::Request(_)) => {
+                self.hold(input, Some(why))
+            }
+            processed => processed,
+        }
+    }
+
+    fn process(&mut self, input: &SagaInput) -> Result<(), Refusal> {
+        match input {
+            SagaInput::Reply(reply) => self.reply(reply),
+            SagaInput::TimerFired { timer, missed } => {
+                self.timer_fired(*timer, *missed);
+                Ok(())
+            }
+            SagaInput::Signal {
+                signal,
+                id,
+                payload,
+            } => self.signal(signal, id, payload),
+            SagaInput::Numbered(numbered) => self.numbered(numbered),
+            SagaInput::Request(request) => self.request(request),
+        }
+    }
+
     /// Records an event: the fold is the only way to change the state.
     fn emit(&mut self, event: impl Into<SagaEvent>) {
         let event = event.into();
@@ -124,7 +144,10 @@ impl Decider<'_> {
             self.forward();
         }
         if self.state.turn().is_some() {
-            self.back();
+            self.take_held_answers();
+            if !self.state.status().is_terminal() {
+                self.back();
+            }
         }
     }
 

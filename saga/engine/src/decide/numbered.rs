@@ -25,6 +25,16 @@ impl Decider<'_> {
             number,
             payload,
         } = input;
+        #[cfg(feature = "mutants")]
+        if mutant!(self.context.rules, TakesProducersForOne)
+            && self
+                .state
+                .sequences()
+                .producers()
+                .any(|(_, known)| known.watermark >= *number)
+        {
+            return Ok(());
+        }
         let sequences = self.state.sequences();
         match sequences.standing(producer, *number, signal, payload) {
             Standing::Known { differs: false } => Ok(()),
@@ -46,6 +56,9 @@ impl Decider<'_> {
                 });
                 self.came(producer, Vec::from([(*number, signal.clone())]));
                 Ok(())
+            }
+            Standing::Ahead if mutant!(self.context.rules, TakesNumbersAsTheyCome) => {
+                self.signal(signal, &id_of(producer, *number), payload)
             }
             Standing::Ahead => {
                 self.may_come(input)?;
@@ -72,7 +85,7 @@ impl Decider<'_> {
         if self.state.signals().waiting() + sequences.ahead() >= Signals::MAX {
             return Err(Refusal::TooManyWaiting);
         }
-        Ok(())
+        self.can_be_read(&input.signal, &input.payload)
     }
 
     fn may_be_kept(&self, producer: &str, number: u64, payload: &Payload) -> Result<(), Refusal> {
@@ -87,7 +100,7 @@ impl Decider<'_> {
 
     /// What was kept behind the newest number comes in with it, as far as nothing is missing; then
     /// whatever waits for any of it goes on.
-    fn came(&mut self, producer: &Arc<str>, mut came: Vec<(u64, Arc<str>)>) {
+    pub(super) fn came(&mut self, producer: &Arc<str>, mut came: Vec<(u64, Arc<str>)>) {
         while let Some((number, signal)) = self.next_kept(producer) {
             self.emit(SignalAdmitted {
                 producer: producer.clone(),
@@ -96,7 +109,7 @@ impl Decider<'_> {
             came.push((number, signal));
         }
         self.wait_for_missing(producer);
-        let mut is_awaited = false;
+        let (is_kept, mut is_awaited) = (came.len() > 1, false);
         for (number, signal) in came {
             if self.is_awaited(&signal) {
                 is_awaited = true;
@@ -106,7 +119,7 @@ impl Decider<'_> {
                 });
             }
         }
-        if is_awaited {
+        if is_awaited && !(is_kept && mutant!(self.context.rules, AdmitsWithoutAWakeUp)) {
             self.go_on();
         }
     }
@@ -126,6 +139,15 @@ impl Decider<'_> {
         if let (Some(missing), None) = (known.missing(), known.gap) {
             let (from, to) = missing.into_inner();
             let until = self.context.now.after(self.gaps(index).within);
+            if mutant!(self.context.rules, WaitsForMissingForEver) {
+                return;
+            }
+            #[cfg(feature = "mutants")]
+            let until = if mutant!(self.context.rules, CountsTheGapFromTheStart) {
+                self.state.started_at().after(self.gaps(index).within)
+            } else {
+                until
+            };
             self.emit(GapOpened {
                 producer: producer.clone(),
                 from,
@@ -153,11 +175,19 @@ impl Decider<'_> {
             producer: producer.clone(),
         });
         let gaps = self.gaps(index);
-        if asked < gaps.asks {
+        let once_more = mutant!(self.context.rules, AsksForMissingOnceTooOften);
+        if asked < gaps.asks + u32::from(once_more) {
             return self.ask_for_missing(producer, missing, gaps);
         }
         let (from, to) = missing.into_inner();
         match gaps.then {
+            GapEnd::Release if mutant!(self.context.rules, AbandonsGapsSilently) => {
+                let kept = self.state.sequences().producer(index).ahead().clone();
+                for (number, kept) in kept {
+                    let id = id_of(&producer, number);
+                    let _ = self.signal(&kept.signal, &id, &kept.payload);
+                }
+            }
             GapEnd::Release => {
                 self.emit(GapAbandoned {
                     producer: producer.clone(),

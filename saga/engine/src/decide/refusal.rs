@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use sagalog_model::{AttemptNumber, Direction, SagaId, dead_letter::LetterId};
-use sagalog_projections::{Status, sequence::Sequences, signals::Signals};
+use sagalog_projections::{Status, held::Held, sequence::Sequences, signals::Signals};
 use serde::{Deserialize, Serialize};
 
 /// Why an input is not accepted. Nothing is recorded of it.
@@ -207,6 +207,36 @@ pub enum Refusal {
         /// The id.
         id: String,
     },
+    /// The definition's code cannot take it. Seen only by who releases a held input: others' are
+    /// held.
+    #[error("it cannot be processed: {why}")]
+    CannotBeProcessed {
+        /// Why.
+        why: String,
+    },
+    /// As many inputs of the saga are held as may be.
+    #[error(
+        "{} inputs with {} bytes of the saga are held, which is the limit; see `sagalog held list`",
+        Held::MAX,
+        Held::BYTES_MAX
+    )]
+    TooManyHeld,
+    /// No input of this number is held.
+    #[error("input {number} is not held; {}", first_held(.first))]
+    NotHeld {
+        /// The number named.
+        number: u64,
+        /// The first that is, if any.
+        first: Option<u64>,
+    },
+    /// Another held input must go first.
+    #[error("input {number} is not the first that is held; {}", first_held(.first))]
+    NotTheFirstHeld {
+        /// The number named.
+        number: u64,
+        /// The first, if any is held.
+        first: Option<u64>,
+    },
     /// The definition has no such node.
     #[error("the definition has no node `{node}`")]
     NoSuchNode {
@@ -234,6 +264,13 @@ fn known_signals(known: &[String]) -> String {
         [] => "it waits for none".into(),
         known => alloc::format!("it waits for: {}", known.join(", ")),
     }
+}
+
+fn first_held(first: &Option<u64>) -> String {
+    first.map_or_else(
+        || "no input of this saga is held".into(),
+        |first| alloc::format!("the first is {first}"),
+    )
 }
 
 fn parked_nodes(parked: &[String]) -> String {

@@ -25,6 +25,12 @@ impl Decider<'_> {
         let (id, by) = (request.id.clone(), request.by.clone());
         match &request.wish {
             Wish::Cancel { reason } => return self.cancel(id, by, reason),
+            Wish::Release { number, content } => {
+                return self.release(*number, id, by, content.clone());
+            }
+            Wish::Drop { number, reason } => {
+                return self.give_up_held(*number, id, by, reason.to_string());
+            }
             Wish::Retry { node } => {
                 self.parked(node)?;
                 self.emit(RetryRequested {
@@ -105,5 +111,7 @@ fn asked(wish: &Wish) -> Asked {
         Wish::Retry { node } => Asked::retry(node),
         Wish::Resolve { node, output } => Asked::resolve(node, output.as_str()),
         Wish::Skip { node, reason } => Asked::skip(node, reason),
+        Wish::Release { number, content } => Asked::release(*number, content.as_ref()),
+        Wish::Drop { number, reason } => Asked::drop(*number, reason),
     }
 }

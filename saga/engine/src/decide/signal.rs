@@ -1,6 +1,6 @@
 //! Signals: early ones wait, one wait takes one, late ones are recorded as such.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
     Kind, Payload,
@@ -8,7 +8,7 @@ use sagalog_model::{
 };
 use sagalog_projections::Phase;
 
-use super::{Decider, Refusal};
+use super::{Context, Decider, Refusal};
 
 impl Decider<'_> {
     pub(super) fn signal(
@@ -31,6 +31,7 @@ impl Decider<'_> {
         if self.state.signals().is_full() {
             return Err(Refusal::TooManySignals);
         }
+        self.can_be_read(signal, payload)?;
         #[cfg(feature = "mutants")]
         if mutant!(self.context.rules, DropsEarlySignals) && !self.is_waited_for(signal) {
             return Ok(());
@@ -60,6 +61,23 @@ impl Decider<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Whether the definition's code can read it; else it is held.
+    pub(super) fn can_be_read(&self, signal: &str, payload: &Payload) -> Result<(), Refusal> {
+        let Context {
+            definition,
+            evaluate,
+            ..
+        } = self.context;
+        if self.state.turn().is_some() {
+            // It is late, whatever it carries.
+            return Ok(());
+        }
+        let accepted = evaluate.accepts(definition, signal, payload);
+        accepted.map_err(|why| Refusal::CannotBeProcessed {
+            why: format!("it does not read as what the signal `{signal}` carries: {why}"),
+        })
     }
 
     pub(super) fn is_known(&self, signal: &str) -> Result<(), Refusal> {

@@ -67,9 +67,7 @@ impl<E: Evaluate> Partition<E> {
         if let Some(resend) = self.letters.poll(durable) {
             return Some(Effect::Resend(resend));
         }
-        let command = self
-            .asks
-            .poll(&mut self.sagas, durable, self.rules.window)?;
+        let command = self.asks.poll(&mut self.sagas, durable, &self.rules)?;
         #[cfg(feature = "mutants")]
         let Some(command) = crate::mutants::published(&self.rules, command) else {
             return self.poll_effect();

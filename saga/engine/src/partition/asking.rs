@@ -10,7 +10,7 @@ use sagalog_model::{
 use sagalog_projections::SagaState;
 
 use super::live::Live;
-use crate::command::command;
+use crate::{command::command, rules::Rules};
 
 /// Attempts that were asked in state and not yet published, oldest first (I14).
 #[derive(Clone, Default)]
@@ -160,9 +160,15 @@ impl Asks {
         &mut self,
         sagas: &mut BTreeMap<SagaId, Live>,
         durable: Position,
-        window: usize,
+        rules: &Rules,
     ) -> Option<Command> {
-        while self.unanswered < window {
+        #[cfg(feature = "mutants")]
+        if mutant!(rules, HeldSagaStopsItsNeighbours)
+            && sagas.values().any(|live| !live.state.held().is_empty())
+        {
+            return None;
+        }
+        while self.unanswered < rules.window {
             let ask = self.queue.pop_front_if(|ask| ask.gate <= durable)?;
             let Some(live) = sagas.get_mut(&ask.saga) else {
                 continue;
@@ -216,4 +222,5 @@ fn is_awaited(
         && state.step(node).is_some_and(|(spec, step)| {
             step.attempts(direction).is_open(attempt) && state.awaits(spec, step, direction)
         })
+        && !state.is_answered(node, direction, attempt)
 }

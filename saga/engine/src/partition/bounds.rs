@@ -34,9 +34,13 @@ impl<E: Evaluate> Partition<E> {
         self.id_within_bounds(&request.id)?;
         self.id_within_bounds(&request.by)?;
         match &request.wish {
-            Wish::Retry { .. } => Ok(()),
-            Wish::Resolve { output, .. } => self.payload_within_bounds(output),
-            Wish::Cancel { reason } | Wish::Skip { reason, .. } => {
+            Wish::Retry { .. } | Wish::Release { content: None, .. } => Ok(()),
+            Wish::Resolve { output, .. }
+            | Wish::Release {
+                content: Some(output),
+                ..
+            } => self.payload_within_bounds(output),
+            Wish::Cancel { reason } | Wish::Skip { reason, .. } | Wish::Drop { reason, .. } => {
                 size(reason.len(), self.rules.payload_max)
             }
         }

@@ -41,6 +41,17 @@ impl Evaluate for Guard {
             .map_err(|_| "the definition's code panicked".to_owned())?
             .map_err(|error| error.to_string())
     }
+
+    fn accepts(
+        &self,
+        definition: &AnyDefinition,
+        signal: &str,
+        payload: &Payload,
+    ) -> Result<(), String> {
+        catch_unwind(AssertUnwindSafe(|| definition.accepts(signal, payload)))
+            .map_err(|_| "the definition's code panicked".to_owned())?
+            .map_err(|error| error.to_string())
+    }
 }
 
 /// What a participant does with an attempt.
@@ -855,6 +866,17 @@ pub fn line(event: &SagaEvent) -> String {
             "  reject {}#{:?}, missing {}-{}",
             e.producer, e.rejected, e.from, e.to
         ),
+        E::InputHeld(e) => {
+            let why = e.held.reason.as_deref().unwrap_or("behind others");
+            format!("held {} {}: {why}", e.number, e.held.content)
+        }
+        E::HeldReleased(e) => match &e.content {
+            Some(content) => format!("released {} by {} as {content}", e.number, e.by),
+            None => format!("released {} by {}", e.number, e.by),
+        },
+        E::HeldTaken(e) => format!("  take {}", e.number),
+        E::StillHeld(e) => format!("  still held {}: {}", e.number, e.reason),
+        E::HeldDropped(e) => format!("dropped {} by {}: {}", e.number, e.by, e.reason),
         E::SignalConsumed(e) => format!("  {} takes signal {}", e.node, e.id),
         E::SignalLate(e) => format!("  signal {} is late", e.id),
         E::PivotPassed(_) => "  pivot".into(),

@@ -296,3 +296,29 @@ pub fn prices(gaps: Gaps) -> AnyDefinition {
     let all = all.map(|first, second, third| vec![first, second, third]);
     saga.returns(all).expect("a good definition").into()
 }
+
+/// Waits for two approvals beside a step that takes a while.
+pub fn two_approvals() -> AnyDefinition {
+    const SAGA: Saga<u32, bool> = Saga::new("two-approvals");
+    let (mut saga, input) = SAGA.define(1);
+    let (_, both) = saga.all(|all| {
+        let taken = all.step("take", TAKE_SOON, input);
+        let both = all.branch(|saga| {
+            let first = saga.signal("first", APPROVAL).within(100 * SECOND);
+            let second = saga.signal("second", APPROVAL).within(100 * SECOND);
+            saga.value(
+                "both",
+                first
+                    .and(second)
+                    .map(|one, other| one == Some(true) && other == Some(true)),
+            )
+        });
+        (taken, both)
+    });
+    saga.returns(both).expect("a good definition").into()
+}
+
+const TAKE_SOON: Step<u32, u32> = Step::new("desk.take")
+    .compensatable()
+    .timeout(Duration::from_secs(10))
+    .retry(SOON);

@@ -110,6 +110,33 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// Process the first held input, and those behind it.
+    Release {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// The input's number.
+        number: u64,
+        /// What it is to carry instead of what it came with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<Payload>,
+    },
+    /// Give a held input up.
+    Drop {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// The input's number.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
     /// Send a dead letter again to the queue that it died in.
     RetryLetter {
         /// The partition that recorded it.
@@ -187,6 +214,8 @@ impl Request {
             | Self::Retry { saga, .. }
             | Self::Resolve { saga, .. }
             | Self::Skip { saga, .. }
+            | Self::Release { saga, .. }
+            | Self::Drop { saga, .. }
             | Self::State { saga }
             | Self::End { saga } => Some(saga),
         }
@@ -281,6 +310,23 @@ impl Request {
             } => {
                 let (node, reason) = (node.into(), reason.into());
                 asked(id, by, Wish::Skip { node, reason })
+            }
+            Self::Release {
+                id,
+                by,
+                number,
+                content,
+                ..
+            } => asked(id, by, Wish::Release { number, content }),
+            Self::Drop {
+                id,
+                by,
+                number,
+                reason,
+                ..
+            } => {
+                let reason = reason.into();
+                asked(id, by, Wish::Drop { number, reason })
             }
             Self::State { .. } => Query::State,
             Self::End { .. } => Query::End,

@@ -1,0 +1,342 @@
+//! `sagalog held`: inputs that could not be processed, and what waits behind them.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use comfy_table::{Table, presets::NOTHING};
+use sagalog::{Payload, SagaState, request::Request};
+use sagalog_model::event::Origin;
+use sagalog_projections::held::HeldInput;
+use serde::Serialize;
+
+use super::{
+    operate::{self, From, Wish, json},
+    recorded::Recorded,
+    rows::what_is_held,
+    scan::{Filter, Scan},
+    way::Reach,
+};
+use crate::{
+    App,
+    error::{CliError, Exit},
+    log::LogArg,
+    output::Output,
+    words::{plain, utc},
+};
+
+/// What to do with held inputs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the sagas that held inputs keep waiting
+    List(List),
+    /// Shows the held inputs of a saga with what they carry
+    Show(Show),
+    /// Has the first held input of a saga processed, and then those behind it
+    Release(Release),
+    /// The same with another content: of a signal its payload, of an answer its outcome
+    Edit(Edit),
+    /// Gives a held input up
+    Drop(Drop),
+}
+
+/// Lists the sagas that held inputs keep waiting
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// The most sagas to list
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Goes on behind this one: the `next` of the list before
+    #[arg(long, value_name = "NEXT", default_value_t = 0)]
+    after: u64,
+    #[command(flatten)]
+    log: LogArg,
+}
+
+/// Shows the held inputs of a saga
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The saga's id
+    saga: String,
+    #[command(flatten)]
+    log: LogArg,
+}
+
+/// Has the first held input processed
+#[derive(Debug, clap::Args)]
+pub(crate) struct Release {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Has the first held input processed with another content
+#[derive(Debug, clap::Args)]
+pub(crate) struct Edit {
+    /// What it is to carry
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    content: Payload,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Gives a held input up
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drop {
+    /// Why, for the log
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Which held input, and whether it is only looked at.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The saga's id
+    saga: String,
+    /// The input's number, as `held show` says
+    number: u64,
+    /// Only says what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Command {
+    pub(crate) async fn run(self, app: &App, output: Output) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(args) => list(args, output).await,
+            Self::Show(args) => show(args, output).await,
+            Self::Release(wish) => decide(wish, app, output).await,
+            Self::Edit(wish) => decide(wish, app, output).await,
+            Self::Drop(wish) => decide(wish, app, output).await,
+        }
+    }
+}
+
+/// Sagas with held inputs, as JSON.
+#[derive(Serialize)]
+struct Listed<'a> {
+    sagas: &'a [Saga],
+    /// What to give as `--after` for the rest; missing if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+/// The held inputs of a saga, as JSON.
+#[derive(Serialize)]
+struct Saga {
+    saga: String,
+    held: Vec<Input>,
+}
+
+/// A held input, as JSON. Times are microseconds since 1970.
+#[derive(Serialize)]
+struct Input {
+    number: u64,
+    since: u64,
+    input: Origin,
+    content: Payload,
+    /// Why it cannot be processed; missing if it only waits behind another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Saga {
+    fn of(state: &SagaState) -> Self {
+        let is_live = !state.status().is_terminal();
+        let held = state.held().iter().filter(|_| is_live);
+        Self {
+            saga: state.id().to_string(),
+            held: held.map(Input::of).collect(),
+        }
+    }
+}
+
+impl Input {
+    fn of(held: &HeldInput) -> Self {
+        Self {
+            number: held.number,
+            since: held.since.as_micros(),
+            input: held.input.clone(),
+            content: held.content.clone(),
+            reason: held.reason.clone(),
+        }
+    }
+
+    fn reason(&self) -> &str {
+        self.reason
+            .as_deref()
+            .unwrap_or("waits for those before it")
+    }
+}
+
+async fn list(args: List, output: Output) -> Result<ExitCode, CliError> {
+    let mut scan = Scan::of(args.log.read().await?, args.after).await?;
+    let mut sagas = Vec::new();
+    let mut is_all = false;
+    while sagas.len() < args.limit {
+        let Some(state) = scan.next(&args.filter).await? else {
+            is_all = true;
+            break;
+        };
+        let saga = Saga::of(&state);
+        if !saga.held.is_empty() {
+            sagas.push(saga);
+        }
+    }
+    let more = !is_all && scan.has_more().await?;
+    let next = more.then(|| scan.place());
+    if output.is_json() {
+        let sagas = &sagas;
+        output.json(&Listed { sagas, next })?;
+        return Ok(Exit::Done.into());
+    }
+    if sagas.is_empty() {
+        output.say("no inputs are held");
+    } else {
+        output.line(table(&sagas).trim_fmt())?;
+    }
+    if let Some(next) = next {
+        output.say(format_args!("there are more: --after {next}"));
+    }
+    Ok(Exit::Done.into())
+}
+
+fn table(sagas: &[Saga]) -> Table {
+    let time = sagalog_model::log::Time::from_micros;
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["SAGA", "HELD", "FIRST", "SINCE", "INPUT", "WHY"]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for Saga { saga, held } in sagas {
+        if let Some(first) = held.first() {
+            table.add_row([
+                saga.clone(),
+                held.len().to_string(),
+                first.number.to_string(),
+                utc(time(first.since)),
+                plain(&what_is_held(&first.input)).into_owned(),
+                plain(first.reason()).into_owned(),
+            ]);
+        }
+    }
+    table
+}
+
+async fn show(args: Show, output: Output) -> Result<ExitCode, CliError> {
+    let saga = Saga::of(&Recorded::read(&args.log, &args.saga).await?.state()?);
+    if output.is_json() {
+        output.json(&saga)?;
+        return Ok(Exit::Done.into());
+    }
+    if saga.held.is_empty() {
+        output.say("no inputs are held");
+    }
+    for held in &saga.held {
+        let what = what_is_held(&held.input);
+        output.line(plain(&format!("{} {what}", held.number)))?;
+        output.line(plain(&format!("  why      {}", held.reason())))?;
+        output.line(plain(&format!("  carries  {}", held.content)))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+/// What a wish is about.
+trait Decision: Wish {
+    fn which(&self) -> &Which;
+    /// Whether it is only for the first that is held.
+    const FIRST_ONLY: bool;
+}
+
+async fn decide<D: Decision>(wish: D, app: &App, output: Output) -> Result<ExitCode, CliError> {
+    let which = wish.which();
+    if !which.dry_run {
+        return operate::run(wish, app, output).await;
+    }
+    let (_, reach) = wish.addressed();
+    let saga = Saga::of(&Recorded::read(&reach.log, &which.saga).await?.state()?);
+    let at = saga
+        .held
+        .iter()
+        .position(|held| held.number == which.number);
+    let (Some(at), number) = (at, which.number) else {
+        let message = format!("input {} of saga {} is not held", which.number, which.saga);
+        let not_held = CliError::new("not_held", Exit::NotFound, message);
+        return Err(not_held.fix("`held show` shows those that are"));
+    };
+    if D::FIRST_ONLY && at > 0 {
+        let first = saga.held[0].number;
+        let message = format!("input {number} is not the first that is held; the first is {first}");
+        return Err(CliError::new("not_the_first_held", Exit::Conflict, message));
+    }
+    let behind = saga.held.len() - 1 - at;
+    let held = &saga.held[at];
+    if output.is_json() {
+        output.json(&Dry {
+            would: D::WORD,
+            held,
+            behind,
+        })?;
+    } else {
+        let what = what_is_held(&held.input);
+        output.line(plain(&format!(
+            "would {} input {number}, {what}; behind it: {behind}",
+            D::WORD
+        )))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+/// What would be done, as JSON.
+#[derive(Serialize)]
+struct Dry<'a> {
+    would: &'a str,
+    held: &'a Input,
+    /// How many wait behind it.
+    behind: usize,
+}
+
+macro_rules! decision {
+    ($wish:ident, $word:literal, first only $first:literal, |$self:ident, $saga:ident, $id:ident, $by:ident, $number:ident| $request:expr) => {
+        impl Wish for $wish {
+            const WORD: &'static str = $word;
+
+            fn id(&self) -> Option<String> {
+                self.which.from.request_id.clone()
+            }
+
+            fn addressed(&self) -> (&str, &Reach) {
+                (&self.which.saga, &self.which.from.reach)
+            }
+
+            fn request(&$self, $id: String) -> Request {
+                let which = &$self.which;
+                let ($saga, $by, $number) = (which.saga.clone(), which.from.by.clone(), which.number);
+                $request
+            }
+        }
+
+        impl Decision for $wish {
+            const FIRST_ONLY: bool = $first;
+
+            fn which(&self) -> &Which {
+                &self.which
+            }
+        }
+    };
+}
+
+decision!(Release, "release", first only true, |self, saga, id, by, number| Request::Release {
+    saga, id, by, number, content: None
+});
+decision!(Edit, "edit", first only true, |self, saga, id, by, number| Request::Release {
+    saga, id, by, number, content: Some(self.content.clone())
+});
+decision!(Drop, "drop", first only false, |self, saga, id, by, number| Request::Drop {
+    saga, id, by, number, reason: self.reason.clone()
+});
