@@ -8,8 +8,10 @@
 //! ```
 //!
 //! Look at `follow`: what is made of a page and how far that is are one transaction. So it may be killed at any moment and
-//! started again, before, during and after the demo, and no saga is missing or counted twice. The log is given as
+//! started again, while the demo runs or after it, and no saga is missing or counted twice. The log is given as
 //! the store, from which it reads what the broker has cut off; what it needs day by day comes from the broker alone.
+
+#![allow(dead_code, reason = "a test runs it without its main function")]
 
 use std::{collections::BTreeMap, error::Error, sync::Arc};
 
@@ -33,27 +35,33 @@ const TABLE: &str = "create table if not exists saga_status (
 )";
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(log), Some(broker)) = (args.next(), args.next()) else {
         return Err(
             "usage: follower LOG BROKER [DATABASE], as postgres://… amqp://… postgres://…".into(),
         );
     };
-    let pool = PgPool::connect(&args.next().unwrap_or_else(|| log.clone())).await?;
+    let database = args.next().unwrap_or_else(|| log.clone());
+    tokio::select! {
+        ended = run(&log, &broker, &database) => ended,
+        ended = tokio::signal::ctrl_c() => Ok(ended?),
+    }
+}
+
+/// Follows until something goes wrong that a person must see to.
+pub(crate) async fn run(log: &str, broker: &str, database: &str) -> Result<(), Box<dyn Error>> {
+    let pool = PgPool::connect(database).await?;
     sqlx::query(TABLE).execute(&pool).await?;
-    let checkpoints = Checkpoints::on(pool.clone(), "sagalog_followers").await?;
-    let streams = RabbitStreams::connect(&broker).await?;
-    let store = PostgresLog::read_only(&log, PostgresOptions::default()).await?;
-    let follower = Follower::of(Arc::new(streams))
-        .store(Arc::new(store))
+    let streams = Arc::new(RabbitStreams::connect(broker).await?);
+    let store = Arc::new(PostgresLog::read_only(log, PostgresOptions::default()).await?);
+    let checkpoints = Checkpoints::open(database).await?;
+    let follower = Follower::of(streams)
+        .store(store)
         .from(checkpoints.load(NAME).await?)
         .start();
     println!("following; ctrl-c ends");
-    tokio::select! {
-        followed = follow(follower, &pool, &checkpoints) => followed,
-        ended = tokio::signal::ctrl_c() => Ok(ended?),
-    }
+    follow(follower, &pool, &checkpoints).await
 }
 
 async fn follow(

@@ -28,6 +28,8 @@ const GUIDE: &str = include_str!("../../../docs/guide.md");
 const SOURCES: &[&str] = &[
     include_str!("guide.rs"),
     include_str!("rabbitmq/guide.rs"),
+    include_str!("rabbitmq/published.rs"),
+    include_str!("../examples/follower.rs"),
     include_str!("guide/own_database.rs"),
     include_str!("../examples/hello.rs"),
     include_str!("../examples/human_approval.rs"),

@@ -4,6 +4,8 @@
 #[path = "../../../../transport/tests/broker/mod.rs"]
 mod broker;
 mod dead_letters;
+#[path = "../../examples/follower.rs"]
+mod follower;
 mod guide;
 mod other;
 mod processes;

@@ -11,7 +11,7 @@ use std::{
 use sagalog::{
     EventLog, LogStreams, MemoryLog, PostgresLog, PostgresOptions, RabbitStreams, Runtime,
     RuntimeBuilder,
-    follow::{Follower, compare},
+    follow::{Compared, Follower, compare},
     log::PartitionId,
     postgres::{
         Checkpoints,
@@ -22,6 +22,7 @@ use sagalog_eventlog::test_servers::PostgresServer;
 
 use crate::{
     broker::{self, Broker},
+    follower,
     trip::{in_time, transport, travel, trip, worker},
 };
 
@@ -63,6 +64,16 @@ async fn is_published(log: &dyn EventLog, url: &str) {
             "partition {partition}: {} rows, {} again",
             compared.rows, compared.again
         );
+    }
+}
+
+/// What the first partition's stream has, once it can be read.
+async fn compared(log: &dyn EventLog, url: &str) -> Compared {
+    let streams = streams(url).await;
+    loop {
+        if let Ok(compared) = compare(&*streams, log, PartitionId::new(0)).await {
+            return compared;
+        }
     }
 }
 
@@ -108,6 +119,8 @@ async fn the_published_log_is_the_stored_one_though_the_broker_is_killed_in_the_
             });
             trips.await.expect("all of them end rightly");
         }
+        // A broker that has just started may take its time with its streams.
+        while !compared(&*log, &url).await.is_equal() {}
         runtime.stop().await.expect("it stops in peace");
         is_published(&*log, &url).await;
     })
@@ -167,6 +180,55 @@ async fn a_follower_that_is_killed_again_and_again_has_each_row_once_in_its_tabl
         table.is_the_log(&*log).await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_keeps_a_table_of_the_sagas_that_ran() {
+    in_time(async {
+        let broker = Broker::start(1);
+        let url = broker.url();
+        let database = PostgresServer::shared().new_database("example");
+        let pool = PgPool::connect(&database).await.expect("it is there");
+        let log = log_in(&database).await;
+        let drove = drive(log, &url);
+        let followed = async {
+            let counted = async {
+                // It makes the table when it starts.
+                let count = "select count(*) filter (where status = 'completed'), \
+                             count(*) filter (where status = 'compensated') from saga_status";
+                loop {
+                    let counts = sqlx::query_as(count).fetch_one(&pool).await;
+                    if counts.is_ok_and(|counts: (i64, i64)| counts == (20, 10)) {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                ended = follower::run(&database, &url, &database) => panic!("it follows on: {ended:?}"),
+                () = counted => {}
+            }
+        };
+        let (drove, ()) = tokio::join!(drove, followed);
+        drove.expect("it stops in peace");
+    })
+    .await;
+}
+
+/// The guide's runtime that publishes.
+async fn drive(log: Arc<dyn EventLog>, url: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let streams = Arc::new(RabbitStreams::connect(url).await?);
+    let runtime = Runtime::on(log)
+        .publish_log(streams)
+        .definition(trip())
+        .worker(worker())
+        .start()
+        .await?;
+    for number in 0..30 {
+        travel(&runtime.client(), number).await;
+    }
+    runtime.stop().await?;
+    Ok(())
 }
 
 /// What the follower of the test makes of the log: its rows, in the order in which it had them.
