@@ -1,12 +1,7 @@
 //! The log is published to streams of RabbitMQ: it is there as it is stored, whoever dies, and a follower has each
 //! row once in a table of its own.
 
-use std::{
-    env,
-    process::{Child, Command},
-    sync::Arc,
-    time::Duration,
-};
+use std::{env, sync::Arc, time::Duration};
 
 use sagalog::{
     EventLog, LogStreams, MemoryLog, PostgresLog, PostgresOptions, RabbitStreams, Runtime,
@@ -23,12 +18,12 @@ use sagalog_eventlog::test_servers::PostgresServer;
 use crate::{
     broker::{self, Broker},
     follower,
+    other::Other,
     trip::{in_time, transport, travel, trip, worker},
 };
 
-/// Name broker and database to a child; without them the child below is no test.
-const BROKER: &str = "SAGALOG_TEST_FOLLOWED_BROKER";
-const DATABASE: &str = "SAGALOG_TEST_FOLLOWED_DATABASE";
+/// Names broker and database to a child; without it the child below is no test.
+const FOLLOWED: &str = "SAGALOG_TEST_FOLLOWED";
 
 const PARTITIONS: u32 = 4;
 
@@ -166,7 +161,7 @@ async fn a_follower_that_is_killed_again_and_again_has_each_row_once_in_its_tabl
         let table = Table::make(&database).await;
         let runtime = start(log.clone(), &url, "node").await;
         for round in 0..FOLLOWERS {
-            let follower = Other::following(&url, &database);
+            let follower = following(&url, &database);
             let before = table.rows().await;
             for number in 0..30 {
                 travel(&runtime.client(), 100 * round + number).await;
@@ -176,7 +171,7 @@ async fn a_follower_that_is_killed_again_and_again_has_each_row_once_in_its_tabl
             drop(follower);
         }
         runtime.stop().await.expect("it stops in peace");
-        let _follower = Other::following(&url, &database);
+        let _follower = following(&url, &database);
         table.is_the_log(&*log).await;
     })
     .await;
@@ -290,42 +285,23 @@ impl Table {
     }
 }
 
-/// The other process: this test program again, as a follower.
-struct Other(Child);
-
-impl Other {
-    fn following(broker: &str, database: &str) -> Self {
-        let program = env::current_exe().expect("this program");
-        let child = Command::new(program)
-            .args([
-                "--exact",
-                "published::child_follows_until_it_is_killed",
-                "--nocapture",
-            ])
-            .env(BROKER, broker)
-            .env(DATABASE, database)
-            .spawn();
-        Self(child.expect("a child"))
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        self.0.kill().expect("it is there until it is waited for");
-        self.0.wait().expect("it was killed");
-    }
+/// Another process that follows.
+fn following(broker: &str, database: &str) -> Other {
+    let test = "published::child_follows_until_it_is_killed";
+    Other::running(test, FOLLOWED, &format!("{broker} {database}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_follows_until_it_is_killed() {
-    let (Ok(url), Ok(database)) = (env::var(BROKER), env::var(DATABASE)) else {
+    let Ok(followed) = env::var(FOLLOWED) else {
         return;
     };
-    let pool = PgPool::connect(&database).await.expect("it is there");
+    let (url, database) = followed.split_once(' ').expect("two URLs");
+    let pool = PgPool::connect(database).await.expect("it is there");
     let checkpoints = Checkpoints::on(pool.clone(), "sagalog_followers").await;
     let checkpoints = checkpoints.expect("they can be made");
     let from = checkpoints.load("seen").await.expect("they can be read");
-    let mut follower = Follower::of(streams(&url).await)
+    let mut follower = Follower::of(streams(url).await)
         .partitions((0..PARTITIONS).map(PartitionId::new))
         .from(from)
         .start();
