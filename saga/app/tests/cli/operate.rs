@@ -37,6 +37,31 @@ async fn a_signal_reaches_the_owner_and_says_under_which_id() {
 }
 
 #[tokio::test]
+async fn a_signal_that_cannot_be_read_is_held_shown_and_put_right() {
+    let agency = Agency::open().await;
+    agency.waiting("t-1", "approval", signal).await;
+    let run = async |line: &str| sagalog(&agency.log, line).await.printed();
+    run("saga signal t-1 approval --payload 7 --id boss-1").await;
+    let shown = run("held show t-1 --json").await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(shown["held"][0]["number"], 1);
+    assert_eq!(shown["held"][0]["content"], 7);
+    assert!(
+        run("held list")
+            .await
+            .contains("signal approval, id boss-1")
+    );
+    assert!(run("saga why t-1").await.contains("input 1 is held"));
+    let would = run("held edit t-1 1 --content true --dry-run").await;
+    assert_eq!(
+        would,
+        "would edit input 1, signal approval, id boss-1; behind it: 0\n"
+    );
+    run("held edit t-1 1 --content true --request-id r-1").await;
+    assert_eq!(agency.end("t-1").await.status(), Status::Completed);
+}
+
+#[tokio::test]
 async fn a_new_id_is_made_and_said() {
     let agency = Agency::open().await;
     agency.waiting("t-1", "approval", signal).await;
