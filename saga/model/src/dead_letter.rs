@@ -86,6 +86,8 @@ pub enum Cause {
     UnknownSaga,
     /// A reply to an attempt that was not asked, or of a kind that the attempt does not have.
     NotAsked,
+    /// As many inputs of its saga are held as may be.
+    NoRoom,
     /// Its consumer, such as a worker, gave it back as of no use.
     Refused,
     /// The queue it was sent to does not exist.
@@ -100,13 +102,14 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unreadable,
         Self::HashMismatch,
         Self::TooLarge,
         Self::WrongContent,
         Self::UnknownSaga,
         Self::NotAsked,
+        Self::NoRoom,
         Self::Refused,
         Self::NoQueue,
         Self::DeliveryLimit,
@@ -123,6 +126,7 @@ impl Cause {
             Self::WrongContent => "wrong_content",
             Self::UnknownSaga => "unknown_saga",
             Self::NotAsked => "not_asked",
+            Self::NoRoom => "no_room",
             Self::Refused => "refused",
             Self::NoQueue => "no_queue",
             Self::DeliveryLimit => "delivery_limit",

@@ -161,6 +161,7 @@ pub(super) const fn cause_of_refusal(refusal: &Refusal) -> Cause {
         Refusal::NoSuchSaga { .. }
         | Refusal::NoSuchDefinition { .. }
         | Refusal::BadHistory { .. } => Cause::UnknownSaga,
+        Refusal::TooManyHeld => Cause::NoRoom,
         _ => Cause::NotAsked,
     }
 }
