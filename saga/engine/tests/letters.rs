@@ -100,7 +100,7 @@ impl Office {
                     assert!(matches!(answer, Answer::Recorded), "{answer:?}");
                     answered.push(ticket.0);
                 }
-                Effect::Resend(resend) => sent.push(resend),
+                Effect::Resend(resend) => sent.push(*resend),
                 other => panic!("there is no saga: {other:?}"),
             }
         }

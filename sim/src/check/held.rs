@@ -31,6 +31,9 @@ pub(super) fn in_order(
     event: &SagaEvent,
     taken: Option<&HeldInput>,
 ) -> Result<(), Broken> {
+    let Some(first) = state.held().first() else {
+        return Ok(());
+    };
     let Some(origin) = origin(event) else {
         return Ok(());
     };
@@ -38,9 +41,6 @@ pub(super) fn in_order(
     if taken.is_some_and(|taken| taken.input == origin) || state.turn().is_some() {
         return Ok(());
     }
-    let Some(first) = state.held().first() else {
-        return Ok(());
-    };
     let (kind, number) = (event.kind(), first.number);
     let what = format!("{kind} overtakes the held input {number}");
     Err(("I13", what))

@@ -1,6 +1,6 @@
 //! What comes out of the machine, gated by what is durable.
 
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 
 use sagalog_model::{Command, Missing, SagaId, Withdrawal, log::Position};
 use sagalog_projections::SagaState;
@@ -24,7 +24,7 @@ pub enum Effect {
     AskForMissing(Missing),
     /// Publish a dead letter to the queue it died in, and say so with [`Partition::letter_sent`], or with
     /// [`Partition::bury`] if no queue takes it.
-    Resend(Resend),
+    Resend(Box<Resend>),
     /// Answer an input: acknowledge its delivery, or tell its caller.
     Answer {
         /// The input.
@@ -65,7 +65,7 @@ impl<E: Evaluate> Partition<E> {
             return Some(Effect::AskForMissing(missing));
         }
         if let Some(resend) = self.letters.poll(durable) {
-            return Some(Effect::Resend(resend));
+            return Some(Effect::Resend(Box::new(resend)));
         }
         let command = self.asks.poll(&mut self.sagas, durable, &self.rules)?;
         #[cfg(feature = "mutants")]
