@@ -224,8 +224,11 @@ pub fn prices_of_two() -> Sim {
         .signal_in_order(Duration::from_millis(900), PRICE, ("prices", 2), &3)
 }
 
-/// Two approvals, the first of which cannot be read: it and what comes behind it wait for a person.
-fn unreadable_approval(decide: impl Fn(u64) -> Decide + Send + Sync + 'static) -> Sim {
+/// Three approvals, the first of which cannot be read: it and what comes behind it wait for a person.
+fn unreadable_approval(
+    second: &str,
+    decide: impl Fn(u64) -> Decide + Send + Sync + 'static,
+) -> Sim {
     const SAGA: Saga<u32, bool> = Saga::new("unreadable-approval");
     let (mut saga, n) = SAGA.define(1);
     let (booked, both) = saga.all(|all| {
@@ -256,19 +259,19 @@ fn unreadable_approval(decide: impl Fn(u64) -> Decide + Send + Sync + 'static) -
         &1,
     ))
     .signal_text(Duration::from_millis(2), APPROVAL, "7")
-    .signal(Duration::from_millis(3), APPROVAL, &true)
+    .signal_text(Duration::from_millis(3), APPROVAL, second)
     .signal(Duration::from_millis(500), APPROVAL, &false)
     .decides(SECOND, decide)
 }
 
-/// Somebody puts right what cannot be read.
+/// Somebody puts right what cannot be read, and then the next one, which cannot be read either.
 pub fn approval_that_is_put_right() -> Sim {
-    unreadable_approval(|_| Decide::edit(&true))
+    unreadable_approval("8", |_| Decide::edit(&true))
 }
 
 /// Somebody gives up what cannot be read.
 pub fn approval_that_is_dropped() -> Sim {
-    unreadable_approval(|_| Decide::Drop)
+    unreadable_approval("true", |_| Decide::Drop)
 }
 
 /// What is sent must be signed in time, else the way back begins while a branch still sleeps.

@@ -13,11 +13,13 @@ use crate::{
 };
 
 impl World {
-    /// A client calls. Calls carry ids, so that a client that hears nothing calls again.
+    /// A client calls. Calls carry ids, so that a client that hears nothing calls again. A producer that
+    /// numbers what it sends does so when it is asked: that is what the numbers are for.
     pub(super) fn call(&mut self, call: Arc<ClientCall>) {
         let again = Happening::Call(call.clone());
         match self.visit(&call.saga, subject(&call.query), Point::Call) {
             Some(Fault::LeftOut) => {}
+            Some(Fault::Lost) if matches!(call.query, Query::Numbered(_)) => {}
             Some(Fault::Lost) => self.agenda.add(self.now.after(DOWN), again),
             Some(Fault::Duplicated) => {
                 self.agenda.add(self.now.after(DOWN), again);
