@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::ValueEnum;
+use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
 
 use crate::error::{CliError, Exit};
@@ -139,6 +140,17 @@ impl Output {
             None => text.to_owned(),
         }
     }
+}
+
+/// A table without lines, whose columns are two spaces apart.
+pub(crate) fn columns<const N: usize>(head: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(head);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
 }
 
 fn cut(text: &str, columns: usize) -> String {

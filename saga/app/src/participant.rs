@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::Table;
 use sagalog::request::{Answer, Request, Roll};
 use sagalog_projections::participants::{Presence, Seen};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     App,
     error::{CliError, Exit},
-    output::Output,
+    output::{Output, columns},
     saga::way::{Reach, Way},
     words::{plain, span},
 };
@@ -89,9 +89,7 @@ fn page(capability: &Option<String>, after: Option<(String, String)>) -> Request
 }
 
 fn table(participants: &[Seen]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header([
+    let mut table = columns([
         "PARTICIPANT",
         "INSTANCE",
         "PRESENCE",
@@ -99,9 +97,6 @@ fn table(participants: &[Seen]) -> Table {
         "AT A TIME",
         "CAPABILITIES",
     ]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
     for seen in participants {
         let said = &seen.announced;
         let able = said.capabilities.iter().map(|(name, version)| {

@@ -32,7 +32,7 @@ impl World {
             return false;
         };
         let chain = Chain::of(saga, &subject);
-        let Some(rival) = self.rival(&chain) else {
+        let Some(rival) = self.rivals(&chain).next().map(|(at, _)| at) else {
             return false;
         };
         let site = self.site(saga, subject, point);
@@ -83,11 +83,6 @@ impl World {
             let rival = self.chain(happening);
             (rival != *chain).then_some((at, rival))
         })
-    }
-
-    /// When the next of them is due.
-    fn rival(&self, chain: &Chain) -> Option<Time> {
-        self.rivals(chain).next().map(|(at, _)| at)
     }
 
     fn chain(&self, happening: &Happening) -> Chain {

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     closed_loop::{check_counts, first_id, peak_beside, rounded, wrong},
     counted::Counted,
-    usage::{cpu_seconds, resident_mib},
+    usage::cpu_seconds,
     workload::{BENCH, Ran, Variant, Work, definition, worker},
 };
 use crate::{CliError, Exit, log};
@@ -110,7 +110,7 @@ pub(super) async fn run(
         max_ms: ms(1.0),
         rows_per_commit: rounded(commits[1] / commits[0].max(1.0), 1),
         cpu: cpu.map(|cpu| rounded(cpu / seconds, 2)),
-        resident_mib: resident.or_else(resident_mib).map(|mib| rounded(mib, 1)),
+        resident_mib: resident.map(|mib| rounded(mib, 1)),
     })
 }
 

@@ -114,15 +114,7 @@ pub(super) async fn retry(args: Retry, app: &App, output: Output) -> Result<Exit
             return Err(super::inspect::no_such_letter(*letter));
         }
     }
-    let asking = &args.asking;
-    let request = |partition: PartitionId, letter, id| Request::RetryLetter {
-        partition: partition.get(),
-        letter,
-        id,
-        by: asking.by.clone(),
-        body: args.body.clone(),
-    };
-    asking.ask("retry", found, request, app, output).await
+    args.asking.retry(found, args.body, app, output).await
 }
 
 pub(super) async fn retry_all(
@@ -135,15 +127,7 @@ pub(super) async fn retry_all(
     if !args.filter.says_phase() {
         found.retain(|(_, letter)| letter.phase == Phase::Waiting);
     }
-    let asking = &args.asking;
-    let request = |partition: PartitionId, letter, id| Request::RetryLetter {
-        partition: partition.get(),
-        letter,
-        id,
-        by: asking.by.clone(),
-        body: None,
-    };
-    asking.ask("retry", found, request, app, output).await
+    args.asking.retry(found, None, app, output).await
 }
 
 pub(super) async fn purge(args: Purge, app: &App, output: Output) -> Result<ExitCode, CliError> {
@@ -166,6 +150,24 @@ pub(super) async fn purge(args: Purge, app: &App, output: Output) -> Result<Exit
 }
 
 impl Asking {
+    /// Asks that each letter is sent again.
+    async fn retry(
+        &self,
+        letters: Vec<(PartitionId, Letter)>,
+        body: Option<String>,
+        app: &App,
+        output: Output,
+    ) -> Result<ExitCode, CliError> {
+        let request = |partition: PartitionId, letter, id| Request::RetryLetter {
+            partition: partition.get(),
+            letter,
+            id,
+            by: self.by.clone(),
+            body: body.clone(),
+        };
+        self.ask("retry", letters, request, app, output).await
+    }
+
     /// Asks for each letter, and says what became of it.
     async fn ask(
         &self,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::Table;
 use sagalog_projections::dead_letters::Letter;
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::filter::Filter;
 use crate::{
     error::{CliError, Exit},
     log::LogArg,
-    output::Output,
+    output::{Output, columns},
     words::{plain, utc},
 };
 
@@ -85,12 +85,7 @@ fn group<'a>(letters: impl Iterator<Item = &'a Letter>) -> Vec<Group<'a>> {
 
 fn table(groups: &[Group<'_>], output: Output) -> Table {
     let time = |micros| utc(sagalog_model::log::Time::from_micros(micros));
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header(["LETTERS", "CAUSE", "QUEUE", "LAST DIED", "LAST REASON"]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
+    let mut table = columns(["LETTERS", "CAUSE", "QUEUE", "LAST DIED", "LAST REASON"]);
     for group in groups {
         table.add_row([
             group.letters.to_string(),

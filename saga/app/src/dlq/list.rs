@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::Table;
 use sagalog_model::log::PartitionId;
 use sagalog_projections::dead_letters::Letter;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{filter::Filter, letter::Shown};
 use crate::{
     error::{CliError, Exit},
     log::LogArg,
-    output::Output,
+    output::{Output, columns},
     words::{plain, utc},
 };
 
@@ -58,14 +58,9 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
 }
 
 fn table(letters: &[(PartitionId, Letter)], output: Output) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header([
+    let mut table = columns([
         "LETTER", "DIED", "TIMES", "PHASE", "CAUSE", "QUEUE", "SAGA", "REASON",
     ]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
     for (partition, letter) in letters {
         let shown = Shown::of(*partition, letter);
         table.add_row([

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::Table;
 use sagalog::{Payload, SagaState, request::Request};
 use sagalog_model::event::Origin;
 use sagalog_projections::held::HeldInput;
@@ -20,7 +20,7 @@ use crate::{
     App,
     error::{CliError, Exit},
     log::LogArg,
-    output::Output,
+    output::{Output, columns},
     words::{plain, utc},
 };
 
@@ -207,12 +207,7 @@ async fn list(args: List, output: Output) -> Result<ExitCode, CliError> {
 
 fn table(sagas: &[Saga]) -> Table {
     let time = sagalog_model::log::Time::from_micros;
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header(["SAGA", "HELD", "FIRST", "SINCE", "INPUT", "WHY"]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
+    let mut table = columns(["SAGA", "HELD", "FIRST", "SINCE", "INPUT", "WHY"]);
     for Saga { saga, held } in sagas {
         if let Some(first) = held.first() {
             table.add_row([

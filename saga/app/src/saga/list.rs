@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::Table;
 use sagalog::SagaState;
 use sagalog_eventlog::EventLog;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::scan::{Filter, Scan};
 use crate::{
     error::{CliError, Exit},
     log::LogArg,
-    output::Output,
+    output::{Output, columns},
     words::{span, utc},
 };
 
@@ -105,9 +105,7 @@ impl Saga {
 
 fn table(sagas: &[Saga]) -> Table {
     let time = sagalog_model::log::Time::from_micros;
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header([
+    let mut table = columns([
         "SAGA",
         "STATUS",
         "DEFINITION",
@@ -116,9 +114,6 @@ fn table(sagas: &[Saga]) -> Table {
         "EVENTS",
         "PARKED",
     ]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
     for saga in sagas {
         table.add_row([
             saga.saga.clone(),
