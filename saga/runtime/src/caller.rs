@@ -39,7 +39,7 @@ use crate::{
 pub(crate) const END_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long to wait for an answer, beyond what the owner may take, before a request is sent again.
-const AGAIN: Duration = Duration::from_secs(2);
+pub(crate) const AGAIN: Duration = Duration::from_secs(2);
 
 /// Requests of one process that are not answered; further callers wait for a place, in their time.
 const CALLS: usize = 1_024;

@@ -3,6 +3,7 @@
 //! The loop waits for nothing else than its inputs: an append, a look-up and a publish are each
 //! under way at most once, beside it.
 
+mod finishing;
 mod inbox;
 mod inputs;
 mod letters;
@@ -19,7 +20,7 @@ use std::{
 };
 
 use sagalog_engine::{
-    Effect, Partition, Rules, Ticket,
+    Partition, Rules, Ticket,
     partition::{CannotTakeOver, DefinitionChanged, Found, Registry},
 };
 use sagalog_eventlog::{
@@ -36,7 +37,7 @@ use sagalog_transport::{
 };
 use tokio::{select, sync::mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 pub(crate) use inbox::PREFETCH;
 pub(crate) use inputs::{Call, CallAnswer, NotDone, Told};
@@ -243,12 +244,7 @@ impl Driver {
             self.step().await?;
             match self.next(&mut deliveries, &mut calls).await {
                 Event::Appended(result) => self.appended(result).await?,
-                Event::LookedUp(found) => {
-                    let now = self.clock.now();
-                    for (saga, found) in found? {
-                        self.machine.found(&saga, found, now);
-                    }
-                }
+                Event::LookedUp(found) => self.looked_up(found?),
                 Event::Published(result) => self.published(result)?,
                 Event::Renewed(result) => renewing::renewed(result)?,
                 Event::Received(result) => {
@@ -308,13 +304,8 @@ impl Driver {
         if self.publishing.is_none() && !self.outgoing.is_empty() {
             self.publish();
         }
-        if self.looking_up.is_none() && self.machine.wants_look_up() {
-            let sagas = self.machine.poll_look_up();
-            let reader = self.reader.clone();
-            self.looking_up = Some(Box::pin(async move {
-                let found = reader.look_up(&sagas).await?;
-                Ok(sagas.into_iter().zip(found).collect())
-            }));
+        if self.looking_up.is_none() {
+            self.look_up();
         }
         if self.appending.is_none() {
             self.append();
@@ -339,6 +330,26 @@ impl Driver {
         }
     }
 
+    /// Begins to look up the sagas that are not in memory, if any are wanted.
+    fn look_up(&mut self) {
+        let sagas = self.machine.poll_look_up();
+        if sagas.is_empty() {
+            return;
+        }
+        let reader = self.reader.clone();
+        self.looking_up = Some(Box::pin(async move {
+            let found = reader.look_up(&sagas).await?;
+            Ok(sagas.into_iter().zip(found).collect())
+        }));
+    }
+
+    fn looked_up(&mut self, found: Vec<(SagaId, Found)>) {
+        let now = self.clock.now();
+        for (saga, found) in found {
+            self.machine.found(&saga, found, now);
+        }
+    }
+
     /// Begins to append what was decided, if anything was.
     fn append(&mut self) {
         let batches = self.machine.poll_append();
@@ -349,33 +360,6 @@ impl Driver {
         self.appending = Some(Box::pin(async move {
             log.append(partition, epoch, batches).await
         }));
-    }
-
-    /// Nothing new is taken; what was decided becomes durable, and who waits for that is told.
-    async fn finish(&mut self) -> Result<(), DriveError> {
-        loop {
-            if self.appending.is_none() {
-                self.append();
-            }
-            if self.appending.is_none() {
-                break;
-            }
-            let appended = underway(&mut self.appending)
-                .await
-                .map_err(DriveError::Append)?;
-            self.machine.committed(appended.last);
-        }
-        while let Some(effect) = self.machine.poll_effect() {
-            // Commands stay in state: they are asked again at the next start.
-            if let Effect::Answer { .. } = effect {
-                self.perform(effect);
-            }
-        }
-        let tags = std::mem::take(&mut self.acknowledged);
-        self.inbox.ack(&tags).await?;
-        self.acknowledge_dead().await?;
-        info!(partition = self.partition.get(), "stopped in peace");
-        Ok(())
     }
 }
 

@@ -11,14 +11,15 @@ use std::{
 
 use async_trait::async_trait;
 use sagalog::{
-    AnyDefinition, CallError, Ended, EventLog, MemoryLog, Runtime, Saga, SqliteLog, SqliteOptions,
-    Step, StopError, Worker,
+    AnyDefinition, CallError, Ended, EventLog, InProcess, MemoryLog, Runtime, Saga, SqliteLog,
+    SqliteOptions, Step, StopError, Transport as _, Worker,
     log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamName, Version},
 };
 use sagalog_eventlog::{
     AcquireError, AppendError, Appended, Head, Owner, Ownership, ReadError, RenewError, Row,
     Sharer, StreamHead,
 };
+use sagalog_transport::{Kind, Message, MessageId, Queue};
 use tokio::sync::watch;
 
 const ECHO: Saga<String, String> = Saga::new("echo");
@@ -36,27 +37,55 @@ fn worker() -> Worker {
         .compensation(SAY, async |_, _, _| Ok(()))
 }
 
-/// A log that loses the answer to every third append: half of these took place, half did not.
-struct Forgetful {
+/// A log in memory, and what goes wrong when it is appended to.
+struct Faulty<F> {
     log: MemoryLog,
+    fault: F,
+}
+
+impl<F: Fault + Default> Faulty<F> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            log: MemoryLog::new(),
+            fault: F::default(),
+        })
+    }
+}
+
+#[async_trait]
+trait Fault: Send + Sync + 'static {
+    /// Appends to the log, or does not.
+    async fn append(
+        &self,
+        log: &MemoryLog,
+        partition: PartitionId,
+        epoch: Epoch,
+        batches: Vec<Batch>,
+    ) -> Result<Appended, AppendError>;
+}
+
+/// Loses the answer to every third append: half of these took place, half did not.
+#[derive(Default)]
+struct Forgetful {
     appends: AtomicU32,
     forgotten: AtomicU32,
 }
 
 #[async_trait]
-impl EventLog for Forgetful {
+impl Fault for Forgetful {
     async fn append(
         &self,
+        log: &MemoryLog,
         partition: PartitionId,
         epoch: Epoch,
         batches: Vec<Batch>,
     ) -> Result<Appended, AppendError> {
-        let nth = self.appends.fetch_add(1, Ordering::Relaxed);
+        let nth = 1 + self.appends.fetch_add(1, Ordering::Relaxed);
         if !nth.is_multiple_of(3) {
-            return self.log.append(partition, epoch, batches).await;
+            return log.append(partition, epoch, batches).await;
         }
         if nth.is_multiple_of(2) {
-            self.log.append(partition, epoch, batches).await?;
+            log.append(partition, epoch, batches).await?;
         }
         self.forgotten.fetch_add(1, Ordering::Relaxed);
         Err(AppendError::Unknown {
@@ -64,9 +93,52 @@ impl EventLog for Forgetful {
             source: "the answer was lost".into(),
         })
     }
+}
+
+/// Begins no append while it is held up.
+#[derive(Default)]
+struct HeldUp {
+    is_held: watch::Sender<bool>,
+    waiting: watch::Sender<usize>,
+}
+
+#[async_trait]
+impl Fault for HeldUp {
+    async fn append(
+        &self,
+        log: &MemoryLog,
+        partition: PartitionId,
+        epoch: Epoch,
+        batches: Vec<Batch>,
+    ) -> Result<Appended, AppendError> {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let go = self
+            .is_held
+            .subscribe()
+            .wait_for(|is_held| !is_held)
+            .await
+            .map(drop);
+        go.expect("its other end is here");
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+        log.append(partition, epoch, batches).await
+    }
+}
+
+#[async_trait]
+impl<F: Fault> EventLog for Faulty<F> {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        batches: Vec<Batch>,
+    ) -> Result<Appended, AppendError> {
+        self.fault
+            .append(&self.log, partition, epoch, batches)
+            .await
+    }
 
     fn name(&self) -> &str {
-        "the forgetful log"
+        "the faulty log"
     }
     fn partitions(&self) -> u32 {
         self.log.partitions()
@@ -153,11 +225,7 @@ impl EventLog for Forgetful {
 
 #[tokio::test]
 async fn appends_of_unknown_outcome_are_survived_without_losing_or_doubling_anything() {
-    let log = Arc::new(Forgetful {
-        log: MemoryLog::new(),
-        appends: AtomicU32::new(1),
-        forgotten: AtomicU32::new(0),
-    });
+    let log = Faulty::<Forgetful>::new();
     let runtime = Runtime::on(log.clone())
         .definition(echo())
         .worker(worker())
@@ -175,11 +243,54 @@ async fn appends_of_unknown_outcome_are_survived_without_losing_or_doubling_anyt
     }
     runtime.stop().await.ok();
     assert!(
-        log.forgotten.load(Ordering::Relaxed) > 5,
+        log.fault.forgotten.load(Ordering::Relaxed) > 5,
         "answers were lost"
     );
     let verified = sagalog_eventlog::verify(&*log, PartitionId::new(0)).await;
     verified.expect("the log is whole");
+}
+
+/// A start and a question for an end come from another process; then the node is told to stop, and only then
+/// the start becomes durable. There is no next owner that could answer.
+#[tokio::test]
+async fn what_was_taken_before_the_stop_is_answered_before_the_end() {
+    let log = Faulty::<HeldUp>::new();
+    let transport = Arc::new(InProcess::new());
+    let runtime = Runtime::on(log.clone())
+        .transport(transport.clone())
+        .definition(echo())
+        .elsewhere("voice")
+        .start();
+    let runtime = runtime.await.expect("it starts");
+    let queue = Queue::answers("by-hand").expect("a name");
+    transport.declare(&queue, 8).await.expect("it is new");
+    let ask = |id, content: &str| {
+        let (kind, to) = (Kind::Control, Queue::inbox(0));
+        Message::new(MessageId(id), kind, queue.clone(), to, content.to_owned())
+    };
+    let start = r#"{"start":{"saga":"e-1","definition":"echo","input":"hello"}}"#;
+    let asked = vec![ask(1, start), ask(2, r#"{"end":{"saga":"e-1"}}"#)];
+    log.fault.is_held.send_replace(true);
+    transport.publish(asked).await.expect("there is room");
+    let mut waiting = log.fault.waiting.subscribe();
+    let begun = waiting.wait_for(|waiting| *waiting == 1).await.map(drop);
+    begun.expect("its other end is here");
+    // As at its stop, and nothing is waited for. Then whatever runs in this thread sees it.
+    drop(runtime);
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+    log.fault.is_held.send_replace(false);
+    let mut answers = transport.consume(&queue, 8).await.expect("it is there");
+    let mut got = Vec::new();
+    while got.len() < 2 {
+        answers.receive(&mut got, 8).await.expect("it is open");
+    }
+    got.sort_by_key(|answer| answer.message.correlation);
+    let got: Vec<_> = got.iter().map(|answer| &*answer.message.content).collect();
+    let running =
+        r#"{"standing":{"saga":"e-1","definition":"echo","version":1,"status":"running"}}"#;
+    assert_eq!(got, [r#"{"done":{}}"#, running]);
 }
 
 #[tokio::test]

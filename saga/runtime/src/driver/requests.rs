@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use sagalog_engine::Query;
+use sagalog_engine::{Query, Ticket};
 use sagalog_model::log::{PartitionId, Time};
 use sagalog_transport::{Delivery, Kind, Message, MessageId, Queue, Tag};
 
@@ -98,20 +98,32 @@ impl Driver {
         Err(refused("other_partition", why))
     }
 
-    /// Those who asked for ends that have not come are told where their sagas stand.
+    /// Those who asked for ends that have not come in time are told where their sagas stand.
     pub(super) fn end_waiting(&mut self, now: Time) {
         while let Some((_, ticket)) = self.ends.pop_front_if(|(until, _)| *until <= now) {
-            let Some(Pending {
-                told: Told::Saga(saga, _),
-                from,
-            }) = self.pending.remove(&ticket)
-            else {
-                continue;
-            };
-            self.machine.forget(&saga, ticket);
-            let told = Told::Saga(saga, Query::State);
-            self.feed(Pending { told, from }, now);
+            self.tell_standing(ticket, now);
         }
+    }
+
+    /// So are all the others: nobody waits here any more.
+    pub(super) fn end_all_waiting(&mut self) {
+        let now = self.clock.now();
+        for (_, ticket) in std::mem::take(&mut self.ends) {
+            self.tell_standing(ticket, now);
+        }
+    }
+
+    fn tell_standing(&mut self, ticket: Ticket, now: Time) {
+        let Some(Pending {
+            told: Told::Saga(saga, _),
+            from,
+        }) = self.pending.remove(&ticket)
+        else {
+            return;
+        };
+        self.machine.forget(&saga, ticket);
+        let told = Told::Saga(saga, Query::State);
+        self.feed(Pending { told, from }, now);
     }
 
     /// What the machine answered goes to whoever asked, in another process.
