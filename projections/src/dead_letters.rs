@@ -3,7 +3,7 @@
 //! As many are here as the engine lets be: it drops the oldest by an event when there is no room for
 //! another ([`DeadLetters::to_drop`]). What a person has purged is forgotten here and stays in the log.
 
-use alloc::{collections::BTreeMap, sync::Arc};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
 use sagalog_model::{
     dead_letter::{Body, DeadLetter, LetterEvent, LetterId, WhyPurged},
@@ -39,9 +39,14 @@ pub struct Letter {
     pub phase: Phase,
     /// Whether its body is no longer the one that came.
     pub is_edited: bool,
-    /// The id of the newest request to send it again.
-    pub request: Option<Arc<str>>,
+    /// The ids of the newest requests to send it again, at most [`Letter::REQUESTS_MAX`].
+    pub requests: Vec<Arc<str>>,
     place: Version,
+}
+
+impl Letter {
+    /// How many requests are known by their ids: an older one that comes again is a new one.
+    pub const REQUESTS_MAX: usize = 16;
 }
 
 /// Where it is with a letter.
@@ -118,7 +123,7 @@ impl DeadLetters {
                     at,
                     phase: Phase::Waiting,
                     is_edited: false,
-                    request: None,
+                    requests: event.requests.clone(),
                     place,
                 });
             }
@@ -126,7 +131,10 @@ impl DeadLetters {
                 self.change(event.letter, |letter| {
                     letter.phase = Phase::Sending;
                     letter.retries = event.retry;
-                    letter.request = Some(event.id.clone());
+                    if letter.requests.len() == Letter::REQUESTS_MAX {
+                        letter.requests.remove(0);
+                    }
+                    letter.requests.push(event.id.clone());
                     if let Some(edited) = edited {
                         letter.body = edited.clone();
                         letter.is_edited = true;

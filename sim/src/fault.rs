@@ -95,13 +95,15 @@ pub enum Fault {
     /// The node is frozen before the append, and another takes the partition over; what the frozen one
     /// was sent, and its place at the inbox, stay with it until it goes on.
     Frozen,
+    /// Nobody can use it: it becomes a dead letter, and a person sends it again.
+    Poisoned,
     /// The client never makes the call, as if it were not there.
     LeftOut,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -145,6 +147,7 @@ impl Fault {
         Self::SuccessorBehind,
         Self::Drift,
         Self::Frozen,
+        Self::Poisoned,
         Self::LeftOut,
     ];
 
@@ -192,6 +195,7 @@ impl Fault {
                 Self::Refused,
                 Self::BrokerDown,
                 Self::AgainAfterTheEnd,
+                Self::Poisoned,
             ],
             Point::Outcome => &[
                 Self::FailsForNow,
@@ -202,7 +206,13 @@ impl Fault {
                 Self::WorkerDiesAfter,
             ],
             Point::Queue | Point::Inbox => &[Self::StepsAside, Self::Waits],
-            Point::Reply => &[Self::Duplicated, Self::Late, Self::AfterTheEnd, Self::Lost],
+            Point::Reply => &[
+                Self::Duplicated,
+                Self::Late,
+                Self::AfterTheEnd,
+                Self::Lost,
+                Self::Poisoned,
+            ],
         }
     }
 
@@ -210,12 +220,15 @@ impl Fault {
     /// some about the world.
     pub fn at_site(site: &Site) -> impl Iterator<Item = Self> {
         let of_world = site.is_of_the_world();
+        let of_letter = site.is_of_a_letter();
         let fits = move |fault: &Self| match fault {
             Self::Tight | Self::Drift => of_world && site.nth == 1,
             Self::OneMoreSaga => of_world,
             // So that nothing waits past its deadline.
             Self::Waits => site.nth == 1,
             Self::Rejects | Self::AlwaysFailsForNow | Self::Blackholed => !of_world,
+            // What the broker has confirmed it delivers, and a letter has no deadline of its own.
+            Self::Late | Self::Lost | Self::Overtaken | Self::Poisoned => !of_letter,
             _ => true,
         };
         Self::at(site.point).iter().copied().filter(fits)
@@ -245,7 +258,8 @@ impl Fault {
                 self,
                 Self::Duplicated | Self::Late | Self::Lost | Self::Overtaken
             ),
-            Point::Commit | Point::Outcome | Point::Reply => self <= Self::InDoubtUndone,
+            Point::Reply => self <= Self::InDoubtUndone || matches!(self, Self::Poisoned),
+            Point::Commit | Point::Outcome => self <= Self::InDoubtUndone,
         }
     }
 
@@ -339,6 +353,7 @@ impl Fault {
             Self::SuccessorBehind => "successor's clock behind",
             Self::Drift => "clocks drift",
             Self::Frozen => "frozen",
+            Self::Poisoned => "poisoned",
             Self::LeftOut => "left out",
         }
     }

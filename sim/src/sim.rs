@@ -18,7 +18,7 @@ use crate::{
     plan::Plan,
     run::Run,
     site::Site,
-    world::{ClientCall, Fails, Models, Needed, Participant, Setup, World, read, write},
+    world::{ClientCall, Fails, Models, Needed, Participant, Setup, Wants, World, read, write},
 };
 
 /// A saga in a simulated world, with what its participants give and what must hold.
@@ -111,7 +111,7 @@ impl Sim {
         self.setup.calls.push(Arc::new(ClientCall {
             after: Duration::ZERO,
             saga: id,
-            query: Query::Start { definition, input },
+            wants: Wants::Saga(Query::Start { definition, input }),
         }));
         self
     }
@@ -315,9 +315,11 @@ impl Sim {
                 id,
                 payload: payload.clone(),
             };
-            self.setup
-                .calls
-                .push(Arc::new(ClientCall { after, saga, query }));
+            self.setup.calls.push(Arc::new(ClientCall {
+                after,
+                saga,
+                wants: Wants::Saga(query),
+            }));
         }
         self
     }
@@ -343,8 +345,11 @@ impl Sim {
                 number,
                 payload: payload.clone(),
             });
-            let call = ClientCall { after, saga, query };
-            self.setup.calls.push(Arc::new(call));
+            self.setup.calls.push(Arc::new(ClientCall {
+                after,
+                saga,
+                wants: Wants::Saga(query),
+            }));
         }
         self
     }
@@ -362,9 +367,11 @@ impl Sim {
                 by: "simulation".into(),
                 wish,
             });
-            self.setup
-                .calls
-                .push(Arc::new(ClientCall { after, saga, query }));
+            self.setup.calls.push(Arc::new(ClientCall {
+                after,
+                saga,
+                wants: Wants::Saga(query),
+            }));
         }
         self
     }

@@ -72,6 +72,11 @@ impl Site {
         }
     }
 
+    /// Whether it is a dead letter on its way out of the log.
+    pub(crate) fn is_of_a_letter(&self) -> bool {
+        self.point == Point::Deliver && matches!(self.subject, Subject::Other(_))
+    }
+
     /// Whether it is a condition of the whole world.
     pub(crate) fn is_of_the_world(&self) -> bool {
         self.point == Point::Config && self.saga == Self::WORLD
@@ -228,6 +233,7 @@ mod tests {
             "call s1 start",
             "queue s1 charge#1 (2)",
             "inbox s2 approval",
+            "commit s1 letter-retry",
         ] {
             let site: Site = text.parse().expect("a good site");
             assert_eq!(site.to_string(), text);

@@ -113,6 +113,22 @@ planted! {
     /// `partition::asking`: while inputs of one saga are held, nobody is asked for any. Two sagas.
     HeldSagaStopsItsNeighbours = (47, 0),
 
+    // Dead letters.
+    /// `partition::bury`: a dead letter is answered, and then recorded. An answer that nobody can read.
+    LetsLettersGoUnrecorded = (1, 1),
+    /// `partition::death`: a dead letter that comes again is recorded again. One, then a crash.
+    RecordsLettersTwice = (13, 2),
+    /// `partition::tell_letter`: a dead letter is sent again before that is durable. One.
+    SendsLettersBeforeTheAppend = (3, 1),
+    /// `partition::send_letters_again`: what was to be sent again is forgotten. One, then a crash.
+    ForgetsRetriesOfLetters = (4, 2),
+    /// `partition::poll_effect`: a dead letter counts as sent when it is given out. The broker refuses it.
+    MarksLettersAsSentAtOnce = (5, 2),
+    /// `partition::may_retry`: the same request sends a dead letter as often as it comes. It comes twice.
+    SendsLettersForEachRequest = (9, 2),
+    /// `partition::may_retry`: each retry of a dead letter is its first. One dies again.
+    CountsRetriesOfLettersAnew = (96, 1),
+
     // What producers number.
     /// `decide::numbered`: what comes ahead is taken at once, as if nothing was missing. A signal is lost
     /// for a while.

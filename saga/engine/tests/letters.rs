@@ -242,6 +242,51 @@ fn a_letter_that_dies_again_is_the_same_letter_with_a_count() {
 }
 
 #[test]
+fn a_retry_that_comes_again_says_nothing_new_although_the_letter_died_of_it() {
+    let mut office = Office::open();
+    office.dies("a", 0);
+    office.retry("a", "r-1");
+    office.commit();
+    office.seen();
+    office.dies("a", 1);
+    office.commit();
+    // From here on nothing is read that was before the newest death.
+    office.die();
+    let again = office.retry("a", "r-1");
+    office.commit();
+    assert_eq!(office.seen(), (vec![again], Vec::new()));
+    office.retry("a", "r-2");
+    office.commit();
+    assert_eq!(office.sent(), [("a".into(), 2)]);
+    office.machine.letter_sent(id_of("a"), 2, office.now);
+    office.retry("a", "r-1");
+    office.commit();
+    assert_eq!(office.sent(), []);
+}
+
+#[test]
+fn of_a_letter_the_newest_sixteen_requests_are_known() {
+    let mut office = Office::open();
+    office.dies("a", 0);
+    for number in 1..=17 {
+        office.retry("a", &format!("r-{number}"));
+        office.machine.letter_sent(id_of("a"), number, office.now);
+    }
+    office.commit();
+    office.seen();
+    office.retry("a", "r-2");
+    office.commit();
+    assert_eq!(office.sent(), []);
+    office.retry("a", "r-1");
+    office.commit();
+    assert_eq!(
+        office.sent(),
+        [("a".into(), 18)],
+        "it is not known any more"
+    );
+}
+
+#[test]
 fn another_body_is_sent_instead_of_what_came() {
     let mut office = Office::open();
     let mut died = letter("a", 0);

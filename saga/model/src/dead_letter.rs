@@ -263,6 +263,9 @@ pub struct Died {
     pub deaths: u32,
     /// When it died first.
     pub first_at: Time,
+    /// The ids of the newest requests to send it again, so that one that comes twice is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Arc<str>>,
     /// Where to begin to read.
     pub oldest: Version,
 }

@@ -216,6 +216,7 @@ fn every_event_of_the_system_is_written_in_this_form() {
                 },
                 deaths: 2,
                 first_at: Time::from_micros(1_760_000_000_000_000),
+                requests: vec!["r-1".into()],
                 oldest: Version::new(3),
             },
             Body::of(b"{}"),
@@ -262,7 +263,7 @@ fn every_event_of_the_system_is_written_in_this_form() {
     PartitionOwned 1 {"epoch":7,"node":"shop-1","engine":"0.1.0","rules":1}
     DefinitionRecorded 1 {"saga":"shop","version":2,"fingerprint":"b009173783adfe04"} + {"saga":"shop","version":2,"nodes":[{"id":"start","block":0,"kind":"start"},{"id":"take","block":0,"kind":{"step":{"spec":{"name":"stock.take","class":"compensatable","probed":false,"timeout":30000000,"retry":{"attempts":5,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"undo":{"timeout":30000000,"retry":{"attempts":10,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"otherwise":"park"}},"input":{"copy":0}}}},{"id":"return","block":0,"kind":{"return":{"output":{"copy":1}}}}],"blocks":[{"label":"main","nodes":[0,1,2]}]}
     LateSuccess 1 {"saga":"o-1","node":"take","direction":"action","attempt":2}
-    DeadLettered 1 {"letter":{"id":"00000000000000000000000007","retries":1,"cause":"not_asked","reason":"attempt 7 was never asked","queue":"inbox.0","from":"cmd.stock","message":"01K75DPZS0E2V9QT4XNBJA6WMF","kind":"response","correlation":"01K75DPZS0E2V9QT4XNBJA6WMG","deadline":1760000030000000,"saga":"o-1","size":2,"sha_256":"44136fa3"},"deaths":2,"first_at":1760000000000000,"oldest":3} + {"text":"{}"}
+    DeadLettered 1 {"letter":{"id":"00000000000000000000000007","retries":1,"cause":"not_asked","reason":"attempt 7 was never asked","queue":"inbox.0","from":"cmd.stock","message":"01K75DPZS0E2V9QT4XNBJA6WMF","kind":"response","correlation":"01K75DPZS0E2V9QT4XNBJA6WMG","deadline":1760000030000000,"saga":"o-1","size":2,"sha_256":"44136fa3"},"deaths":2,"first_at":1760000000000000,"requests":["r-1"],"oldest":3} + {"text":"{}"}
     DeadLetterRetried 1 {"letter":"00000000000000000000000007","id":"r-1","by":"ada","retry":1,"oldest":3} + {"base64":"/w=="}
     DeadLetterSent 1 {"letter":"00000000000000000000000007","retry":1,"oldest":3}
     DeadLetterPurged 1 {"letter":"00000000000000000000000007","why":{"asked":{"id":"p-1","by":"ada","reason":"of no use"}},"oldest":9}
@@ -986,12 +987,19 @@ fn bytes() -> impl Strategy<Value = Body> {
 }
 
 fn dead_lettered() -> BoxedStrategy<SystemEvent> {
-    (letter(), bytes(), any::<u32>(), any::<u64>())
-        .prop_map(|(letter, body, deaths, number)| {
+    (
+        letter(),
+        bytes(),
+        any::<u32>(),
+        any::<u64>(),
+        vec(text(), 0..3),
+    )
+        .prop_map(|(letter, body, deaths, number, requests)| {
             let died = Died {
                 letter,
                 deaths,
                 first_at: Time::from_micros(number),
+                requests,
                 oldest: Version::new(number),
             };
             LetterEvent::Died(died, body).into()

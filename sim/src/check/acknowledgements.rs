@@ -2,11 +2,15 @@
 //! taken, and what comes after the end and contradicts it is recorded.
 
 use sagalog_engine::{Answer, Query};
-use sagalog_model::{Direction, Numbered, Outcome, RecoveryClass, Reply, event::Origin, log::Time};
+use sagalog_model::{
+    Direction, Numbered, Outcome, RecoveryClass, Reply,
+    event::Origin,
+    log::{PartitionId, Time},
+};
 use sagalog_projections::{SagaState, StepState, sequence::Standing, step::UndoEnd};
 
-use super::{Violation, held};
-use crate::world::{ClientCall, World};
+use super::{Violation, held, letters};
+use crate::world::{ClientCall, Wants, World};
 
 /// After the acknowledgement nobody will say again what the reply said.
 pub(super) fn covers_what_is_durable(
@@ -76,7 +80,8 @@ pub(super) fn keeps_what_is_alive(
         .into_iter()
         .flatten()
         .fold(heard.after(silence / 4 * 3), Time::min);
-    if open.deadline >= kept {
+    // What is heard of after its deadline may end at once.
+    if open.deadline >= kept || open.deadline <= heard {
         return Ok(());
     }
     let what = format!(
@@ -129,6 +134,7 @@ fn is_held(state: &SagaState, is_it: impl Fn(&Origin) -> bool) -> bool {
 /// A client was told that something is recorded.
 pub(super) fn answers_what_is_durable(
     world: &World,
+    partition: PartitionId,
     call: &ClientCall,
     answer: &Answer,
 ) -> Result<(), Violation> {
@@ -136,7 +142,12 @@ pub(super) fn answers_what_is_durable(
         return Ok(());
     }
     let state = world.shadow().of(&call.saga);
-    let durable = match &call.query {
+    let query = match &call.wants {
+        Wants::Saga(query) => query,
+        Wants::Letter(request) if letters::is_durable(world, partition, request) => return Ok(()),
+        Wants::Letter(_) => return Err(not_durable(world, call)),
+    };
+    let durable = match query {
         Query::Start { .. } => state.is_some(),
         Query::Signal { id, .. } => state.is_some_and(|state| {
             state.signals().contains(id)
@@ -168,10 +179,10 @@ pub(super) fn answers_what_is_durable(
     if durable {
         return Ok(());
     }
-    Err(Violation::of(
-        "I8",
-        world,
-        &call.saga,
-        "a client was told of what is not durable".into(),
-    ))
+    Err(not_durable(world, call))
+}
+
+fn not_durable(world: &World, call: &ClientCall) -> Violation {
+    let what = "a client was told of what is not durable".into();
+    Violation::of("I8", world, &call.saga, what)
 }

@@ -36,6 +36,7 @@ fn nothing_is_left(world: &World, partition: PartitionId) -> Result<(), (&'stati
     let Some(owner) = share.owner() else {
         return Err(("I17", format!("nobody owns partition {partition}")));
     };
+    super::letters::none_is_left(world, partition)?;
     let unanswered = share.unanswered_calls();
     if unanswered > 0 {
         return Err(("I17", format!("{unanswered} calls were never answered")));

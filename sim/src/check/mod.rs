@@ -13,6 +13,7 @@ mod determinism;
 mod effects;
 mod ends;
 mod held;
+mod letters;
 mod liveness;
 mod numbers;
 mod order;
@@ -33,7 +34,7 @@ pub(crate) use redecide::redecided;
 pub(crate) use shadow::Shadow;
 pub(crate) use transparency::{Story, differs};
 
-use crate::world::{ClientCall, NodeNumber, Ownership, Property, World};
+use crate::world::{ClientCall, Dead, NodeNumber, Ownership, Property, World};
 
 /// Something that must not happen did.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,7 +50,7 @@ pub struct Violation {
 }
 
 /// The invariant that an event breaks, and how.
-type Broken = (&'static str, String);
+pub(crate) type Broken = (&'static str, String);
 
 impl Violation {
     pub(crate) fn of(invariant: &'static str, world: &World, saga: &SagaId, what: String) -> Self {
@@ -112,13 +113,23 @@ pub(crate) fn acknowledged(
     acknowledgements::keeps_what_is_alive(world, reply, answer, heard)
 }
 
+/// A dead letter has left the queue that it died in.
+pub(crate) fn letter_left_its_queue(
+    world: &World,
+    partition: PartitionId,
+    dead: &Dead,
+) -> Result<(), Violation> {
+    letters::is_on_record(world, partition, dead)
+}
+
 /// A client was answered.
 pub(crate) fn call_answered(
     world: &World,
+    partition: PartitionId,
     call: &ClientCall,
     answer: &Answer,
 ) -> Result<(), Violation> {
-    acknowledgements::answers_what_is_durable(world, call, answer)
+    acknowledgements::answers_what_is_durable(world, partition, call, answer)
 }
 
 /// An append has become durable and its owner knows.
@@ -143,6 +154,7 @@ pub(crate) fn fenced(world: &World, of: Ownership) -> Result<(), Violation> {
 
 /// A node has taken over.
 pub(crate) fn taken_over(world: &World, of: Ownership) -> Result<(), Violation> {
+    letters::are_recovered_whole(world, of)?;
     shadow::is_recovered_whole(world, of)
 }
 

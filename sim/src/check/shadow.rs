@@ -1,14 +1,19 @@
 //! I2, I3: only legal transitions, and the fold of the log is the live state.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use sagalog_engine::Resend;
 use sagalog_model::{
     Command, Direction, SagaEvent, SagaId,
-    log::{PartitionId, Time},
+    dead_letter::{LetterEvent, LetterId},
+    log::{PartitionId, Time, Version},
 };
-use sagalog_projections::{SagaState, held::HeldInput};
+use sagalog_projections::{SagaState, dead_letters as letters, held::HeldInput};
 
-use super::{Violation, attempts, held, numbers, publishing::Publishing};
+use super::{Broken, Violation, attempts, held, letters::Letters, numbers, publishing::Publishing};
 use crate::{
     fault::Fault,
     world::{Ownership, Setup, World},
@@ -22,6 +27,9 @@ pub(crate) struct Shadow {
     taken: BTreeMap<SagaId, HeldInput>,
     /// By partition.
     publishing: BTreeMap<PartitionId, Publishing>,
+    letters: BTreeMap<PartitionId, Letters>,
+    /// The dead letters that the broker has confirmed, each with the number of its retry.
+    with_the_broker: BTreeSet<(LetterId, u32)>,
 }
 
 impl Shadow {
@@ -85,6 +93,47 @@ impl Shadow {
             .entry(partition)
             .or_default()
             .owned_anew(now);
+        if let Some(letters) = self.letters.get_mut(&partition) {
+            letters.owned_anew();
+        }
+    }
+
+    /// What becomes of a dead letter is durable.
+    pub(crate) fn letter_recorded(
+        &mut self,
+        partition: PartitionId,
+        event: &LetterEvent,
+        place: Version,
+        at: Time,
+    ) -> Result<(), Broken> {
+        let with_the_broker = &self.with_the_broker;
+        let letters = self.letters.entry(partition).or_default();
+        letters.recorded(event, place, at, |copy| with_the_broker.contains(&copy))
+    }
+
+    /// The owner publishes a dead letter.
+    pub(crate) fn letter_sent_again(
+        &mut self,
+        partition: PartitionId,
+        resend: &Resend,
+    ) -> Result<(), Broken> {
+        let letters = self.letters.entry(partition).or_default();
+        letters.sent_again(resend)
+    }
+
+    /// The broker confirms a dead letter.
+    pub(crate) fn letter_is_with_the_broker(&mut self, letter: LetterId, retry: u32) {
+        self.with_the_broker.insert((letter, retry));
+    }
+
+    /// Where it is with each dead letter, and how often it was to be sent again.
+    pub(crate) fn phases_of_letters(&self) -> impl Iterator<Item = (letters::Phase, u32)> {
+        self.letters.values().flat_map(Letters::phases)
+    }
+
+    /// The dead letters of a partition, if there were any.
+    pub(super) fn letters(&self, partition: PartitionId) -> Option<&Letters> {
+        self.letters.get(&partition)
     }
 
     /// I7, I14: a command is published. What the live state has given up already, though not yet in

@@ -22,6 +22,10 @@ pub(super) fn situation(world: &World) -> u64 {
         (applied, undone, account.tombstone).hash(&mut hash);
     }
     world.ownership().hash(&mut hash);
+    for (phase, retries) in world.shadow().phases_of_letters() {
+        discriminant(&phase).hash(&mut hash);
+        retries.min(2).hash(&mut hash);
+    }
     hash.finish()
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sagalog_engine::{Input, Query, Request, Ticket, input::Wish};
+use sagalog_engine::{Input, LetterWish, Query, Request, Ticket, input::Wish};
 use sagalog_model::{Missing, SagaId, log::PartitionId};
 use sagalog_projections::sequence::id_of;
 
-use super::{ClientCall, DOWN, HOP, Happening, World};
+use super::{ClientCall, DOWN, HOP, Happening, Wants, World};
 use crate::{
     fault::Fault,
     site::{Point, Subject},
@@ -17,9 +17,9 @@ impl World {
     /// numbers what it sends does so when it is asked: that is what the numbers are for.
     pub(super) fn call(&mut self, call: Arc<ClientCall>) {
         let again = Happening::Call(call.clone());
-        match self.visit(&call.saga, subject(&call.query), Point::Call) {
+        match self.visit(&call.saga, subject(&call.wants), Point::Call) {
             Some(Fault::LeftOut) => {}
-            Some(Fault::Lost) if matches!(call.query, Query::Numbered(_)) => {}
+            Some(Fault::Lost) if matches!(call.wants, Wants::Saga(Query::Numbered(_))) => {}
             Some(Fault::Lost) => self.agenda.add(self.now.after(DOWN), again),
             Some(Fault::Duplicated) => {
                 self.agenda.add(self.now.after(DOWN), again);
@@ -30,20 +30,20 @@ impl World {
     }
 
     fn call_arrives(&mut self, call: Arc<ClientCall>) {
-        if matches!(call.query, Query::Start { .. }) {
+        if matches!(call.wants, Wants::Saga(Query::Start { .. })) {
             self.saga_begins(&call.saga);
         }
         self.next_ticket += 1;
         let ticket = self.next_ticket;
-        let partition = self.setup.partition(&call.saga);
+        let partition = self.partition_of(&call);
         self.share_mut(partition).calls.insert(ticket, call);
         self.feed_call(partition, ticket);
     }
 
     /// A producer is asked for what did not come, and sends it again.
     pub(super) fn send_again(&mut self, missing: &Missing) {
-        let is_missing = |call: &&Arc<ClientCall>| match &call.query {
-            Query::Numbered(numbered) => {
+        let is_missing = |call: &&Arc<ClientCall>| match &call.wants {
+            Wants::Saga(Query::Numbered(numbered)) => {
                 call.saga == missing.saga
                     && numbered.producer == missing.producer
                     && (missing.from..=missing.to).contains(&numbered.number)
@@ -71,7 +71,7 @@ impl World {
         self.call_arrives(Arc::new(ClientCall {
             after: std::time::Duration::ZERO,
             saga,
-            query: Query::Request(request),
+            wants: Wants::Saga(Query::Request(request)),
         }));
     }
 
@@ -91,7 +91,7 @@ impl World {
         let call = ClientCall {
             after: *after,
             saga: saga.clone(),
-            query: Query::Request(request),
+            wants: Wants::Saga(Query::Request(request)),
         };
         self.agenda
             .add(self.now.after(*after), Happening::Call(Arc::new(call)));
@@ -111,25 +111,45 @@ impl World {
         let call = ClientCall {
             after: *after,
             saga: saga.clone(),
-            query: Query::Request(request),
+            wants: Wants::Saga(Query::Request(request)),
         };
         self.agenda
             .add(self.now.after(*after), Happening::Call(Arc::new(call)));
     }
 
     pub(super) fn feed_call(&mut self, partition: PartitionId, ticket: u64) {
-        let call = &self.share(partition).calls[&ticket];
-        let input = Input {
-            ticket: Ticket(ticket),
-            saga: call.saga.clone(),
-            what: call.query.clone(),
-        };
-        self.feed(partition, input);
+        let call = self.share(partition).calls[&ticket].clone();
+        let (ticket, saga) = (Ticket(ticket), call.saga.clone());
+        match &call.wants {
+            Wants::Saga(query) => {
+                let what = query.clone();
+                self.feed(partition, Input { ticket, saga, what });
+            }
+            Wants::Letter(request) => self.feed_letter_request(partition, ticket, request.clone()),
+        }
+    }
+
+    /// Who answers a call.
+    fn partition_of(&self, call: &ClientCall) -> PartitionId {
+        match &call.wants {
+            Wants::Saga(_) => self.setup.partition(&call.saga),
+            Wants::Letter(request) => self.partition_of_letter(request.letter),
+        }
     }
 }
 
 /// What a call is about, in one word.
-pub(super) fn subject(query: &Query) -> Subject {
+pub(super) fn subject(wants: &Wants) -> Subject {
+    let query = match wants {
+        Wants::Saga(query) => query,
+        Wants::Letter(request) => {
+            let word = match request.wish {
+                LetterWish::Retry { .. } => "letter-retry",
+                LetterWish::Purge { .. } => "letter-purge",
+            };
+            return Subject::Other(word.into());
+        }
+    };
     let word: Arc<str> = match query {
         Query::Start { .. } => "start".into(),
         Query::Signal { signal, .. } => signal.clone(),

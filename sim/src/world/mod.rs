@@ -10,6 +10,7 @@ mod dice;
 mod jobs;
 mod lease;
 mod ledger;
+mod letters;
 mod log;
 mod models;
 mod node;
@@ -30,6 +31,7 @@ use std::{
 
 use sagalog_model::{
     Command, Reply, SagaEvent, SagaId, Withdrawal,
+    dead_letter::LetterId,
     log::{PartitionId, Time},
 };
 use sagalog_projections::SagaState;
@@ -37,6 +39,7 @@ use serde::Serialize;
 
 pub(crate) use dice::{Dice, SplitMix};
 pub use ledger::{Account, Ledger};
+pub(crate) use letters::{Dead, Poisoned};
 pub(crate) use log::Row;
 pub(crate) use models::Models;
 pub(crate) use node::NodeNumber;
@@ -44,7 +47,7 @@ pub(crate) use order::Chain;
 pub(crate) use owner::Guard;
 pub use participant::Fails;
 pub(crate) use participant::{Needed, Participant, read, write};
-pub(crate) use setup::{ClientCall, Property, Setup};
+pub(crate) use setup::{ClientCall, Property, Setup, Wants};
 pub(crate) use share::Ownership;
 
 use self::{
@@ -52,6 +55,7 @@ use self::{
     broker::{ConsumerId, Station, Tag},
     conditions::Conditions,
     jobs::{Job, JobName},
+    letters::{Copy, Inbox, Incoming},
     log::SimLog,
     node::Node,
     owner::{Owner, Zombie},
@@ -106,8 +110,10 @@ pub struct World {
     agenda: Agenda,
     log: SimLog,
     ledger: Ledger,
-    /// Replies in the inboxes of their partitions.
-    inboxes: Station<PartitionId, Arc<Reply>>,
+    /// What waits for the owners.
+    inboxes: Station<Inbox, Incoming>,
+    /// What was poisoned, as it was meant.
+    poisoned: BTreeMap<LetterId, Arc<Poisoned>>,
     next_ticket: u64,
     /// How often each node was parked.
     parked: BTreeMap<(SagaId, Arc<str>), u32>,
@@ -173,6 +179,12 @@ enum Happening {
         worker: ConsumerId,
     },
     ReplyArrives(Arc<Reply>),
+    /// A message that nobody can use comes to its queue.
+    Dies(Arc<Dead>),
+    /// A dead letter that was sent again comes to the queue that it died in.
+    LetterArrives(Arc<Copy>),
+    /// An owner learns that the broker has a dead letter again.
+    LetterIsSent(Ownership, Arc<Copy>),
     WithdrawalArrives(Arc<Withdrawal>),
     /// A participant goes on with what it has accepted.
     Works(Arc<Command>),
@@ -208,6 +220,7 @@ impl World {
             log: SimLog::with_partitions(setup.partitions().get()),
             ledger: Ledger::over(setup.models.clone()),
             inboxes: Station::new(),
+            poisoned: BTreeMap::new(),
             next_ticket: 0,
             parked: BTreeMap::new(),
             effects: 0,
@@ -320,6 +333,9 @@ impl World {
             Happening::CommandArrives(sent) => self.command_arrives(sent),
             Happening::WorkerIsGone { queue, worker } => self.worker_is_gone(&queue, worker),
             Happening::ReplyArrives(reply) => self.reply_arrives(reply),
+            Happening::Dies(dead) => self.dead_letter_arrives(dead),
+            Happening::LetterArrives(copy) => self.letter_arrives(&copy),
+            Happening::LetterIsSent(by, copy) => self.letter_is_sent(by, &copy),
             Happening::WithdrawalArrives(withdrawal) => self.withdrawn(&withdrawal),
         }
     }
@@ -590,11 +606,12 @@ impl World {
 
     /// The replies of all partitions that are not acknowledged.
     pub(crate) fn inbox(&self) -> impl Iterator<Item = &Reply> {
-        self.inboxes.messages().map(|reply| &**reply)
+        self.inboxes.messages().filter_map(Incoming::reply)
     }
 
+    /// How many messages to the owners are not acknowledged.
     pub(crate) fn inbox_len(&self) -> usize {
-        self.inbox().count()
+        self.inboxes.messages().count()
     }
 }
 

@@ -70,7 +70,7 @@ impl World {
                 },
                 Point::Inbox,
             ),
-            Happening::Call(call) => (&call.saga, clients::subject(&call.query), Point::Inbox),
+            Happening::Call(call) => (&call.saga, clients::subject(&call.wants), Point::Inbox),
             _ => return None,
         };
         Some((self.setup.ordinal(saga), subject, point))
@@ -89,7 +89,7 @@ impl World {
         let (saga, node) = match happening {
             Happening::CommandArrives(sent) => (&sent.command.saga, sent.command.node.clone()),
             Happening::ReplyArrives(reply) => (&reply.saga, reply.node.clone()),
-            Happening::Call(call) => match clients::subject(&call.query) {
+            Happening::Call(call) => match clients::subject(&call.wants) {
                 Subject::Other(word) => (&call.saga, word),
                 Subject::Attempt { node, .. } => (&call.saga, node),
             },

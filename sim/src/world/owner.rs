@@ -17,6 +17,7 @@ use sagalog_projections::sequence::id_of;
 use super::{
     DOWN, HOP, Happening, JUMP, Lane, World,
     broker::{Delivery, Tag},
+    letters::{Inbox, Incoming},
     log::{LogPartition, Row},
     node::NodeNumber,
     share::{Ownership, Race},
@@ -188,7 +189,7 @@ impl World {
                     self.checked(checked);
                     self.send_again(&missing);
                 }
-                Effect::Resend(_) => unreachable!("nobody asks for it in a world"),
+                Effect::Resend(resend) => self.resend(of, &resend),
                 Effect::Answer { ticket, answer } => self.answered(of.partition, ticket.0, &answer),
             }
         }
@@ -197,13 +198,18 @@ impl World {
     fn answered(&mut self, partition: PartitionId, ticket: u64, answer: &Answer) {
         if ticket > DELIVERIES {
             let tag = Tag(ticket - DELIVERIES);
-            if let Some(reply) = self.inboxes.acknowledge(&partition, tag) {
-                let heard = self.heard.remove(&(partition, tag));
-                let checked = check::acknowledged(self, &reply, answer, heard);
-                self.checked(checked);
-            }
+            let mut inboxes = Inbox::all_of(partition);
+            let checked = match inboxes.find_map(|inbox| self.inboxes.acknowledge(&inbox, tag)) {
+                Some(Incoming::Reply(reply)) => {
+                    let heard = self.heard.remove(&(partition, tag));
+                    check::acknowledged(self, &reply, answer, heard)
+                }
+                Some(Incoming::Dead(dead)) => check::letter_left_its_queue(self, partition, &dead),
+                None => Ok(()),
+            };
+            self.checked(checked);
         } else if let Some(call) = self.share_mut(partition).calls.remove(&ticket) {
-            let checked = check::call_answered(self, &call, answer);
+            let checked = check::call_answered(self, partition, &call, answer);
             self.checked(checked);
         }
     }
@@ -381,6 +387,9 @@ impl World {
     ) -> Option<(SagaId, Fault)> {
         let log = self.log.partition(partition);
         let (saga, subject) = rows.iter().find_map(|row| {
+            if let Some(place) = self.letter_of(row) {
+                return Some(place);
+            }
             let first = row.events().first()?;
             let saga = match &row.batch().name {
                 Some(name) => SagaId::new(name.as_str()).ok(),
@@ -459,7 +468,10 @@ impl World {
                 let stream = row.batch().stream;
                 self.violate("I1", format!("events of another kind in stream {stream}"));
             }
-            let Some(saga) = saga else { continue };
+            let Some(saga) = saga else {
+                self.letters_are_stored(partition, row);
+                continue;
+            };
             for event in row.events() {
                 self.say_of(Lane::Log, Some(&saga), || crate::report::event(event));
                 let at = row.batch().at;
@@ -570,7 +582,7 @@ impl World {
         };
         if !self.share(partition).inbox_is_held {
             self.receiver_is_gone(partition);
-            if self.inboxes.is_empty(&partition) {
+            if self.inboxes.is_empty(&Inbox::Of(partition)) {
                 machine.inbox_is_empty();
             }
         }
@@ -643,14 +655,17 @@ impl World {
 
     pub(super) fn reply_arrives(&mut self, reply: Arc<Reply>) {
         let partition = self.setup.partition(&reply.saga);
-        self.inboxes.arrives(&partition, reply);
+        self.inboxes
+            .arrives(&Inbox::Of(partition), Incoming::Reply(reply));
         self.take_deliveries(partition);
     }
 
     /// What the receiver of before held comes again.
     fn receiver_is_gone(&mut self, partition: PartitionId) {
-        if let Some(before) = self.inboxes.dies(&partition) {
-            self.inboxes.is_gone(before);
+        for inbox in Inbox::all_of(partition) {
+            if let Some(before) = self.inboxes.dies(&inbox) {
+                self.inboxes.is_gone(before);
+            }
         }
     }
 
@@ -663,25 +678,38 @@ impl World {
 
     /// What waits in the inbox goes to the owner. One that has died leaves it where it is until the
     /// next one takes over: the broker finds out no earlier.
-    fn take_deliveries(&mut self, partition: PartitionId) {
+    pub(super) fn take_deliveries(&mut self, partition: PartitionId) {
         if self.share(partition).inbox_is_held {
             return;
         }
-        for Delivery { tag, message, .. } in self.inboxes.receive(&partition) {
-            if let (Outcome::Alive { .. }, Some(owner)) =
-                (&message.outcome, self.share(partition).owner())
-            {
-                let heard = self.time_of(owner.node);
-                self.heard.insert((partition, tag), heard);
+        for inbox in Inbox::all_of(partition) {
+            for delivery in self.inboxes.receive(&inbox) {
+                self.take_delivery(partition, delivery);
             }
-            let input = Input {
-                ticket: Ticket(DELIVERIES + tag.0),
-                saga: message.saga.clone(),
-                what: Query::Reply(Reply::clone(&message)),
-            };
-            self.feed(partition, input);
-            if mutant!(self, AcknowledgesOnReceipt) {
-                self.inboxes.acknowledge(&partition, tag);
+        }
+    }
+
+    fn take_delivery(&mut self, partition: PartitionId, delivery: Delivery<Incoming>) {
+        let Delivery { tag, message, .. } = delivery;
+        let ticket = Ticket(DELIVERIES + tag.0);
+        match message {
+            Incoming::Dead(dead) => self.bury(partition, ticket, &dead),
+            Incoming::Reply(message) => {
+                if let (Outcome::Alive { .. }, Some(owner)) =
+                    (&message.outcome, self.share(partition).owner())
+                {
+                    let heard = self.time_of(owner.node);
+                    self.heard.insert((partition, tag), heard);
+                }
+                let input = Input {
+                    ticket,
+                    saga: message.saga.clone(),
+                    what: Query::Reply(Reply::clone(&message)),
+                };
+                self.feed(partition, input);
+                if mutant!(self, AcknowledgesOnReceipt) {
+                    self.inboxes.acknowledge(&Inbox::Of(partition), tag);
+                }
             }
         }
     }

@@ -50,6 +50,7 @@ impl World {
                 self.arrives(at, command.clone(), true);
                 self.arrives(at.after(LONG_AFTER), command, false);
             }
+            Some(Fault::Poisoned) => self.poisons_command(&command),
             Some(Fault::Late) => self.arrives(command.deadline.after(HOP), command, true),
             // Its participant's clock is behind, so that it takes what comes after the deadline.
             Some(Fault::Overtaken) => {
@@ -80,6 +81,12 @@ impl World {
     fn arrives(&mut self, at: Time, command: Command, in_time: bool) {
         let sent = Arc::new(Sent { command, in_time });
         self.agenda.add(at, Happening::CommandArrives(sent));
+    }
+
+    /// A command that was a dead letter comes to its participant after all.
+    pub(super) fn command_is_here(&mut self, command: Command) {
+        let in_time = true;
+        self.command_arrives(Arc::new(Sent { command, in_time }));
     }
 
     /// A command comes to its participant's queue.
@@ -205,6 +212,7 @@ impl World {
         let at = self.now.after(HOP);
         match self.visit(&command.saga, subject(command), Point::Reply) {
             Some(Fault::Lost) => {}
+            Some(Fault::Poisoned) => self.poisons_answer(command, &reply),
             Some(Fault::Duplicated) => {
                 self.agenda.add(at, Happening::ReplyArrives(reply.clone()));
                 self.agenda

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sagalog_engine::{Query, Rules, partition::Registry};
+use sagalog_engine::{LetterRequest, Query, Rules, partition::Registry};
 use sagalog_model::{
     AnyDefinition, Kind, SagaId,
     log::{NewEvent, PartitionId},
@@ -27,7 +27,16 @@ use crate::{
 pub(crate) struct ClientCall {
     pub(crate) after: Duration,
     pub(crate) saga: SagaId,
-    pub(crate) query: Query,
+    pub(crate) wants: Wants,
+}
+
+/// What a client calls for.
+#[derive(Clone, Debug)]
+pub(crate) enum Wants {
+    /// Something of the saga.
+    Saga(Query),
+    /// Something of a dead letter of it.
+    Letter(LetterRequest),
 }
 
 /// A property of every world that its author states.

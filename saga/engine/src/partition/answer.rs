@@ -2,7 +2,10 @@
 
 use alloc::{boxed::Box, sync::Arc};
 
-use sagalog_model::{Command, Missing, SagaId, Withdrawal, log::Position};
+use sagalog_model::{
+    Command, Missing, SagaId, Withdrawal,
+    log::{Position, Time},
+};
 use sagalog_projections::SagaState;
 
 use super::{Partition, Resend};
@@ -65,6 +68,9 @@ impl<E: Evaluate> Partition<E> {
             return Some(Effect::AskForMissing(missing));
         }
         if let Some(resend) = self.letters.poll(durable) {
+            if mutant!(self.rules, MarksLettersAsSentAtOnce) {
+                self.letter_sent(resend.letter.id, resend.retry, Time::default());
+            }
             return Some(Effect::Resend(Box::new(resend)));
         }
         let command = self.asks.poll(&mut self.sagas, durable, &self.rules)?;

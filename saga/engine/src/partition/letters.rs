@@ -23,6 +23,7 @@ use super::{Answer, Partition, SystemHead, Ticket, bounds::size};
 use crate::{
     decide::{Refusal, cut},
     evaluate::Evaluate,
+    rules::Rules,
 };
 
 /// Letters that are on their way to the broker at one time; further ones stay in state.
@@ -131,11 +132,18 @@ impl Letters {
     }
 
     /// The event of a death, unless it is on record.
-    fn death(&self, letter: DeadLetter, body: Body, now: Time) -> Option<LetterEvent> {
+    fn death(
+        &self,
+        letter: DeadLetter,
+        body: Body,
+        now: Time,
+        rules: &Rules,
+    ) -> Option<LetterEvent> {
         let known = self.fold.get(letter.id);
         let is_known = known.is_some_and(|known| {
-            letter.retries < known.retries
-                || letter.retries == known.retries && known.phase == Phase::Waiting
+            !mutant!(rules, RecordsLettersTwice)
+                && (letter.retries < known.retries
+                    || letter.retries == known.retries && known.phase == Phase::Waiting)
         });
         if is_known {
             return None;
@@ -143,6 +151,7 @@ impl Letters {
         let died = Died {
             deaths: known.map_or(1, |known| known.deaths + 1),
             first_at: known.map_or(now, |known| known.first_at),
+            requests: known.map_or_else(Vec::new, |known| known.requests.clone()),
             letter,
             oldest: Version::default(),
         };
@@ -153,6 +162,9 @@ impl Letters {
 impl<E: Evaluate> Partition<E> {
     /// Effects are derived from state: what is to be sent is sent again, once the ownership is durable.
     pub(super) fn send_letters_again(&mut self) {
+        if mutant!(self.rules, ForgetsRetriesOfLetters) {
+            return;
+        }
         let gate = self.appending.tail();
         let sending = self.letters.fold.in_phase(Phase::Sending);
         let sending = sending.map(|letter| (gate, letter.died.id));
@@ -165,7 +177,10 @@ impl<E: Evaluate> Partition<E> {
         let now = self.appending.monotone(now);
         letter.reason = cut(&letter.reason, self.rules.reason_max);
         let id = letter.id;
-        if let Some(died) = self.letters.death(letter, body, now) {
+        if mutant!(self.rules, LetsLettersGoUnrecorded) {
+            self.answer(ticket, Answer::Recorded);
+        }
+        if let Some(died) = self.letters.death(letter, body, now, &self.rules) {
             let mut events = alloc::vec![died];
             self.letters.under_way.remove(&id);
             self.letters.apply(&events, now);
@@ -219,7 +234,11 @@ impl<E: Evaluate> Partition<E> {
         self.make_room(request.letter, &mut events, now);
         self.record_letters(events, now);
         if sends {
-            let gate = self.appending.tail();
+            let gate = if mutant!(self.rules, SendsLettersBeforeTheAppend) {
+                self.appending.durable()
+            } else {
+                self.appending.tail()
+            };
             self.letters.to_send.push_back((gate, request.letter));
         }
         Ok(())
@@ -236,7 +255,8 @@ impl<E: Evaluate> Partition<E> {
         let Some(letter) = self.letters.fold.get(id) else {
             return Err(Refusal::NoSuchLetter { letter: id });
         };
-        if letter.request.as_ref() == Some(request) {
+        let is_on_record = letter.requests.contains(request);
+        if is_on_record && !mutant!(self.rules, SendsLettersForEachRequest) {
             return Ok(None);
         }
         if letter.phase == Phase::Sending {
@@ -257,6 +277,9 @@ impl<E: Evaluate> Partition<E> {
                 what: "the limit of dead letters that are being sent again".into(),
                 max: count.max(1),
             });
+        }
+        if mutant!(self.rules, CountsRetriesOfLettersAnew) {
+            return Ok(Some(1));
         }
         Ok(Some(letter.retries + 1))
     }

@@ -374,23 +374,21 @@ impl LogPartition {
         heads
     }
 
-    /// What is on record of the dead letters.
+    /// What there is to fold of the dead letters: the newest event says where it begins.
     pub(crate) fn letters(&self) -> Vec<(Version, Time, LetterEvent)> {
         let Some(key) = self.keys.get(&dead_letters_stream(self.id)) else {
             return Vec::new();
         };
-        let rows = self.read_stream(*key, Version::new(1));
+        let newest = self.stream(*key).next_back();
+        let newest = newest.and_then(|stored| stored.row.letters().last());
+        let from = newest.map_or(Version::new(1), LetterEvent::oldest);
+        let rows = self.read_stream(*key, from);
         let events = rows.flat_map(|stored| {
             let batch = stored.row.batch();
-            let events = batch.events.iter().enumerate();
-            events.filter_map(|(index, event)| match system_event(event) {
-                Some(SystemEvent::Letter(event)) => {
-                    Some((batch.version.plus(index as u64), batch.at, event))
-                }
-                _ => None,
-            })
+            let events = (0..).zip(stored.row.letters());
+            events.map(|(index, event)| (batch.version.plus(index), batch.at, event.clone()))
         });
-        events.collect()
+        events.filter(|(version, ..)| *version >= from).collect()
     }
 
     /// What the system's streams hold.

@@ -2,8 +2,12 @@
 
 use sagalog_model::{
     SagaEvent,
+    dead_letter::LetterEvent,
     log::{Batch, NewEvent},
+    system::SystemEvent,
 };
+
+use super::system_event;
 
 /// One batch.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(crate) struct Row {
 #[derive(Debug)]
 enum Content {
     Saga(Vec<SagaEvent>),
+    /// What becomes of dead letters.
+    Letters(Vec<LetterEvent>),
     System,
     /// What the engine could not read back, and why.
     Unreadable(String),
@@ -28,6 +34,10 @@ impl Row {
         };
         let content = match batch.events.iter().map(read).collect() {
             Ok(events) => Content::Saga(events),
+            Err(_) if batch.events.iter().all(is_of_a_letter) => match letters(&batch) {
+                Some(events) => Content::Letters(events),
+                None => Content::Unreadable("what is recorded of a dead letter".into()),
+            },
             Err(_) if batch.events.iter().all(is_of_the_system) => Content::System,
             Err(why) => Content::Unreadable(why.to_string()),
         };
@@ -42,7 +52,15 @@ impl Row {
     pub(crate) fn events(&self) -> &[SagaEvent] {
         match &self.content {
             Content::Saga(events) => events,
-            Content::System | Content::Unreadable(_) => &[],
+            Content::Letters(_) | Content::System | Content::Unreadable(_) => &[],
+        }
+    }
+
+    /// What becomes of dead letters.
+    pub(crate) fn letters(&self) -> &[LetterEvent] {
+        match &self.content {
+            Content::Letters(events) => events,
+            Content::Saga(_) | Content::System | Content::Unreadable(_) => &[],
         }
     }
 
@@ -60,9 +78,21 @@ impl Row {
     pub(crate) fn unreadable(&self) -> Option<&str> {
         match &self.content {
             Content::Unreadable(why) => Some(why),
-            Content::Saga(_) | Content::System => None,
+            Content::Saga(_) | Content::Letters(_) | Content::System => None,
         }
     }
+}
+
+fn letters(batch: &Batch) -> Option<Vec<LetterEvent>> {
+    let letter = |event: &NewEvent| match system_event(event)? {
+        SystemEvent::Letter(event) => Some(event),
+        _ => None,
+    };
+    batch.events.iter().map(letter).collect()
+}
+
+fn is_of_a_letter(event: &NewEvent) -> bool {
+    event.kind.starts_with("DeadLetter")
 }
 
 fn is_of_the_system(event: &NewEvent) -> bool {
