@@ -244,7 +244,7 @@ impl Driver {
             self.step().await?;
             match self.next(&mut deliveries, &mut calls).await {
                 Event::Appended(result) => self.appended(result).await?,
-                Event::LookedUp(found) => self.looked_up(found?),
+                Event::LookedUp(found) => self.looked_up(found?)?,
                 Event::Published(result) => self.published(result)?,
                 Event::Renewed(result) => renewing::renewed(result)?,
                 Event::Received(result) => {
@@ -343,11 +343,21 @@ impl Driver {
         }));
     }
 
-    fn looked_up(&mut self, found: Vec<(SagaId, Found)>) {
+    /// # Errors
+    /// [`DriveError::Lost`] if a saga was found that another owner has begun: this one hung meanwhile, and what it
+    /// would decide on that could not be stored.
+    fn looked_up(&mut self, found: Vec<(SagaId, Found)>) -> Result<(), DriveError> {
+        let tail = self.machine.tail().get();
+        let is_foreign = |found: &Found| matches!(found, Found::History(it) if it.key.get() > tail);
+        if found.iter().any(|(_, found)| is_foreign(found)) {
+            let partition = self.partition;
+            return Err(DriveError::Lost(RenewError::NotOwned { partition }));
+        }
         let now = self.clock.now();
         for (saga, found) in found {
             self.machine.found(&saga, found, now);
         }
+        Ok(())
     }
 
     /// Begins to append what was decided, if anything was.

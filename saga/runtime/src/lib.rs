@@ -59,7 +59,7 @@ mod router;
 
 pub use client::{CallError, Client, Ended};
 pub use clock::{Clock, SystemClock};
-pub use runtime::{Runtime, RuntimeBuilder, StartError, StopError};
+pub use runtime::{DriveError, Runtime, RuntimeBuilder, StartError, StopError};
 pub use worker::{Attempt, Failure, Found, Given, Worker};
 
 pub use sagalog_engine::{Refusal, Rules};

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use sagalog::{
-    AnyDefinition, CallError, Ended, EventLog, InProcess, MemoryLog, Runtime, Saga, SqliteLog,
-    SqliteOptions, Step, StopError, Transport as _, Worker,
+    AnyDefinition, CallError, DriveError, Ended, EventLog, InProcess, MemoryLog, Runtime, Saga,
+    SqliteLog, SqliteOptions, Step, StopError, Transport as _, Worker,
     log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamName, Version},
 };
 use sagalog_eventlog::{
@@ -61,7 +61,14 @@ trait Fault: Send + Sync + 'static {
         partition: PartitionId,
         epoch: Epoch,
         batches: Vec<Batch>,
-    ) -> Result<Appended, AppendError>;
+    ) -> Result<Appended, AppendError> {
+        log.append(partition, epoch, batches).await
+    }
+
+    /// Where sagas are looked up.
+    fn looked_up_in<'a>(&'a self, log: &'a MemoryLog) -> &'a MemoryLog {
+        log
+    }
 }
 
 /// Loses the answer to every third append: half of these took place, half did not.
@@ -124,6 +131,18 @@ impl Fault for HeldUp {
     }
 }
 
+/// Another owner has begun sagas of which this one does not know yet.
+#[derive(Default)]
+struct Overtaken {
+    further: OnceLock<Arc<MemoryLog>>,
+}
+
+impl Fault for Overtaken {
+    fn looked_up_in<'a>(&'a self, log: &'a MemoryLog) -> &'a MemoryLog {
+        self.further.get().map_or(log, |further| further)
+    }
+}
+
 #[async_trait]
 impl<F: Fault> EventLog for Faulty<F> {
     async fn append(
@@ -173,7 +192,10 @@ impl<F: Fault> EventLog for Faulty<F> {
         partition: PartitionId,
         names: &[StreamName],
     ) -> Result<Vec<Option<Head>>, ReadError> {
-        self.log.heads(partition, names).await
+        self.fault
+            .looked_up_in(&self.log)
+            .heads(partition, names)
+            .await
     }
     async fn read(
         &self,
@@ -199,7 +221,8 @@ impl<F: Fault> EventLog for Faulty<F> {
         after: Option<(StreamKey, Version)>,
         limit: usize,
     ) -> Result<Vec<Row>, ReadError> {
-        self.log
+        self.fault
+            .looked_up_in(&self.log)
             .read_streams(partition, streams, after, limit)
             .await
     }
@@ -291,6 +314,34 @@ async fn what_was_taken_before_the_stop_is_answered_before_the_end() {
     let running =
         r#"{"standing":{"saga":"e-1","definition":"echo","version":1,"status":"running"}}"#;
     assert_eq!(got, [r#"{"done":{}}"#, running]);
+}
+
+/// An owner that hung for longer than its lease wakes up, and is told by the log itself.
+#[tokio::test]
+async fn an_owner_that_finds_what_another_has_begun_knows_that_it_has_lost() {
+    let (log, further) = (Faulty::<Overtaken>::new(), Arc::new(MemoryLog::new()));
+    let on = async |log: Arc<dyn EventLog>| {
+        let runtime = Runtime::on(log).definition(echo()).worker(worker()).start();
+        runtime.await.expect("it starts")
+    };
+    let mut hung = on(log.clone()).await;
+    let owner = on(further.clone()).await;
+    let start = async |runtime: &Runtime, id| {
+        let text = "hello".to_owned();
+        runtime.client().start(ECHO, id, &text).await
+    };
+    for id in ["e-1", "e-2"] {
+        start(&owner, id).await.expect("it is recorded");
+    }
+    owner.stop().await.expect("it stops in peace");
+    drop(log.fault.further.set(further));
+    let told = start(&hung, "e-2").await;
+    assert!(matches!(told, Err(CallError::Stopped { .. })), "{told:?}");
+    let failed = hung.failed().await.expect_err("it could not go on");
+    assert!(
+        matches!(failed, StopError::Drive(DriveError::Lost(_))),
+        "{failed:?}"
+    );
 }
 
 #[tokio::test]

@@ -324,6 +324,11 @@ impl<E: Evaluate> Partition<E> {
         }
     }
 
+    /// The last position that it has given out: whoever finds more in the log is not its owner any more.
+    pub fn tail(&self) -> Position {
+        self.appending.tail()
+    }
+
     /// How many sagas are under way.
     pub fn live(&self) -> usize {
         self.sagas.len() - self.ending.len()

@@ -27,7 +27,7 @@ impl Driver {
                     let appended = appended.map_err(DriveError::Append)?;
                     self.machine.committed(appended.last);
                 }
-                found = underway(&mut self.looking_up) => self.looked_up(found?),
+                found = underway(&mut self.looking_up) => self.looked_up(found?)?,
                 published = underway(&mut self.publishing) => self.published(published)?,
                 () = sleep(AGAIN), if settled => {
                     warn!(
