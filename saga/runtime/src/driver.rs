@@ -3,6 +3,7 @@
 //! The loop waits for nothing else than its inputs: an append, a look-up and a publish are each
 //! under way at most once, beside it.
 
+mod appending;
 mod finishing;
 mod inbox;
 mod inputs;
@@ -123,7 +124,7 @@ impl DriveError {
                 | Self::Append(
                     AppendError::Fenced { .. }
                         | AppendError::NotOwned { .. }
-                        | AppendError::Refused(Refusal::Unreachable { .. }),
+                        | AppendError::Refused(Refusal::Unreachable { .. } | Refusal::Full { .. },),
                 )
                 | Self::Lost(_)
                 | Self::Declare(DeclareError::Unavailable(_))
@@ -358,18 +359,6 @@ impl Driver {
             self.machine.found(&saga, found, now);
         }
         Ok(())
-    }
-
-    /// Begins to append what was decided, if anything was.
-    fn append(&mut self) {
-        let batches = self.machine.poll_append();
-        if batches.is_empty() {
-            return;
-        }
-        let (log, partition, epoch) = (self.log.clone(), self.partition, self.epoch);
-        self.appending = Some(Box::pin(async move {
-            log.append(partition, epoch, batches).await
-        }));
     }
 }
 
