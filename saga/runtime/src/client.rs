@@ -704,11 +704,12 @@ impl Client {
         let (partition, told) = match request.meant()? {
             Meant::Anybody => return Ok(Given::Answer(Answer::Owner(router.owner().clone()))),
             Meant::Roll(roll) => {
-                return match (router.roll(), there) {
-                    (Some(kept), _) => Ok(Given::Answer(kept.answer(roll)).not_refused()?),
-                    (None, Some((caller, request))) => {
+                return match (there, router.roll()) {
+                    // Also what its keeper says itself stays in the inbox for the next one.
+                    (Some((caller, request)), _) => {
                         caller.ask(&request, self.patience).await.map(Given::Answer)
                     }
+                    (None, Some(kept)) => Ok(Given::Answer(kept.answer(roll)).not_refused()?),
                     (None, None) => Err(CallError::Elsewhere {
                         partition: PartitionId::new(0),
                         by: None,

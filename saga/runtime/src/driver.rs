@@ -3,6 +3,7 @@
 //! The loop waits for nothing else than its inputs: an append, a look-up and a publish are each
 //! under way at most once, beside it.
 
+mod announced;
 mod appending;
 mod finishing;
 mod inbox;
@@ -46,6 +47,7 @@ pub(crate) use letters::DEAD_PREFETCH;
 pub(crate) use publishing::{command_id, message_id};
 
 use self::{
+    announced::Announced,
     inbox::Inbox,
     inputs::{From, Pending},
 };
@@ -173,6 +175,7 @@ pub(crate) struct Driver {
     waking: Option<(Time, Sleep)>,
     /// Questions of other processes for ends, and until when they are kept; in that order.
     ends: VecDeque<(Time, Ticket)>,
+    announced: Announced,
 }
 
 /// What woke the loop.
@@ -294,6 +297,7 @@ impl Driver {
         let now = self.clock.now();
         self.machine.fire_timers(now);
         self.end_waiting(now);
+        self.acknowledged.extend(self.announced.old(now));
         while let Some(effect) = self.machine.poll_effect() {
             self.perform(effect);
         }
@@ -325,7 +329,8 @@ impl Driver {
             .next_timer()
             .filter(|_| !self.machine.is_full());
         let ends = self.ends.front().map(|(until, _)| *until);
-        let due = due.into_iter().chain(ends).min();
+        let announced = self.announced.next_old();
+        let due = due.into_iter().chain(ends).chain(announced).min();
         if due != self.waking.as_ref().map(|(at, _)| *at) {
             self.waking = due.map(|at| (at, self.clock.sleep_until(at)));
         }

@@ -16,6 +16,24 @@ const LUNCH: Saga<String, String> = Saga::new("lunch");
 const SPICE: Signal<String> = Signal::new("spice");
 const STIR: Step<(), ()> = Step::new("stove.stir").retryable();
 
+/// Whoever drives the log.
+async fn kitchen(log: &Arc<MemoryLog>, transport: &Arc<dyn Transport>) -> Runtime {
+    let (mut saga, dish) = LUNCH.define(1);
+    let spice = saga
+        .signal("spice", SPICE)
+        .within(Duration::from_secs(3_600));
+    let served = dish.and(spice).map(|dish, spice| {
+        let spice = spice.unwrap_or_default();
+        format!("{dish} with {spice}")
+    });
+    let lunch = saga.returns(served).expect("it is sound");
+    let kitchen = Runtime::on(log.clone())
+        .transport(transport.clone())
+        .definition(lunch)
+        .node("kitchen");
+    kitchen.start().await.expect("it starts")
+}
+
 /// A kitchen, and a guest in another room: nothing but the transport is between them.
 struct House {
     log: Arc<MemoryLog>,
@@ -28,22 +46,9 @@ impl House {
     async fn open() -> Self {
         let log = Arc::new(MemoryLog::new());
         let transport: Arc<dyn Transport> = Arc::new(InProcess::new());
-        let (mut saga, dish) = LUNCH.define(1);
-        let spice = saga
-            .signal("spice", SPICE)
-            .within(Duration::from_secs(3_600));
-        let served = dish.and(spice).map(|dish, spice| {
-            let spice = spice.unwrap_or_default();
-            format!("{dish} with {spice}")
-        });
-        let lunch = saga.returns(served).expect("it is sound");
-        let kitchen = Runtime::on(log.clone())
-            .transport(transport.clone())
-            .definition(lunch)
-            .node("kitchen");
         Self {
+            kitchen: kitchen(&log, &transport).await,
             log,
-            kitchen: kitchen.start().await.expect("it starts"),
             guest: Client::connect(transport.clone()),
             transport,
         }
@@ -292,6 +297,37 @@ async fn a_worker_in_another_process_is_found_by_what_it_can_do_until_it_leaves(
     served.expect("it stops in peace");
     let gone = until(&house.guest, "stove.stir", Presence::Gone).await;
     assert_eq!(gone.announced, seen.announced);
+}
+
+/// The next owner of the log knows at once who is there, and who has left.
+#[tokio::test]
+async fn who_is_there_is_known_to_the_next_owner_before_it_is_said_again() {
+    let house = House::open().await;
+    let serve = |name: &str| {
+        let worker = Worker::new()
+            .action(STIR, async |_, ()| Ok(()))
+            .capability(name, "");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let transport = house.transport.clone();
+        let serving = worker.serve(transport, async move { drop(stopped.await) });
+        (stop, tokio::spawn(serving))
+    };
+    let (stays, leaves) = (serve("gas"), serve("induction"));
+    until(&house.guest, "gas", Presence::Alive).await;
+    until(&house.guest, "induction", Presence::Alive).await;
+    leaves.0.send(()).expect("it serves");
+    let left = leaves.1.await.expect("it does not panic");
+    left.expect("it stops in peace");
+    until(&house.guest, "induction", Presence::Gone).await;
+
+    house.kitchen.stop().await.expect("it stops in peace");
+    let next = kitchen(&house.log, &house.transport).await;
+    let there = house.guest.participants(Some("stove.stir")).await;
+    let there = there.expect("it is told");
+    assert_eq!(there.len(), 1, "{there:?}");
+    assert!(there[0].announced.capabilities.contains_key("gas"));
+    assert_eq!(there[0].presence, Presence::Alive);
+    drop((stays, next));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     caller::END_WITHIN,
-    request::{Answer, Meant, OwnerName, Refused, Request},
+    request::{Answer, Meant, OwnerName, Refused, Request, Roll},
     worker::reply_id,
 };
 
@@ -21,6 +21,14 @@ use crate::{
 pub(super) struct Asker {
     queue: Queue,
     message: MessageId,
+}
+
+/// What a request asks for.
+enum Read {
+    /// Something of the machine.
+    Told(Told),
+    /// Something of the roll of participants.
+    Roll(Roll),
 }
 
 impl Driver {
@@ -32,7 +40,8 @@ impl Driver {
             message: delivery.message.id,
         };
         let told = match self.read_request(&delivery.message.content) {
-            Ok(told) => told,
+            Ok(Read::Told(told)) => told,
+            Ok(Read::Roll(roll)) => return self.take_roll(roll, &asker, delivery.tag, now),
             Err(answer) => {
                 self.acknowledged.push(delivery.tag);
                 return self.answer(&asker, &answer);
@@ -46,6 +55,29 @@ impl Driver {
         self.feed(Pending { told, from }, now);
     }
 
+    /// What a participant said last stays in the inbox for the next owner.
+    fn take_roll(&mut self, roll: Roll, asker: &Asker, tag: Tag, now: Time) {
+        let name = match &roll {
+            Roll::Announce(said) => Some((said.participant.clone(), said.instance.clone())),
+            Roll::Leave {
+                participant,
+                instance,
+            } => {
+                let name = (participant.as_str().into(), instance.as_str().into());
+                self.acknowledged.extend(self.announced.forget(&name));
+                None
+            }
+            Roll::List { .. } => None,
+        };
+        let answer = self.roll.answer(roll);
+        let done = match (name, &answer) {
+            (Some(name), Answer::Done {}) => self.announced.keep(name, tag, now),
+            _ => Some(tag),
+        };
+        self.acknowledged.extend(done);
+        self.answer(asker, &answer);
+    }
+
     fn take_question(&mut self, asker: Asker, told: Told, now: Time) {
         let is_end = matches!(told, Told::Saga(_, Query::End));
         let from = From::Far(None, asker);
@@ -56,7 +88,7 @@ impl Driver {
     }
 
     /// What is asked of the machine; or the answer, if it is not for it.
-    fn read_request(&self, content: &str) -> Result<Told, Answer> {
+    fn read_request(&self, content: &str) -> Result<Read, Answer> {
         let refused = |code: &'static str, why| Answer::Refused(Refused::new(code, why));
         let request: Request = serde_json::from_str(content)
             .map_err(|why| refused("bad_request", format!("it is not a request: {why}")))?;
@@ -73,7 +105,7 @@ impl Driver {
                 }));
             }
             Meant::Roll(roll) if self.partition == PartitionId::new(0) => {
-                return Err(self.roll.answer(roll));
+                return Ok(Read::Roll(roll));
             }
             Meant::Roll(_) => {
                 let why = "the roll of participants is kept in partition 0".to_owned();
@@ -89,7 +121,7 @@ impl Driver {
             }
         };
         if home == self.partition {
-            return Ok(told);
+            return Ok(Read::Told(told));
         }
         let why = format!(
             "{what} is in partition {home} of {partitions}, and this is the inbox of partition {}",

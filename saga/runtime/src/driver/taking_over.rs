@@ -15,8 +15,8 @@ use sagalog_transport::Queue;
 use tracing::{info, warn};
 
 use super::{
-    DEAD_PREFETCH, DriveError, Driver, PREFETCH, Parts, inbox::Inbox, inputs::From,
-    renewing::alive_during,
+    DEAD_PREFETCH, DriveError, Driver, PREFETCH, Parts, announced::Announced, inbox::Inbox,
+    inputs::From, renewing::alive_during,
 };
 use crate::{clock::Clock, guard::Guard, history::Reader};
 
@@ -80,6 +80,7 @@ impl Driver {
             renewing: None,
             waking: None,
             ends: VecDeque::new(),
+            announced: Announced::default(),
         };
         driver.look_at_the_inbox().await?;
         Ok(driver)

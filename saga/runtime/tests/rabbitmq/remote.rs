@@ -7,12 +7,14 @@ use sagalog::{
     AnyDefinition, Client, Ended, PostgresLog, PostgresOptions, Runtime, Saga, Signal, Status,
 };
 use sagalog_eventlog::test_servers::PostgresServer;
+use sagalog_projections::participants::Presence;
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     broker::Broker,
     other::Other,
-    trip::{in_time, transport},
+    trip::{PARTICIPANTS, in_time, transport, worker},
 };
 
 const LOAN: Saga<u32, bool> = Saga::new("loan");
@@ -64,9 +66,15 @@ async fn callers_without_a_part_of_the_log_outlive_its_owners_and_the_broker() {
             Status::Running
         );
 
-        // The only owner dies with all the questions it was asked.
+        let serving = worker().serve(transport(&url).await, std::future::pending());
+        let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
+        while alive(&bank).await < PARTICIPANTS.len() {}
+
+        // The only owner dies with all the questions it was asked. The next one knows who is there before
+        // they say so again.
         drop(first);
         let second = node();
+        assert_eq!(alive(&bank).await, PARTICIPANTS.len());
         all_done(decide(&bank, 0..LOANS / 3)).await;
 
         tokio::task::block_in_place(|| {
@@ -91,6 +99,13 @@ async fn callers_without_a_part_of_the_log_outlive_its_owners_and_the_broker() {
         }
     })
     .await;
+}
+
+/// How many participants are there.
+async fn alive(bank: &Client) -> usize {
+    let there = bank.participants(None).await.expect("somebody knows");
+    let alive = there.iter().filter(|seen| seen.presence == Presence::Alive);
+    alive.count()
 }
 
 /// Each third one is cancelled, the others are approved; all of it twice.
