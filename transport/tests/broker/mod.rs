@@ -10,6 +10,7 @@ use std::{
     env,
     fmt::Write as _,
     fs,
+    hash::{BuildHasher as _, RandomState},
     io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -255,8 +256,18 @@ fn definitions(vhosts: usize) -> String {
     text
 }
 
-/// Three ports that nobody listens at. They are held together, so that they differ.
+/// Three ports that nobody listens at. They are held together, so that they differ, and are below those that
+/// systems give to clients: none of these may have the broker's port when it is started again.
 fn free_ports() -> [u16; 3] {
-    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    held.map(|held| held.local_addr().expect("it is bound").port())
+    let mut held = Vec::new();
+    while held.len() < 3 {
+        // Drawn, as other processes look for ports too.
+        let port = 10_000 + (RandomState::new().hash_one(()) % 20_000) as u16;
+        held.extend(TcpListener::bind(("127.0.0.1", port)));
+    }
+    let ports = held
+        .iter()
+        .map(|held| held.local_addr().expect("it is bound").port());
+    let ports: Vec<_> = ports.collect();
+    ports.try_into().expect("there are three")
 }
