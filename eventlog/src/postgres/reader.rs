@@ -67,11 +67,15 @@ impl Reader {
         let names: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
         let found = self.reading(|pool| {
             let query = sqlx::query(
+                // The first at or behind a name, so that any plan looks it up in the index of the names. A plan
+                // is kept, and the one for an equal name may be to read all of them, as if they stayed few.
                 "select name.place - 1, first.stream, last.version + last.count - 1, last.state::bigint \
                  from unnest($2::text[]) with ordinality as name (name, place) \
-                 join log first on first.partition = $1 and first.name = name.name \
+                 cross join lateral (select log.name, stream from log \
+                 where partition = $1 and log.name >= name.name order by log.name limit 1) first \
                  cross join lateral (select version, count, state from log \
-                 where partition = $1 and stream = first.stream order by version desc limit 1) last",
+                 where partition = $1 and stream = first.stream order by version desc limit 1) last \
+                 where first.name = name.name",
             );
             let query = query.bind(partition.get() as i32).bind(names.clone());
             async move {

@@ -521,8 +521,10 @@ impl Writer {
         let streams: Vec<_> = streams.iter().map(|stream| to_sql(stream.get())).collect();
         self.asking(async |connection| {
             let rows = sqlx::query(
-                "select stream, max(version + count - 1) from log \
-                 where partition = $1 and stream = any($2) group by stream",
+                // One by one, so that any plan looks them up in the index of the streams.
+                "select wanted.stream, last.version from unnest($2::bigint[]) as wanted (stream) \
+                 cross join lateral (select version + count - 1 as version from log \
+                 where partition = $1 and log.stream = wanted.stream order by log.version desc limit 1) last",
             )
             .bind(partition.get() as i32)
             .bind(&streams)
@@ -545,7 +547,9 @@ impl Writer {
         let taken = self.asking(async |connection| {
             let row = sqlx::query(
                 "select min(name.place) - 1 from unnest($2::text[]) with ordinality as name (name, place) \
-                 join log on log.partition = $1 and log.name = name.name",
+                 cross join lateral (select log.name from log \
+                 where partition = $1 and log.name >= name.name order by log.name limit 1) first \
+                 where first.name = name.name",
             )
             .bind(partition.get() as i32)
             .bind(&texts)
@@ -568,7 +572,9 @@ impl Writer {
             let rows = sqlx::query(
                 "select id, digest, position + count - 1, given.place - 1 \
                  from unnest($2::bigint[], $3::bigint[]) with ordinality as given (stream, version, place) \
-                 join log on log.partition = $1 and log.stream = given.stream and log.version = given.version",
+                 cross join lateral (select * from log where partition = $1 and log.stream = given.stream \
+                 and log.version >= given.version order by log.version limit 1) stored \
+                 where stored.version = given.version",
             )
             .bind(partition.get() as i32)
             .bind(&streams)
