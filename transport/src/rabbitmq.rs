@@ -17,6 +17,7 @@
 //! [`DEAD_LETTERS_MAX`]. A queue may take up to a window of messages more than its capacity, as the
 //! broker tells publishers afterwards that it is full.
 
+mod acknowledged;
 mod address;
 mod consumer;
 mod envelope;
@@ -45,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     address::Address,
-    consumer::{RabbitConsumer, look_at},
+    consumer::{RabbitConsumer, Subscription, look_at},
     link::{Cause, Link, PATIENCE},
     publisher::Publisher,
     topology::Topology,
@@ -73,6 +74,10 @@ pub struct RabbitMq {
     closed: CancellationToken,
 }
 
+/// Windows of messages that are on their way at a time. With one, a command waits for the replies before it to
+/// be on disk, and a reply for the commands.
+const WINDOWS: usize = 4;
+
 /// How long to wait before trying a full queue again: the broker does not tell when it has room.
 const ROOM: Duration = Duration::from_millis(50);
 
@@ -96,7 +101,7 @@ impl RabbitMq {
         publishing.open().await?;
         consuming.open().await?;
         Ok(Self {
-            publisher: Arc::new(Publisher::start(publishing.clone(), closed.clone())),
+            publisher: Arc::new(Publisher::start(&publishing, WINDOWS, &closed)),
             topology,
             publishing,
             consuming,
@@ -116,7 +121,7 @@ impl RabbitMq {
         declared.map_err(|error| unavailable(error.into()))?;
         let channel = self.consuming.channel().await.map_err(unavailable)?;
         let begun = timeout(PATIENCE, subscribe(&channel, queue, prefetch)).await;
-        let (arriving, is_behind_another) = begun
+        let subscription = begun
             .map_err(|_| unavailable(format!("the queue {queue} does not answer").into()))?
             .map_err(|error| match error.kind() {
                 ErrorKind::ProtocolError(told) if told.get_id() == 404 => {
@@ -128,31 +133,32 @@ impl RabbitMq {
             queue.clone(),
             channel,
             self.generations.fetch_add(1, Ordering::Relaxed),
-            arriving,
-            is_behind_another,
+            subscription,
             self.publisher.clone(),
             self.closed.clone(),
         ))
     }
 }
 
-/// Begins to consume; also says whether it has to wait for another consumer to go.
+/// Begins to consume.
 async fn subscribe(
     channel: &Channel,
     queue: &Queue,
     prefetch: usize,
-) -> lapin::Result<(lapin::Consumer, bool)> {
-    let prefetch = u16::try_from(prefetch.max(1)).unwrap_or(u16::MAX);
-    channel
-        .basic_qos(prefetch, BasicQosOptions::default())
-        .await?;
+) -> lapin::Result<Subscription> {
+    let told = u16::try_from(prefetch.max(1)).unwrap_or(u16::MAX);
+    channel.basic_qos(told, BasicQosOptions::default()).await?;
     // Asked before: afterwards the broker counts the one that it delivers to, whichever that is.
     let is_behind_another =
         queue.has_one_consumer() && look_at(channel, queue).await?.consumer_count() > 0;
     let options = BasicConsumeOptions::default();
     let name = queue.as_str().into();
     let arriving = channel.basic_consume(name, "".into(), options, FieldTable::default());
-    Ok((arriving.await?, is_behind_another))
+    Ok(Subscription {
+        arriving: arriving.await?,
+        prefetch: told.into(),
+        is_behind_another,
+    })
 }
 
 #[async_trait]

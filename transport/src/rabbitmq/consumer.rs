@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
+    acknowledged::Acknowledged,
     envelope::{self, Outgoing, Unreadable},
     link::PATIENCE,
     publisher::Publisher,
@@ -56,10 +57,19 @@ pub(super) struct RabbitConsumer {
     /// What was received and not settled, by the broker's tag; without its message if it is on its
     /// way to the dead letters. At most the prefetch.
     outstanding: BTreeMap<u64, Option<Arc<Message>>>,
+    acknowledged: Acknowledged,
     publisher: Arc<Publisher>,
     /// The tags of those that have become dead letters.
     buried: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
     closed: CancellationToken,
+}
+
+/// A queue from which deliveries arrive.
+pub(super) struct Subscription {
+    pub(super) arriving: lapin::Consumer,
+    pub(super) prefetch: usize,
+    /// Another consumer was there before, and the queue is delivered to one at a time.
+    pub(super) is_behind_another: bool,
 }
 
 impl RabbitConsumer {
@@ -67,11 +77,15 @@ impl RabbitConsumer {
         queue: Queue,
         channel: Channel,
         generation: u32,
-        arriving: lapin::Consumer,
-        is_behind_another: bool,
+        subscription: Subscription,
         publisher: Arc<Publisher>,
         closed: CancellationToken,
     ) -> Self {
+        let Subscription {
+            arriving,
+            prefetch,
+            is_behind_another,
+        } = subscription;
         Self {
             queue,
             channel,
@@ -80,6 +94,7 @@ impl RabbitConsumer {
             is_behind_another,
             arrived: VecDeque::new(),
             outstanding: BTreeMap::new(),
+            acknowledged: Acknowledged::told_together(prefetch),
             publisher,
             buried: mpsc::unbounded_channel(),
             closed,
@@ -96,6 +111,7 @@ impl RabbitConsumer {
                 biased;
                 () = self.closed.cancelled() => return Err(ConsumerError::Closed),
                 Some(number) = self.buried.1.recv() => self.settle_buried(number),
+                () = self.acknowledged.due() => self.tell_acknowledged().await?,
                 arrival = self.arriving.next() => {
                     return arrival.and_then(Result::ok).ok_or(ConsumerError::Lost);
                 }
@@ -188,16 +204,30 @@ impl RabbitConsumer {
         }
     }
 
-    /// The tags among these that are outstanding here, removed, in order.
+    /// The tags among these that are outstanding here, removed.
     fn settle(&mut self, tags: &[Tag]) -> Vec<u64> {
         let ours = tags.iter().filter(|tag| tag.slot == self.generation);
         let outstanding = &mut self.outstanding;
-        let mut settled: Vec<_> = ours
-            .map(|tag| tag.number)
+        ours.map(|tag| tag.number)
             .filter(|number| outstanding.remove(number).is_some())
-            .collect();
-        settled.sort_unstable();
-        settled
+            .collect()
+    }
+
+    async fn tell_acknowledged(&mut self) -> Result<(), ConsumerError> {
+        let numbers = self.acknowledged.take();
+        let first_left = self.outstanding.keys().next();
+        let below = numbers.partition_point(|number| first_left.is_none_or(|left| number < left));
+        let (below, above) = numbers.split_at(below);
+        // Everything up to the last of these is settled, so one word is enough for them.
+        let together = below.last().map(|last| (*last, true));
+        let told = together
+            .into_iter()
+            .chain(above.iter().map(|number| (*number, false)))
+            .map(|(number, multiple)| self.channel.basic_ack(number, BasicAckOptions { multiple }));
+        match timeout(PATIENCE, join_all(told)).await {
+            Ok(told) if told.iter().all(Result::is_ok) => Ok(()),
+            _ => Err(ConsumerError::Lost),
+        }
     }
 
     fn check_open(&self) -> Result<(), ConsumerError> {
@@ -266,19 +296,11 @@ impl Consumer for RabbitConsumer {
     async fn ack(&mut self, tags: &[Tag]) -> Result<(), ConsumerError> {
         self.check_open()?;
         let settled = self.settle(tags);
-        let first_left = self.outstanding.keys().next();
-        let below = settled.partition_point(|number| first_left.is_none_or(|left| number < left));
-        let (below, above) = settled.split_at(below);
-        // Everything up to the last of these is settled, so one word is enough for them.
-        let together = below.last().map(|last| (*last, true));
-        let told = together
-            .into_iter()
-            .chain(above.iter().map(|number| (*number, false)))
-            .map(|(number, multiple)| self.channel.basic_ack(number, BasicAckOptions { multiple }));
-        match timeout(PATIENCE, join_all(told)).await {
-            Ok(told) if told.iter().all(Result::is_ok) => Ok(()),
-            _ => Err(ConsumerError::Lost),
+        self.acknowledged.extend(settled);
+        if self.acknowledged.is_due() {
+            self.tell_acknowledged().await?;
         }
+        Ok(())
     }
 
     async fn nack(&mut self, tag: Tag, reason: &str, then: Nack) -> Result<(), ConsumerError> {
@@ -311,6 +333,8 @@ impl Consumer for RabbitConsumer {
 impl Drop for RabbitConsumer {
     fn drop(&mut self) {
         self.settle_all_buried();
+        // If it cannot be told, what was acknowledged comes again.
+        _ = self.tell_acknowledged().now_or_never();
         // Before the client library cancels: that would activate a standby consumer while this one
         // holds deliveries, and theirs would be out of order.
         _ = self.channel.close(200, "done".into()).now_or_never();

@@ -1,10 +1,10 @@
-//! Publishing: one task, one channel, windows of messages that are confirmed together.
+//! Publishing: some tasks, each with a channel, and windows of messages that are confirmed together.
 //!
-//! A window is ended before the next begins. The client library may tell that one message of it was
-//! returned on the confirmation of another, so returns are matched by message id among all of a
-//! window's; see `docs/decisions.md`.
+//! A window is ended before the next begins on its channel. The client library may tell that one message of
+//! it was returned on the confirmation of another, so returns are matched by message id among all of a
+//! window's; see `docs/decisions.md`. What one caller hands over at once stays in order, as it goes to one task.
 //!
-//! A queue that does not confirm holds up whatever comes behind it on the same channel. It costs one window
+//! A queue that does not confirm holds up whatever comes behind it on the same channel. It costs a window
 //! its patience; from then on it is [`on trial`](super::trial), and the others do not wait for it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Mutex, mpsc, oneshot},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ use crate::transport::WhyUndelivered;
 const WINDOW: usize = 256;
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 
-/// Callers that wait for the task; further ones wait for a place.
+/// Callers that wait for a task; further ones wait for a place.
 const JOBS: usize = 64;
 
 /// How long the broker may take to confirm a window.
@@ -47,7 +47,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// What became of a message.
 pub(super) type Taken = Result<(), WhyUndelivered>;
 
-/// Hands messages to the task that publishes them.
+/// Hands messages to the tasks that publish them.
 pub(super) struct Publisher {
     jobs: mpsc::Sender<Job>,
 }
@@ -58,19 +58,24 @@ struct Job {
 }
 
 impl Publisher {
-    /// Starts the task; it ends when the transport is closed or this is dropped.
-    pub(super) fn start(link: Arc<Link>, closed: CancellationToken) -> Self {
+    /// Starts so many tasks, and as many windows may be on their way at a time; they end when the transport is
+    /// closed or this is dropped.
+    pub(super) fn start(link: &Arc<Link>, tasks: usize, closed: &CancellationToken) -> Self {
         let (jobs, received) = mpsc::channel(JOBS);
+        let received = Arc::new(Mutex::new(received));
         let trials = Trials::new(link.clone(), closed.clone());
-        let task = Task {
-            link,
-            channel: None,
-            trials,
-        };
-        tokio::spawn(async move {
-            // Dropped in the middle, it may have handed over any of them, as the contract says.
-            _ = closed.run_until_cancelled(task.run(received)).await;
-        });
+        for _ in 0..tasks {
+            let task = Task {
+                link: link.clone(),
+                channel: None,
+                trials: trials.clone(),
+            };
+            let (received, closed) = (received.clone(), closed.clone());
+            tokio::spawn(async move {
+                // Dropped in the middle, it may have handed over any of them, as the contract says.
+                _ = closed.run_until_cancelled(task.run(received)).await;
+            });
+        }
         Self { jobs }
     }
 
@@ -94,9 +99,9 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    async fn run(mut self, jobs: Arc<Mutex<mpsc::Receiver<Job>>>) {
         let mut round = Vec::new();
-        while jobs.recv_many(&mut round, JOBS).await > 0 {
+        while take(&jobs, &mut round).await > 0 {
             let counts: Vec<_> = round.iter().map(|job| job.messages.len()).collect();
             let messages = round.iter_mut().flat_map(|job| job.messages.drain(..));
             let mut taken = self.publish(messages.collect()).await.into_iter();
@@ -190,6 +195,11 @@ impl Task {
         };
         Ok(Some((connection, self.channel.insert(channel).clone())))
     }
+}
+
+/// Waits for jobs, and takes all that wait.
+async fn take(jobs: &Mutex<mpsc::Receiver<Job>>, round: &mut Vec<Job>) -> usize {
+    jobs.lock().await.recv_many(round, JOBS).await
 }
 
 /// A new channel that confirms.

@@ -122,7 +122,8 @@ impl RabbitStreams {
         reading.open().await?;
         Ok(Self {
             bounds,
-            publisher: Publisher::start(publishing.clone(), closed.clone()),
+            // One window at a time: a caller that gave up does not overtake itself.
+            publisher: Publisher::start(&publishing, 1, &closed),
             publishing,
             reading,
             closed,
