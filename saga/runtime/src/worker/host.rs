@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use sagalog_model::{graph::participant, log::Time};
 use sagalog_transport::{
     BadQueueName, ConsumeError, Consumer, ConsumerError, DeclareError, Queue, Transport,
@@ -293,9 +294,15 @@ impl Serving {
         let mut deadline = Alarm::default();
         let mut end_of_grace = Alarm::default();
         let mut consume_again = Alarm::default();
+        let mut sending = FuturesUnordered::new();
         loop {
             let outbox = &mut self.lane.outbox;
-            outbox.flush(&self.transport, &mut *self.consumer).await;
+            sending.extend(
+                outbox
+                    .take()
+                    .map(|batch| batch.send(self.transport.clone())),
+            );
+            outbox.settle(&mut *self.consumer).await;
             let stopping = end_of_grace.is_set();
             if stopping && self.lane.is_idle() {
                 return Ok(());
@@ -309,6 +316,7 @@ impl Serving {
                     end_of_grace.set(Some(self.after(self.grace)), &*self.clock);
                 }
                 () = end_of_grace.rings() => return Ok(()),
+                Some(sent) = sending.next() => self.lane.outbox.sent(sent),
                 _ = self.ended.recv_many(&mut ends, BATCH) => {
                     ends.drain(..).for_each(|end| self.lane.ended(end));
                 }

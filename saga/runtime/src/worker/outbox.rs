@@ -18,9 +18,38 @@ pub(super) struct Outbox {
     stuck: Vec<Answer>,
     /// What waited is tried again: that it waits is told already.
     again: bool,
-    /// Commands that need no reply.
-    silent: Vec<Tag>,
+    /// Commands whose replies were taken, or that need none.
+    settled: Vec<Tag>,
     rejected: Vec<(Tag, String)>,
+    on_their_way: usize,
+}
+
+/// Batches of replies on their way at a time; what comes meanwhile makes the next. With one, each would wait until
+/// the one before it is on disk.
+const BATCHES: usize = 4;
+
+/// Replies that are sent together.
+pub(super) struct Batch {
+    sent: Vec<(MessageId, Option<Tag>)>,
+    messages: Vec<Message>,
+    again: bool,
+}
+
+/// What became of a batch.
+pub(super) struct Sent {
+    sent: Vec<(MessageId, Option<Tag>)>,
+    again: bool,
+    error: Option<PublishError>,
+}
+
+impl Batch {
+    pub(super) async fn send(self, transport: Arc<dyn Transport>) -> Sent {
+        Sent {
+            sent: self.sent,
+            again: self.again,
+            error: transport.publish(self.messages).await.err(),
+        }
+    }
 }
 
 struct Answer {
@@ -44,7 +73,7 @@ impl Outbox {
 
     /// Acknowledges a command and says nothing.
     pub(super) fn drop_silently(&mut self, tag: Tag) {
-        self.silent.push(tag);
+        self.settled.push(tag);
     }
 
     /// Gives up on what is no command.
@@ -52,8 +81,12 @@ impl Outbox {
         self.rejected.push((tag, reason));
     }
 
+    /// Nothing waits to be sent, and nothing is on its way.
     pub(super) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.stuck.is_empty() && self.silent.is_empty()
+        self.fresh.is_empty()
+            && self.stuck.is_empty()
+            && self.settled.is_empty()
+            && self.on_their_way == 0
     }
 
     pub(super) fn is_stuck(&self) -> bool {
@@ -81,46 +114,55 @@ impl Outbox {
         .await;
     }
 
-    /// Sends what can be sent, then acknowledges what that settles.
-    pub(super) async fn flush(
-        &mut self,
-        transport: &Arc<dyn Transport>,
-        consumer: &mut dyn Consumer,
-    ) {
-        let mut settled = std::mem::take(&mut self.silent);
-        if !self.fresh.is_empty() {
-            let (sent, messages): (Vec<_>, Vec<_>) = self
-                .fresh
-                .drain(..)
-                .map(|answer| ((answer.message.id, answer.tag), answer.message))
-                .unzip();
-            match transport.publish(messages).await {
-                Ok(()) => settled.extend(sent.into_iter().filter_map(|(_, tag)| tag)),
-                Err(error) => self.sort_out(sent, error, &mut settled),
-            }
+    /// What is to be sent, if there is anything and not too much is on its way.
+    pub(super) fn take(&mut self) -> Option<Batch> {
+        if self.fresh.is_empty() || self.on_their_way == BATCHES {
+            return None;
         }
-        self.again = false;
+        self.on_their_way += 1;
+        let (sent, messages) = self
+            .fresh
+            .drain(..)
+            .map(|answer| ((answer.message.id, answer.tag), answer.message))
+            .unzip();
+        let again = std::mem::take(&mut self.again);
+        Some(Batch {
+            sent,
+            messages,
+            again,
+        })
+    }
+
+    /// Learns what became of a batch; the commands that this settles are acknowledged next.
+    pub(super) fn sent(&mut self, Sent { sent, again, error }: Sent) {
+        self.on_their_way -= 1;
+        match error {
+            None => self
+                .settled
+                .extend(sent.into_iter().filter_map(|(_, tag)| tag)),
+            Some(error) => self.sort_out(sent, error, again),
+        }
+    }
+
+    /// Acknowledges and rejects what is settled.
+    pub(super) async fn settle(&mut self, consumer: &mut dyn Consumer) {
         // A lost consumer shows when it receives next; its commands are then delivered again and
         // answered from memory.
         for (tag, reason) in self.rejected.drain(..) {
             _ = consumer.nack(tag, &reason, Nack::DeadLetter).await;
         }
-        if !settled.is_empty() {
-            _ = consumer.ack(&settled).await;
+        if !self.settled.is_empty() {
+            _ = consumer.ack(&self.settled).await;
+            self.settled.clear();
         }
     }
 
     /// What comes back is a part of what was sent, in the same order.
-    fn sort_out(
-        &mut self,
-        sent: Vec<(MessageId, Option<Tag>)>,
-        error: PublishError,
-        settled: &mut Vec<Tag>,
-    ) {
+    fn sort_out(&mut self, sent: Vec<(MessageId, Option<Tag>)>, error: PublishError, again: bool) {
         let mut undelivered = error.0.into_iter().peekable();
         for (id, tag) in sent {
             let Some(back) = undelivered.next_if(|back| back.message.id == id) else {
-                settled.extend(tag);
+                self.settled.extend(tag);
                 continue;
             };
             let message = back.message;
@@ -132,7 +174,7 @@ impl Outbox {
                 }
                 WhyUndelivered::Closed => {}
                 why => {
-                    if !self.again {
+                    if !again {
                         warn!(%id, inbox = %message.to, "a reply waits: {why}");
                     }
                     self.stuck.push(Answer { tag, message });
