@@ -10,6 +10,7 @@ pub mod attempts;
 pub mod dead_letters;
 pub mod dedup;
 pub mod held;
+pub mod held_sagas;
 mod legal;
 #[cfg(feature = "mutants")]
 mod mutants;
@@ -26,6 +27,7 @@ pub mod why;
 
 pub use attempts::{Attempts, OpenAttempt};
 pub use dead_letters::DeadLetters;
+pub use held_sagas::HeldSagas;
 pub use saga::{IllegalEvent, NodeState, Parked, Phase, SagaState, Status, Turn};
 pub use step::StepState;
 pub use timeline::Timeline;

@@ -8,6 +8,7 @@ mod recorded;
 mod rows;
 mod scan;
 mod show;
+mod undriven;
 pub(crate) mod way;
 mod why;
 

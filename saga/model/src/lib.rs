@@ -17,6 +17,7 @@ pub mod expr;
 pub mod fingerprint;
 pub mod flow;
 pub mod graph;
+pub mod held_saga;
 pub mod log;
 pub mod message;
 pub mod payload;

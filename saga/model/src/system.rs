@@ -1,7 +1,8 @@
 //! What the runtime records about itself: streams whose names begin with `$`.
 //!
 //! `$partition-N` says who owned a partition, `$definitions` holds each definition's graph, `$late`
-//! holds answers that came after the end of their saga and contradict it, `$dead-N` the dead letters.
+//! holds answers that came after the end of their saga and contradict it, `$dead-N` the dead letters,
+//! `$held-N` the sagas that cannot be driven.
 
 use alloc::{borrow::Cow, format, string::String, sync::Arc};
 
@@ -12,8 +13,10 @@ use crate::{
     event::{NodeId, UnreadableEvent},
     fingerprint::Fingerprint,
     graph::{DefinitionVersion, Graph},
+    held_saga::HeldSagaEvent,
     log::{Data, Epoch, NewEvent, PartitionId, SchemaVersion, StreamName},
     message::{AttemptNumber, Direction, SagaId},
+    payload::Payload,
 };
 
 /// A fact about the runtime, not about a saga.
@@ -27,6 +30,14 @@ pub enum SystemEvent {
     LateSuccess(LateSuccess),
     /// What becomes of a dead letter.
     Letter(LetterEvent),
+    /// What becomes of a saga that cannot be driven.
+    HeldSaga(HeldSagaEvent),
+}
+
+impl From<HeldSagaEvent> for SystemEvent {
+    fn from(event: HeldSagaEvent) -> Self {
+        Self::HeldSaga(event)
+    }
 }
 
 impl From<LetterEvent> for SystemEvent {
@@ -92,6 +103,11 @@ pub fn dead_letters_stream(partition: PartitionId) -> StreamName {
     name(format!("$dead-{partition}"))
 }
 
+/// Name of the stream of the sagas of a partition that cannot be driven.
+pub fn held_sagas_stream(partition: PartitionId) -> StreamName {
+    name(format!("$held-{partition}"))
+}
+
 fn name(name: String) -> StreamName {
     StreamName::new(name).expect("the system's names are good names")
 }
@@ -122,6 +138,13 @@ impl SystemEvent {
             }
             Self::Letter(LetterEvent::Purged(event)) => {
                 new_event("DeadLetterPurged", event, Data::None)
+            }
+            Self::HeldSaga(HeldSagaEvent::Held(event)) => new_event("SagaHeld", event, Data::None),
+            Self::HeldSaga(HeldSagaEvent::Waits(event, content)) => {
+                new_event("InputWaits", event, Data::Inline(content.as_str().into()))
+            }
+            Self::HeldSaga(HeldSagaEvent::Released(event)) => {
+                new_event("SagaReleased", event, Data::None)
             }
         }
     }
@@ -156,13 +179,16 @@ impl SystemEvent {
                     Arc::new(read(kind, graph)?),
                 ))
             }
+            "SagaHeld" | "InputWaits" | "SagaReleased" => {
+                held_saga(kind, control, data).map(Self::HeldSaga)
+            }
             _ => letter(kind, control, data).map(Self::Letter),
         }
     }
 }
 
 /// The types of all of them.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 10] = [
     "PartitionOwned",
     "DefinitionRecorded",
     "LateSuccess",
@@ -170,7 +196,26 @@ const KINDS: [&str; 7] = [
     "DeadLetterRetried",
     "DeadLetterSent",
     "DeadLetterPurged",
+    "SagaHeld",
+    "InputWaits",
+    "SagaReleased",
 ];
+
+fn held_saga(kind: &str, control: &str, data: &Data) -> Result<HeldSagaEvent, UnreadableEvent> {
+    Ok(match kind {
+        "SagaHeld" => HeldSagaEvent::Held(read(kind, control)?),
+        "InputWaits" => {
+            // What was erased for good is nothing any more.
+            let content = match data {
+                Data::Erased(_) => "null",
+                data => inline(kind, "content", data)?,
+            };
+            let content = Payload::from_json_text(content);
+            HeldSagaEvent::Waits(read(kind, control)?, content)
+        }
+        _ => HeldSagaEvent::Released(read(kind, control)?),
+    })
+}
 
 fn letter(kind: &str, control: &str, data: &Data) -> Result<LetterEvent, UnreadableEvent> {
     Ok(match kind {

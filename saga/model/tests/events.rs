@@ -18,6 +18,7 @@ use sagalog_model::{
     },
     event::*,
     graph::DefinitionVersion,
+    held_saga::{HeldSagaEvent, InputWaits, RefusedInput, SagaHeld, SagaReleased},
     just,
     log::{Data, Epoch, NewEvent, Time, Version},
     system::{DefinitionRecorded, LateSuccess, PartitionOwned, SystemEvent},
@@ -79,6 +80,9 @@ fn every_event_of_the_system_is_read_back_as_it_was_written() {
         ("PartitionOwned", partition_owned()),
         ("DefinitionRecorded", definition_recorded()),
         ("LateSuccess", late_success()),
+        ("SagaHeld", saga_held()),
+        ("InputWaits", input_waits()),
+        ("SagaReleased", saga_released()),
         ("DeadLettered", dead_lettered()),
         ("DeadLetterRetried", dead_letter_retried()),
         ("DeadLetterSent", dead_letter_sent()),
@@ -255,6 +259,34 @@ fn every_event_of_the_system_is_written_in_this_form() {
             oldest: Version::new(9),
         })
         .into(),
+        HeldSagaEvent::Held(SagaHeld {
+            saga: SagaId::new("o-1").expect("a good id"),
+            reason: "event 7 does not read".into(),
+            oldest: Version::new(3),
+        })
+        .into(),
+        HeldSagaEvent::Waits(
+            InputWaits {
+                saga: SagaId::new("o-1").expect("a good id"),
+                number: 1,
+                input: Origin::Signal {
+                    signal: "approval".into(),
+                    id: "mail-1".into(),
+                },
+                oldest: Version::new(3),
+            },
+            Payload::from_json_text("true"),
+        )
+        .into(),
+        HeldSagaEvent::Released(SagaReleased {
+            saga: SagaId::new("o-1").expect("a good id"),
+            refused: vec![RefusedInput {
+                number: 1,
+                reason: "nobody waits for it".into(),
+            }],
+            oldest: Version::new(6),
+        })
+        .into(),
     ];
     let table = events
         .iter()
@@ -268,6 +300,9 @@ fn every_event_of_the_system_is_written_in_this_form() {
     DeadLetterSent 1 {"letter":"00000000000000000000000007","retry":1,"oldest":3}
     DeadLetterPurged 1 {"letter":"00000000000000000000000007","why":{"asked":{"id":"p-1","by":"ada","reason":"of no use"}},"oldest":9}
     DeadLetterPurged 1 {"letter":"00000000000000000000000007","why":"no_room","oldest":9}
+    SagaHeld 1 {"saga":"o-1","reason":"event 7 does not read","oldest":3}
+    InputWaits 1 {"saga":"o-1","number":1,"input":{"signal":{"signal":"approval","id":"mail-1"}},"oldest":3} + true
+    SagaReleased 1 {"saga":"o-1","refused":[{"number":1,"reason":"nobody waits for it"}],"oldest":6}
     "#);
 }
 
@@ -986,6 +1021,50 @@ fn bytes() -> impl Strategy<Value = Body> {
     vec(any::<u8>(), 0..40).prop_map(|bytes| Body::of(&bytes))
 }
 
+fn saga_held() -> BoxedStrategy<SystemEvent> {
+    (saga(), ".*", any::<u64>())
+        .prop_map(|(saga, reason, oldest)| {
+            let oldest = Version::new(oldest);
+            HeldSagaEvent::Held(SagaHeld {
+                saga,
+                reason,
+                oldest,
+            })
+            .into()
+        })
+        .boxed()
+}
+
+fn input_waits() -> BoxedStrategy<SystemEvent> {
+    (saga(), any::<u64>(), origin(), any::<u64>(), payload())
+        .prop_map(|(saga, number, input, oldest, content)| {
+            let oldest = Version::new(oldest);
+            let waits = InputWaits {
+                saga,
+                number,
+                input,
+                oldest,
+            };
+            HeldSagaEvent::Waits(waits, content).into()
+        })
+        .boxed()
+}
+
+fn saga_released() -> BoxedStrategy<SystemEvent> {
+    let refused = (any::<u64>(), ".*").prop_map(|(number, reason)| RefusedInput { number, reason });
+    (saga(), vec(refused, 0..3), any::<u64>())
+        .prop_map(|(saga, refused, oldest)| {
+            let oldest = Version::new(oldest);
+            HeldSagaEvent::Released(SagaReleased {
+                saga,
+                refused,
+                oldest,
+            })
+            .into()
+        })
+        .boxed()
+}
+
 fn dead_lettered() -> BoxedStrategy<SystemEvent> {
     (
         letter(),
@@ -1153,4 +1232,8 @@ fn park_cause() -> impl Strategy<Value = ParkCause> {
         Just(ParkCause::Action),
         Just(ParkCause::Compensation),
     ]
+}
+
+fn saga() -> impl Strategy<Value = SagaId> {
+    "[a-z0-9-]{1,20}".prop_map(|id| SagaId::new(id).expect("a good id"))
 }

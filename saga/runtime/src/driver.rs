@@ -80,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) seat: CancellationToken,
     /// Stops the process, and cancels the seat with it.
     pub(crate) stop: CancellationToken,
+    /// Whether the process has just begun: then it takes nothing over that it is not made for.
+    pub(crate) is_start: bool,
 }
 
 /// Why a partition cannot be driven, or not any more.

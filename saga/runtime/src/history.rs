@@ -2,19 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sagalog_engine::partition::{Found, History, SystemHead, SystemHeads};
+use sagalog_engine::partition::{Found, History, SystemHead, SystemHeads, Unreadable};
 use sagalog_eventlog::{EventLog, ReadError, Row};
 use sagalog_model::{
     Fingerprint, Graph, SagaEvent, SagaId,
     dead_letter::LetterEvent,
     event::UnreadableEvent,
+    held_saga::HeldSagaEvent,
     log::{PartitionId, Position, StreamKey, StreamName, Time, Version},
     system::{
-        LateSuccess, SystemEvent, dead_letters_stream, definitions_stream, late_stream,
-        partition_stream,
+        LateSuccess, SystemEvent, dead_letters_stream, definitions_stream, held_sagas_stream,
+        late_stream, partition_stream,
     },
 };
-use sagalog_projections::{DeadLetters, IllegalEvent, SagaState, dead_letters::Totals};
+use sagalog_projections::{DeadLetters, HeldSagas, IllegalEvent, SagaState, dead_letters::Totals};
+
+use crate::driver::chain;
 
 /// Rows of one read.
 const PAGE: usize = 2_000;
@@ -67,7 +70,18 @@ pub(crate) struct SystemStreams {
     pub(crate) heads: SystemHeads,
     pub(crate) late: Vec<LateSuccess>,
     pub(crate) letters: Vec<(Version, Time, LetterEvent)>,
+    pub(crate) held: Vec<(Version, Time, HeldSagaEvent)>,
 }
+
+/// The sagas under way: those whose histories read, and the others.
+#[derive(Default)]
+pub(crate) struct Open {
+    pub(crate) histories: Vec<(SagaId, History)>,
+    pub(crate) unreadable: Vec<(SagaId, Unreadable)>,
+}
+
+/// A stream as it was read: its name, and its history unless an event of it does not read.
+type Read = (Option<StreamName>, Result<History, HistoryError>);
 
 /// Reads one partition of a log as sagas.
 #[derive(Clone)]
@@ -85,6 +99,14 @@ impl Reader {
         Self { log, partition }
     }
 
+    pub(crate) fn log(&self) -> &Arc<dyn EventLog> {
+        &self.log
+    }
+
+    pub(crate) const fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
     /// What the log holds of these sagas, in their order.
     ///
     /// # Errors
@@ -96,25 +118,26 @@ impl Reader {
         let mut histories = if keys.is_empty() {
             BTreeMap::new()
         } else {
-            self.histories(keys).await?
+            self.read_histories(keys).await?
         };
         let found = heads.into_iter().map(|head| {
             match head.and_then(|head| histories.remove(&head.stream)) {
-                Some((_, history)) => Found::History(history),
+                Some((_, Ok(history))) => Found::History(history),
+                Some((_, Err(why))) => Found::Unreadable(unreadable(&why)),
                 None => Found::Nothing,
             }
         });
         Ok(found.collect())
     }
 
-    /// The histories of these streams, each with the name in its first row.
+    /// The histories of these streams, each with the name in its first row, or why it does not read.
     ///
     /// # Errors
-    /// [`HistoryError`]
-    pub async fn histories(
+    /// [`HistoryError`] if the log cannot be read.
+    pub async fn read_histories(
         &self,
         mut keys: Vec<StreamKey>,
-    ) -> Result<BTreeMap<StreamKey, (Option<StreamName>, History)>, HistoryError> {
+    ) -> Result<BTreeMap<StreamKey, Read>, HistoryError> {
         keys.sort_unstable();
         let mut histories = BTreeMap::new();
         let mut after: Option<(StreamKey, Version)> = None;
@@ -128,22 +151,22 @@ impl Reader {
             };
             after = Some((last.stream, last.last_version()));
             for row in rows {
-                let (name, history) = histories.entry(row.stream).or_insert_with(|| {
-                    (
-                        None,
-                        History {
-                            key: row.stream,
-                            events: Vec::new(),
-                        },
-                    )
+                let (name, read) = histories.entry(row.stream).or_insert_with(|| {
+                    let history = History {
+                        key: row.stream,
+                        events: Vec::new(),
+                    };
+                    (None, Ok(history))
                 });
                 if name.is_none() {
                     name.clone_from(&row.name);
                 }
                 for event in row.events() {
-                    let decoded =
-                        self.decode(&row, event.position, SagaEvent::decode, event.recorded)?;
-                    history.events.push((row.at, decoded));
+                    let Ok(history) = read else { break };
+                    match self.decode(&row, event.position, SagaEvent::decode, event.recorded) {
+                        Ok(decoded) => history.events.push((row.at, decoded)),
+                        Err(why) => *read = Err(why),
+                    }
                 }
             }
         }
@@ -152,19 +175,22 @@ impl Reader {
     /// The histories of these open sagas, by id.
     ///
     /// # Errors
-    /// [`HistoryError`]
-    pub async fn open(&self, keys: Vec<StreamKey>) -> Result<Vec<(SagaId, History)>, HistoryError> {
-        let histories = self.histories(keys).await?;
-        let named = histories.into_iter().map(|(stream, (name, history))| {
+    /// [`HistoryError`] if the log cannot be read, or a stream is not a saga's.
+    pub(crate) async fn open(&self, keys: Vec<StreamKey>) -> Result<Open, HistoryError> {
+        let mut open = Open::default();
+        for (stream, (name, read)) in self.read_histories(keys).await? {
             let id = name.and_then(|name| SagaId::new(name.as_str()).ok());
-            id.map(|id| (id, history))
-                .ok_or_else(|| HistoryError::NoSaga {
-                    log: self.log.name().to_owned(),
-                    partition: self.partition,
-                    stream,
-                })
-        });
-        named.collect()
+            let id = id.ok_or_else(|| HistoryError::NoSaga {
+                log: self.log.name().to_owned(),
+                partition: self.partition,
+                stream,
+            })?;
+            match read {
+                Ok(history) => open.histories.push((id, history)),
+                Err(why) => open.unreadable.push((id, unreadable(&why))),
+            }
+        }
+        Ok(open)
     }
 
     /// The state of a saga, as far as the log goes, or as of an earlier version of its stream.
@@ -234,6 +260,7 @@ impl Reader {
         let (definitions, _) = self.system(definitions_stream()).await?;
         let (late, events) = self.system(late_stream()).await?;
         let (letters, letter_events) = self.letters().await?;
+        let (held, held_events) = self.held().await?;
         let events = events.into_iter().filter_map(|event| match event {
             SystemEvent::LateSuccess(late) => Some(late),
             _ => None,
@@ -244,9 +271,11 @@ impl Reader {
                 definitions,
                 late,
                 letters,
+                held,
             },
             late: events.collect(),
             letters: letter_events,
+            held: held_events,
         })
     }
 
@@ -260,6 +289,18 @@ impl Reader {
             letters.apply(&event, version, at);
         }
         Ok(letters)
+    }
+
+    /// The sagas that cannot be driven, with what waits for them.
+    ///
+    /// # Errors
+    /// [`HistoryError`]
+    pub async fn held_sagas(&self) -> Result<HeldSagas, HistoryError> {
+        let mut held = HeldSagas::default();
+        for (version, at, event) in self.held().await?.1 {
+            held.apply(&event, version, at);
+        }
+        Ok(held)
     }
 
     /// How often what happened to dead letters. It reads all that is on record of them.
@@ -278,21 +319,48 @@ impl Reader {
         Ok(totals)
     }
 
-    /// What there is to fold of the dead letters: the newest event says where it begins.
+    /// What there is to fold of the dead letters.
     async fn letters(
         &self,
     ) -> Result<(SystemHead, Vec<(Version, Time, LetterEvent)>), HistoryError> {
-        let head = self.head(dead_letters_stream(self.partition)).await?;
+        let letter = |event| match event {
+            SystemEvent::Letter(event) => Some(event),
+            _ => None,
+        };
+        let stream = dead_letters_stream(self.partition);
+        self.newest_of(stream, letter, LetterEvent::oldest).await
+    }
+
+    /// What there is to fold of the sagas that cannot be driven.
+    async fn held(
+        &self,
+    ) -> Result<(SystemHead, Vec<(Version, Time, HeldSagaEvent)>), HistoryError> {
+        let held = |event| match event {
+            SystemEvent::HeldSaga(event) => Some(event),
+            _ => None,
+        };
+        let stream = held_sagas_stream(self.partition);
+        self.newest_of(stream, held, HeldSagaEvent::oldest).await
+    }
+
+    /// What there is to fold of a stream whose newest event says where that begins.
+    async fn newest_of<T>(
+        &self,
+        stream: StreamName,
+        event_of: impl Fn(SystemEvent) -> Option<T>,
+        oldest_of: impl Fn(&T) -> Version,
+    ) -> Result<(SystemHead, Vec<(Version, Time, T)>), HistoryError> {
+        let head = self.head(stream).await?;
         let mut oldest = Version::new(1);
         self.read_system(&head, head.version, |_, _, event| {
-            if let SystemEvent::Letter(event) = event {
-                oldest = event.oldest();
+            if let Some(event) = event_of(event) {
+                oldest = oldest_of(&event);
             }
         })
         .await?;
         let mut events = Vec::new();
         self.read_system(&head, oldest, |version, at, event| {
-            if let SystemEvent::Letter(event) = event {
+            if let Some(event) = event_of(event) {
                 events.push((version, at, event));
             }
         })
@@ -376,5 +444,19 @@ impl Reader {
             position,
             source,
         })
+    }
+}
+
+fn unreadable(why: &HistoryError) -> Unreadable {
+    let is_newer = match why {
+        HistoryError::Unreadable { source, .. } => matches!(
+            source,
+            UnreadableEvent::UnknownType { .. } | UnreadableEvent::NewerSchema { .. }
+        ),
+        _ => false,
+    };
+    Unreadable {
+        why: chain(why),
+        is_newer,
     }
 }

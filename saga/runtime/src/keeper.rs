@@ -99,7 +99,7 @@ impl Keeper {
         let mut drivers = Vec::new();
         for partition in (0..self.shared.log.partitions()).map(PartitionId::new) {
             let seat = self.shared.stop.child_token();
-            match self.shared.take_over(partition, seat.clone()).await {
+            match self.shared.take_over(partition, seat.clone(), true).await {
                 Ok(taken) => drivers.push((partition, seat, taken)),
                 Err(error) => {
                     self.shared.stop.cancel();
@@ -221,8 +221,10 @@ impl Keeper {
                 seat.cancel();
             }
         }
+        // What it lacks is found out by a process that has nothing yet; one that has must not fail for it.
+        let is_start = self.seats.is_empty();
         for partition in take {
-            self.take(partition);
+            self.take(partition, is_start);
         }
     }
 
@@ -243,7 +245,7 @@ impl Keeper {
         }
     }
 
-    fn take(&mut self, partition: PartitionId) {
+    fn take(&mut self, partition: PartitionId, is_start: bool) {
         if self.seats.contains_key(&partition) {
             return;
         }
@@ -251,7 +253,7 @@ impl Keeper {
         self.seats.insert(partition, seat.clone());
         let shared = self.shared.clone();
         self.running
-            .spawn(async move { (partition, shared.drive(partition, seat).await) });
+            .spawn(async move { (partition, shared.drive(partition, seat, is_start).await) });
     }
 
     fn see(&mut self, sharers: &[Sharer]) {
@@ -283,8 +285,9 @@ impl Shared {
         &self,
         partition: PartitionId,
         seat: CancellationToken,
+        is_start: bool,
     ) -> Result<(), DriveError> {
-        let (driver, calls) = self.take_over(partition, seat).await?;
+        let (driver, calls) = self.take_over(partition, seat, is_start).await?;
         self.router.set(partition, Route::Here(calls));
         self.run(partition, driver).await
     }
@@ -313,6 +316,7 @@ impl Shared {
         &self,
         partition: PartitionId,
         seat: CancellationToken,
+        is_start: bool,
     ) -> Result<(Driver, mpsc::Sender<Call>), DriveError> {
         let inbox = Queue::inbox(partition.get());
         let dead = match partition {
@@ -338,6 +342,7 @@ impl Shared {
             roll: self.roll.clone(),
             seat,
             stop: self.stop.clone(),
+            is_start,
         });
         Ok((driver.await?, calls))
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sagalog_model::{
     Graph, SagaEvent, SagaId,
+    held_saga::HeldSagaEvent,
     log::{PartitionId, Position, Time},
     system::SystemEvent,
 };
@@ -100,9 +101,19 @@ impl HistoryDocument {
                     );
                     (Lane::Log, Some(&late.saga), what, None)
                 }
-                Logged::System(SystemEvent::DefinitionRecorded(..) | SystemEvent::Letter(_)) => {
-                    continue;
+                Logged::System(SystemEvent::HeldSaga(HeldSagaEvent::Held(held))) => {
+                    let what = format!("it cannot be driven: {}", held.reason);
+                    (Lane::Log, Some(&held.saga), what, None)
                 }
+                Logged::System(SystemEvent::HeldSaga(HeldSagaEvent::Released(released))) => {
+                    let what = "it is driven again".to_owned();
+                    (Lane::Log, Some(&released.saga), what, None)
+                }
+                Logged::System(
+                    SystemEvent::DefinitionRecorded(..)
+                    | SystemEvent::Letter(_)
+                    | SystemEvent::HeldSaga(HeldSagaEvent::Waits(..)),
+                ) => continue,
             };
             lines.push(Happened {
                 at_ms: millis(at),
@@ -155,8 +166,12 @@ fn in_order<'a>(
     let among = *first..=*last;
     for (partition, position, at, event) in system {
         let place = (*at, *partition, *position);
+        let is_of = |id: &SagaId| sagas.iter().any(|saga| saga.id == *id);
         let belongs = match event {
-            SystemEvent::LateSuccess(late) => sagas.iter().any(|saga| saga.id == late.saga),
+            SystemEvent::LateSuccess(late) => is_of(&late.saga),
+            SystemEvent::HeldSaga(HeldSagaEvent::Held(held)) => is_of(&held.saga),
+            SystemEvent::HeldSaga(HeldSagaEvent::Released(released)) => is_of(&released.saga),
+            SystemEvent::HeldSaga(HeldSagaEvent::Waits(..)) => false,
             SystemEvent::PartitionOwned(_)
             | SystemEvent::DefinitionRecorded(..)
             | SystemEvent::Letter(_) => among.contains(&place),

@@ -738,7 +738,10 @@ fn taken(log: &LogPartition, of: Ownership, node: String, now: Time) -> Taken {
         heads: log.heads(),
         open: log.histories(&owned.open),
         late: log.late().collect(),
+        unreadable: Vec::new(),
         letters: log.letters(),
+        held: Vec::new(),
+        is_start: false,
         now,
     }
 }

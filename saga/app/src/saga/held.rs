@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::{
     operate::{self, From, Wish, json},
-    recorded::Recorded,
+    recorded::{Recorded, saga_id},
     rows::what_is_held,
     scan::{Filter, Scan},
+    undriven::{self, Undriven},
     way::Reach,
 };
 use crate::{
@@ -120,6 +121,9 @@ impl Command {
 #[derive(Serialize)]
 struct Listed<'a> {
     sagas: &'a [Saga],
+    /// Sagas that cannot be driven at all; on the first page.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    cannot_be_driven: &'a [Undriven],
     /// What to give as `--after` for the rest; missing if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
@@ -174,7 +178,12 @@ impl Input {
 }
 
 async fn list(args: List, output: Output) -> Result<ExitCode, CliError> {
-    let mut scan = Scan::of(args.log.read().await?, args.after).await?;
+    let log = args.log.read().await?;
+    let undriven = match args.after {
+        0 => undriven::all(&log).await?,
+        _ => Vec::new(),
+    };
+    let mut scan = Scan::of(log, args.after).await?;
     let mut sagas = Vec::new();
     let mut is_all = false;
     while sagas.len() < args.limit {
@@ -190,14 +199,17 @@ async fn list(args: List, output: Output) -> Result<ExitCode, CliError> {
     let more = !is_all && scan.has_more().await?;
     let next = more.then(|| scan.place());
     if output.is_json() {
-        let sagas = &sagas;
-        output.json(&Listed { sagas, next })?;
+        output.json(&Listed {
+            sagas: &sagas,
+            cannot_be_driven: &undriven,
+            next,
+        })?;
         return Ok(Exit::Done.into());
     }
-    if sagas.is_empty() {
+    if sagas.is_empty() && undriven.is_empty() {
         output.say("no inputs are held");
     } else {
-        output.line(table(&sagas).trim_fmt())?;
+        output.line(table(&undriven, &sagas).trim_fmt())?;
     }
     if let Some(next) = next {
         output.say(format_args!("there are more: --after {next}"));
@@ -205,9 +217,19 @@ async fn list(args: List, output: Output) -> Result<ExitCode, CliError> {
     Ok(Exit::Done.into())
 }
 
-fn table(sagas: &[Saga]) -> Table {
+fn table(undriven: &[Undriven], sagas: &[Saga]) -> Table {
     let time = sagalog_model::log::Time::from_micros;
     let mut table = columns(["SAGA", "HELD", "FIRST", "SINCE", "INPUT", "WHY"]);
+    for it in undriven {
+        table.add_row([
+            it.saga.clone(),
+            it.waits.len().to_string(),
+            "0".to_owned(),
+            utc(time(it.since)),
+            "all of the saga".to_owned(),
+            plain(&it.reason).into_owned(),
+        ]);
+    }
     for Saga { saga, held } in sagas {
         if let Some(first) = held.first() {
             table.add_row([
@@ -224,6 +246,11 @@ fn table(sagas: &[Saga]) -> Table {
 }
 
 async fn show(args: Show, output: Output) -> Result<ExitCode, CliError> {
+    let log = args.log.read().await?;
+    if let Some(undriven) = undriven::find(&log, &saga_id(&args.saga)?).await? {
+        undriven.print(output)?;
+        return Ok(Exit::Done.into());
+    }
     let saga = Saga::of(&Recorded::read(&args.log, &args.saga).await?.state()?);
     if output.is_json() {
         output.json(&saga)?;

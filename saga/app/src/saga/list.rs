@@ -12,7 +12,7 @@ use crate::{
     error::{CliError, Exit},
     log::LogArg,
     output::{Output, columns},
-    words::{span, utc},
+    words::{count, span, utc},
 };
 
 /// Its options.
@@ -37,6 +37,17 @@ struct Listed {
     /// What to give as `--after` for the rest; missing if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
+    /// How many sagas were passed whose histories do not read or fold; missing if there were none.
+    #[serde(skip_serializing_if = "is_none")]
+    left_out: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it skips by reference"
+)]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Serialize)]
@@ -66,6 +77,12 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     } else {
         output.line(table(&listed.sagas).trim_fmt())?;
     }
+    if listed.left_out > 0 {
+        let left_out = count(listed.left_out, "saga");
+        output.say(format_args!(
+            "{left_out} cannot be folded; `held list` says why of those under way"
+        ));
+    }
     if let Some(next) = listed.next {
         output.say(format_args!("there are more: --after {next}"));
     }
@@ -77,12 +94,21 @@ async fn list(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
     let mut sagas = Vec::new();
     while sagas.len() < args.limit {
         let Some(state) = scan.next(&args.filter).await? else {
-            return Ok(Listed { sagas, next: None });
+            return Ok(Listed {
+                sagas,
+                next: None,
+                left_out: scan.left_out(),
+            });
         };
         sagas.push(Saga::of(&state));
     }
     let next = scan.has_more().await?.then(|| scan.place());
-    Ok(Listed { sagas, next })
+    let left_out = scan.left_out();
+    Ok(Listed {
+        sagas,
+        next,
+        left_out,
+    })
 }
 
 impl Saga {

@@ -74,6 +74,7 @@ pub(super) struct Scan {
     /// Streams that were read and not looked at; a state only for those that are sagas.
     ahead: VecDeque<(StreamKey, Option<SagaState>)>,
     after: StreamKey,
+    left_out: u64,
 }
 
 impl Scan {
@@ -89,6 +90,7 @@ impl Scan {
             reader,
             ahead: VecDeque::new(),
             after: StreamKey::new(after / count),
+            left_out: 0,
         })
     }
 
@@ -120,6 +122,11 @@ impl Scan {
         self.after.get() * count + u64::from(self.partition.get())
     }
 
+    /// How many sagas were passed whose histories do not read or fold.
+    pub(super) const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     /// The graphs that the log holds.
     pub(super) fn graphs(&self) -> &Graphs {
         &self.graphs
@@ -136,14 +143,16 @@ impl Scan {
         let is_saga = |name: &str| !name.starts_with('$');
         let sagas = heads.iter().filter(|head| is_saga(head.name.as_str()));
         let keys: Vec<_> = sagas.map(|head| head.key).collect();
-        let mut histories = self.reader.histories(keys).await?;
+        let mut histories = self.reader.read_histories(keys).await?;
         for head in heads {
             let state = match (histories.remove(&head.key), SagaId::new(head.name.as_str())) {
-                (Some((_, history)), Ok(id)) => {
-                    Some(self.reader.fold(&id, &history, &self.graphs, None)?)
+                (Some((_, Ok(history))), Ok(id)) => {
+                    self.reader.fold(&id, &history, &self.graphs, None).ok()
                 }
                 _ => None,
             };
+            let is_saga = !head.name.as_str().starts_with('$');
+            self.left_out += u64::from(is_saga && state.is_none());
             self.ahead.push_back((head.key, state));
         }
         Ok(())

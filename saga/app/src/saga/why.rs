@@ -10,8 +10,9 @@ use sagalog_projections::{
 use serde::Serialize;
 
 use super::{
-    recorded::Recorded,
+    recorded::{Recorded, saga_id},
     rows::{kept_alive, what_is_held, what_was_parked, why_it_turned},
+    undriven,
     way::Reach,
 };
 use crate::{
@@ -66,6 +67,11 @@ struct Unperformed {
 
 /// Explains.
 pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
+    let log = args.reach.log().read().await?;
+    if let Some(undriven) = undriven::find(&log, &saga_id(&args.id)?).await? {
+        undriven.print(output)?;
+        return Ok(Exit::Done.into());
+    }
     let timeline = Recorded::read(args.reach.log(), &args.id)
         .await?
         .timeline(args.at)?;

@@ -6,6 +6,7 @@ mod program;
 
 mod dlq;
 mod export;
+mod held;
 mod list;
 mod log;
 mod node;

@@ -215,7 +215,7 @@ fn is_awaited(state: &SagaState, reply: &Reply) -> bool {
 }
 
 /// What an input is and what it carries; nothing of what is never held.
-fn parts(input: &SagaInput) -> Option<(Origin, Payload)> {
+pub(crate) fn parts(input: &SagaInput) -> Option<(Origin, Payload)> {
     match input {
         SagaInput::Signal {
             signal,
@@ -291,7 +291,7 @@ pub(crate) fn told(
     })
 }
 
-fn other_content(origin: &Origin) -> Refusal {
+pub(crate) fn other_content(origin: &Origin) -> Refusal {
     match origin {
         Origin::Numbered {
             producer, number, ..

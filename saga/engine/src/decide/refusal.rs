@@ -42,6 +42,14 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+    /// The saga cannot be driven for now, so nothing can be said of it or done with it.
+    #[error("saga `{saga}` is held, as it cannot be driven: {why}")]
+    SagaHeld {
+        /// The saga.
+        saga: SagaId,
+        /// Why.
+        why: String,
+    },
     /// No dead letter of this id is there: it never was, or it was given up.
     #[error("there is no dead letter {letter}")]
     NoSuchLetter {

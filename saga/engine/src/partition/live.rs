@@ -23,6 +23,17 @@ pub enum Found {
     Nothing,
     /// Its whole history.
     History(History),
+    /// It is there, and its history does not read.
+    Unreadable(Unreadable),
+}
+
+/// A history that does not read.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// Why.
+    pub why: String,
+    /// Whether a later release wrote it: then another program can read it.
+    pub is_newer: bool,
 }
 
 /// The history of a saga as it was read from the log.

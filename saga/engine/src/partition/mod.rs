@@ -19,6 +19,7 @@ mod answer;
 mod appending;
 mod asking;
 mod bounds;
+mod held;
 mod letters;
 mod live;
 mod registry;
@@ -41,11 +42,14 @@ use sagalog_projections::SagaState;
 
 pub use answer::{Answer, Effect, Ticket};
 pub use letters::{LetterRequest, LetterWish, Resend};
-pub use live::{BadHistory, Found, History};
+pub use live::{BadHistory, Found, History, Unreadable};
 pub use registry::{DefinitionChanged, Registry, UnknownDefinition};
 pub use take_over::{CannotTakeOver, SystemHead, SystemHeads, Taken};
 
-use self::{appending::Appending, asking::Asks, letters::Letters, live::Live, timing::Timing};
+use self::{
+    appending::Appending, asking::Asks, held::HeldHere, letters::Letters, live::Live,
+    timing::Timing,
+};
 use crate::{
     decide::{Context, Refusal, decide},
     evaluate::Evaluate,
@@ -115,6 +119,7 @@ pub struct Partition<E> {
     late: BTreeSet<LateSuccess>,
     late_head: SystemHead,
     letters: Letters,
+    held: HeldHere,
 }
 
 impl<E: Evaluate> Partition<E> {
@@ -125,6 +130,8 @@ impl<E: Evaluate> Partition<E> {
             waiting.push(input);
         } else if self.sagas.contains_key(&input.saga) {
             self.handle_here(input, now);
+        } else if self.held.has(&input.saga) {
+            self.handle_held(input, now);
         } else {
             self.to_look_up.push(input.saga.clone());
             self.absent.insert(input.saga.clone(), alloc::vec![input]);
@@ -148,15 +155,21 @@ impl<E: Evaluate> Partition<E> {
         let loaded = match found {
             Found::Nothing => None,
             Found::History(_) if mutant!(self.rules, KnowsOnlyWhatIsInMemory) => None,
-            Found::History(history) => match Live::fold(saga, history, &self.registry) {
-                Ok(live) => Some(live),
-                Err(refusal) => {
-                    for input in inputs {
-                        self.refuse(input.ticket, refusal.clone());
-                    }
-                    return;
+            Found::History(history) => Some(Live::fold(saga, history, &self.registry)),
+            Found::Unreadable(Unreadable { why, .. }) => Some(Err(Refusal::BadHistory { why })),
+        };
+        if self.held.has(saga) {
+            let nothing = || Err(Refusal::NoSuchSaga { saga: saga.clone() });
+            return self.found_held(saga, loaded.unwrap_or_else(nothing), inputs, now);
+        }
+        let loaded = match loaded.transpose() {
+            Ok(loaded) => loaded,
+            Err(refusal) => {
+                for input in inputs {
+                    self.refuse(input.ticket, refusal.clone());
                 }
-            },
+                return;
+            }
         };
         if let Some(live) = loaded {
             let ended = live.state.status().is_terminal();
@@ -331,7 +344,7 @@ impl<E: Evaluate> Partition<E> {
 
     /// How many sagas are under way.
     pub fn live(&self) -> usize {
-        self.sagas.len() - self.ending.len()
+        self.sagas.len() - self.ending.len() + self.held.len()
     }
 
     /// The state of a saga that is here, with what is not durable yet: for checks, not for answers.

@@ -10,10 +10,11 @@ use alloc::{
 use sagalog_model::{
     SagaId,
     dead_letter::LetterEvent,
+    held_saga::HeldSagaEvent,
     log::{Epoch, PartitionId, Position, StreamKey, StreamName, Time, Version},
     system::{
         LateSuccess, PartitionOwned, SystemEvent, dead_letters_stream, definitions_stream,
-        late_stream, partition_stream,
+        held_sagas_stream, late_stream, partition_stream,
     },
 };
 
@@ -21,8 +22,9 @@ use super::{
     Partition,
     appending::Appending,
     asking::Asks,
+    held::HeldHere,
     letters::Letters,
-    live::{BadHistory, History, Live, oldest_first},
+    live::{BadHistory, History, Live, Unreadable, oldest_first},
     registry::Registry,
     timing::Timing,
 };
@@ -45,10 +47,16 @@ pub struct Taken {
     pub heads: SystemHeads,
     /// The histories of all open sagas.
     pub open: Vec<(SagaId, History)>,
+    /// The open sagas whose histories do not read.
+    pub unreadable: Vec<(SagaId, Unreadable)>,
     /// The contradictions that were recorded before.
     pub late: Vec<LateSuccess>,
     /// What is on record of the dead letters, from the `oldest` of its newest event on.
     pub letters: Vec<(Version, Time, LetterEvent)>,
+    /// What is on record of sagas that cannot be driven, likewise.
+    pub held: Vec<(Version, Time, HeldSagaEvent)>,
+    /// Whether the program has just begun: then it takes nothing over that it is not made for.
+    pub is_start: bool,
     /// The time now.
     pub now: Time,
 }
@@ -63,6 +71,8 @@ pub struct SystemHeads {
     pub late: SystemHead,
     /// `$dead-N`.
     pub letters: SystemHead,
+    /// `$held-N`.
+    pub held: SystemHead,
 }
 
 /// Where one of the system's streams is.
@@ -89,6 +99,7 @@ impl SystemHeads {
             definitions: head(definitions_stream()),
             late: head(late_stream()),
             letters: head(dead_letters_stream(partition)),
+            held: head(held_sagas_stream(partition)),
         }
     }
 }
@@ -112,8 +123,9 @@ impl<E: Evaluate> Partition<E> {
     /// that is durable nothing comes out (I5, I16).
     ///
     /// # Errors
-    /// [`CannotTakeOver`] if sagas are under way that cannot be folded, or whose definition the
-    /// program does not have: better not to start than to leave them.
+    /// [`CannotTakeOver`] if the program has just begun and sagas are under way whose definition it does not
+    /// have, or that a later release wrote: better not to start than to leave them. Later on those are held,
+    /// and at any time those whose history does not read or fold.
     pub fn take_over(
         taken: Taken,
         registry: Arc<Registry>,
@@ -122,7 +134,7 @@ impl<E: Evaluate> Partition<E> {
     ) -> Result<Self, CannotTakeOver> {
         #[cfg(feature = "mutants")]
         let taken = crate::mutants::read(&rules, taken);
-        let lives = fold_all(taken.open, &registry)?;
+        let (lives, held) = fold_all(taken.open, taken.unreadable, taken.is_start, &registry)?;
         #[cfg(feature = "mutants")]
         let lives = lives.into_iter().map(|mut live| {
             crate::mutants::recovered(&rules, &mut live.state, taken.now);
@@ -147,6 +159,7 @@ impl<E: Evaluate> Partition<E> {
             late: BTreeSet::from_iter(taken.late),
             late_head: taken.heads.late,
             letters: Letters::new(taken.heads.letters, taken.letters),
+            held: HeldHere::new(taken.heads.held, taken.held),
         };
         let owned = PartitionOwned {
             epoch: taken.epoch,
@@ -161,6 +174,7 @@ impl<E: Evaluate> Partition<E> {
             taken.now,
         );
         partition.take_lives(lives, taken.now);
+        partition.hold_and_release(&held, taken.now);
         partition.send_letters_again();
         #[cfg(feature = "mutants")]
         if mutant!(partition.rules, AsksAgainOnlyOnce) && taken.epoch.get() > 2 {
@@ -188,7 +202,7 @@ impl<E: Evaluate> Partition<E> {
     }
 
     /// Effects are derived from state: what is asked and unanswered is asked again, oldest first.
-    fn take_lives(&mut self, mut lives: Vec<Live>, now: Time) {
+    pub(super) fn take_lives(&mut self, mut lives: Vec<Live>, now: Time) {
         lives.sort_by_key(oldest_first);
         let gate = self.appending.tail();
         for mut live in lives {
@@ -239,30 +253,41 @@ impl<E: Evaluate> Partition<E> {
 /// How many contradictions are remembered.
 const LATE_MAX: usize = 10_000;
 
+/// The sagas that can be driven, and why others cannot.
 fn fold_all(
     open: Vec<(SagaId, History)>,
+    unreadable: Vec<(SagaId, Unreadable)>,
+    is_start: bool,
     registry: &Registry,
-) -> Result<Vec<Live>, CannotTakeOver> {
-    let total = open.len();
-    let mut lives = Vec::with_capacity(total);
-    let mut bad: Option<(SagaId, BadHistory)> = None;
-    let mut count = 0;
+) -> Result<(Vec<Live>, BTreeMap<SagaId, String>), CannotTakeOver> {
+    let total = open.len() + unreadable.len();
+    let mut lives = Vec::with_capacity(open.len());
+    let mut held = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (saga, Unreadable { why, is_newer }) in unreadable {
+        if is_newer {
+            missing.push(saga.clone());
+        }
+        held.insert(saga, why);
+    }
     for (saga, history) in open {
         match Live::try_fold(&saga, history, registry) {
             Ok(live) => lives.push(live),
             Err(why) => {
-                count += 1;
-                bad.get_or_insert((saga, why));
+                if matches!(why, BadHistory::UnknownDefinition(_)) {
+                    missing.push(saga.clone());
+                }
+                held.insert(saga, why.to_string());
             }
         }
     }
-    match bad {
-        None => Ok(lives),
-        Some((saga, why)) => Err(CannotTakeOver {
-            count,
+    match missing.first() {
+        Some(saga) if is_start => Err(CannotTakeOver {
+            count: missing.len(),
             open: total,
-            saga,
-            why: why.to_string(),
+            why: held.remove(saga).unwrap_or_default(),
+            saga: saga.clone(),
         }),
+        _ => Ok((lives, held)),
     }
 }

@@ -423,6 +423,16 @@ impl World {
         self.take_over(true);
     }
 
+    /// Dies, and another program goes on. What it releases is ahead of the log at first.
+    pub fn is_followed_by(&mut self, definitions: &[AnyDefinition]) {
+        self.definitions = definitions.to_vec();
+        self.commands.clear();
+        self.epoch += 1;
+        self.die_with_a_full_inbox();
+        self.machine.inbox_is_empty();
+        self.settle();
+    }
+
     /// Dies, and comes back while answers lie in the inbox.
     pub fn die_with_a_full_inbox(&mut self) {
         self.machine = take_over(
@@ -693,6 +703,17 @@ pub fn take_over(
     rules: Rules,
     now: Time,
 ) -> Result<Partition<Guard>, sagalog_engine::partition::CannotTakeOver> {
+    let (taken, registry) = taken(rows, epoch, definitions, now);
+    Partition::take_over(taken, registry, Guard, rules)
+}
+
+/// What an owner with these definitions finds.
+pub fn taken(
+    rows: &[Batch],
+    epoch: u64,
+    definitions: &[AnyDefinition],
+    now: Time,
+) -> (Taken, Arc<Registry>) {
     let mut registry = Registry::default();
     for definition in definitions {
         registry
@@ -700,7 +721,7 @@ pub fn take_over(
             .expect("no two definitions of one version");
     }
     let mut heads = SystemHeads::none(PartitionId::new(0));
-    let (mut late, mut letters) = (Vec::new(), Vec::new());
+    let (mut late, mut letters, mut held) = (Vec::new(), Vec::new(), Vec::new());
     let mut open: BTreeMap<StreamKey, SagaId> = BTreeMap::new();
     for row in rows {
         if let Some(name) = &row.name {
@@ -712,6 +733,7 @@ pub fn take_over(
                         &mut heads.definitions,
                         &mut heads.late,
                         &mut heads.letters,
+                        &mut heads.held,
                     ] {
                         if head.name == *name {
                             head.key = Some(row.stream);
@@ -725,6 +747,7 @@ pub fn take_over(
             &mut heads.definitions,
             &mut heads.late,
             &mut heads.letters,
+            &mut heads.held,
         ] {
             if head.key == Some(row.stream) {
                 head.version = row.last_version();
@@ -737,6 +760,9 @@ pub fn take_over(
             match SystemEvent::decode(&event.kind, event.schema, &event.control, &event.data) {
                 Ok(SystemEvent::Letter(event)) => {
                     letters.push((row.version.plus(index as u64), row.at, event));
+                }
+                Ok(SystemEvent::HeldSaga(event)) => {
+                    held.push((row.version.plus(index as u64), row.at, event));
                 }
                 Ok(SystemEvent::DefinitionRecorded(recorded, graph)) => {
                     registry
@@ -763,9 +789,12 @@ pub fn take_over(
         open,
         late,
         letters,
+        unreadable: Vec::new(),
+        held,
+        is_start: false,
         now,
     };
-    Partition::take_over(taken, Arc::new(registry), Guard, rules)
+    (taken, Arc::new(registry))
 }
 
 pub fn late_successes(rows: &[Batch]) -> Vec<LateSuccess> {

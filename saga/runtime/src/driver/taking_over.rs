@@ -9,10 +9,10 @@ use sagalog_engine::{
     Partition, Rules,
     partition::{Registry, Taken},
 };
-use sagalog_eventlog::{AppendError, Appended, EventLog, Owner};
-use sagalog_model::log::{Epoch, PartitionId};
+use sagalog_eventlog::{AppendError, Appended, Owner};
+use sagalog_model::log::Epoch;
 use sagalog_transport::Queue;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     DEAD_PREFETCH, DriveError, Driver, PREFETCH, Parts, announced::Announced, inbox::Inbox,
@@ -40,10 +40,10 @@ impl Driver {
             roll,
             seat,
             stop,
+            is_start,
         } = parts;
         let reader = Reader::new(log.clone(), partition);
-        let (machine, epoch) =
-            take(&log, &reader, partition, &registry, rules, &node, &*clock).await?;
+        let (machine, epoch) = take(&reader, &registry, rules, &node, &*clock, is_start).await?;
         let receiving = |queue, prefetch, consumer| {
             Inbox::new(queue, prefetch, transport.clone(), clock.clone(), consumer)
         };
@@ -111,13 +111,12 @@ impl Driver {
     /// answered is fed again in order. Nothing is decided twice under one epoch.
     async fn take_over_again(&mut self) -> Result<(), DriveError> {
         let (machine, epoch) = take(
-            &self.log,
             &self.reader,
-            self.partition,
             &self.registry,
             self.rules,
             &self.node,
             &*self.clock,
+            false,
         )
         .await?;
         self.machine = machine;
@@ -148,14 +147,14 @@ impl Driver {
 
 /// Start, take-over and recovery are this one operation.
 async fn take(
-    log: &Arc<dyn EventLog>,
     reader: &Reader,
-    partition: PartitionId,
     registry: &Registry,
     rules: Rules,
     node: &str,
     clock: &dyn Clock,
+    is_start: bool,
 ) -> Result<(Partition<Guard>, Epoch), DriveError> {
+    let (log, partition) = (reader.log(), reader.partition());
     let owned = log
         .acquire(partition, Owner::this_process(node, clock.now()))
         .await?;
@@ -173,7 +172,7 @@ async fn take(
     info!(
         partition = partition.get(),
         epoch = owned.epoch.get(),
-        open = open.len(),
+        open = open.histories.len() + open.unreadable.len(),
         "took the partition over"
     );
     let taken = Taken {
@@ -183,13 +182,17 @@ async fn take(
         tail: owned.tail,
         last_at: owned.last_at,
         heads: system.heads,
-        open,
+        open: open.histories,
+        unreadable: open.unreadable,
         late: system.late,
         letters: system.letters,
+        held: system.held,
+        is_start,
         now: clock.now(),
     };
-    Ok((
-        Partition::take_over(taken, Arc::new(registry), Guard, rules)?,
-        owned.epoch,
-    ))
+    let machine = Partition::take_over(taken, Arc::new(registry), Guard, rules)?;
+    for (saga, held) in machine.held_sagas().iter() {
+        error!(%saga, why = held.reason, "a saga cannot be driven; it is held, and the others go on");
+    }
+    Ok((machine, owned.epoch))
 }

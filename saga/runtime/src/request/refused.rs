@@ -79,6 +79,7 @@ fn code(error: &CallError) -> Cow<'static, str> {
             Refusal::OtherContent { .. } => "other_content",
             Refusal::NoSuchDefinition { .. } => "no_such_definition",
             Refusal::BadHistory { .. } => "bad_history",
+            Refusal::SagaHeld { .. } => "saga_held",
             Refusal::NoSuchLetter { .. } => "no_such_letter",
             Refusal::LetterUnderWay { .. } => "letter_under_way",
             Refusal::LetterUnsendable { .. } => "letter_unsendable",

@@ -96,5 +96,13 @@ fn is_of_a_letter(event: &NewEvent) -> bool {
 }
 
 fn is_of_the_system(event: &NewEvent) -> bool {
-    ["PartitionOwned", "DefinitionRecorded", "LateSuccess"].contains(&&*event.kind)
+    [
+        "PartitionOwned",
+        "DefinitionRecorded",
+        "LateSuccess",
+        "SagaHeld",
+        "InputWaits",
+        "SagaReleased",
+    ]
+    .contains(&&*event.kind)
 }

@@ -1,0 +1,103 @@
+//! Sagas that cannot be driven: the log says why, and keeps what comes for them.
+
+use std::sync::Arc;
+
+use sagalog::{Payload, history::Reader};
+use sagalog_eventlog::EventLog;
+use sagalog_model::{
+    SagaId,
+    event::Origin,
+    log::{PartitionId, Time},
+};
+use sagalog_projections::held_sagas::HeldSaga;
+use serde::Serialize;
+
+use super::rows::what_is_held;
+use crate::{
+    error::CliError,
+    log::partition_of,
+    output::Output,
+    words::{count, plain, utc},
+};
+
+/// A saga that cannot be driven, as JSON. Times are microseconds since 1970.
+#[derive(Serialize)]
+pub(super) struct Undriven {
+    pub(super) saga: String,
+    status: &'static str,
+    pub(super) since: u64,
+    pub(super) reason: String,
+    /// What waits for it, in order.
+    pub(super) waits: Vec<Waits>,
+}
+
+/// Something that waits for a saga that cannot be driven, as JSON.
+#[derive(Serialize)]
+pub(super) struct Waits {
+    number: u64,
+    since: u64,
+    input: Origin,
+    content: Payload,
+}
+
+impl Undriven {
+    fn of(saga: &SagaId, held: &HeldSaga) -> Self {
+        let waits = held.inputs.iter().map(|input| Waits {
+            number: input.number,
+            since: input.since.as_micros(),
+            input: input.input.clone(),
+            content: input.content.clone(),
+        });
+        Self {
+            saga: saga.to_string(),
+            status: "held",
+            since: held.since.as_micros(),
+            reason: held.reason.clone(),
+            waits: waits.collect(),
+        }
+    }
+
+    /// Says so.
+    pub(super) fn print(&self, output: Output) -> Result<(), CliError> {
+        if output.is_json() {
+            return output.json(self);
+        }
+        let saga = &self.saga;
+        let waits = count(self.waits.len() as u64, "input");
+        output.line(plain(&format!("{saga} is held: it cannot be driven")))?;
+        output.line(plain(&format!("  why        {}", self.reason)))?;
+        output.line(plain(&format!(
+            "  since      {}",
+            utc(Time::from_micros(self.since))
+        )))?;
+        output.line(plain(&format!("  behind it  {waits}")))?;
+        for input in &self.waits {
+            let what = what_is_held(&input.input);
+            output.line(plain(&format!("    {} {what}", input.number)))?;
+        }
+        output.line("  unblocked  by a program that can drive it, when it takes the saga over")?;
+        output.line(plain(&format!(
+            "  next       `held release {saga} 0` tries it now"
+        )))
+    }
+}
+
+/// All of a log.
+pub(super) async fn all(log: &Arc<dyn EventLog>) -> Result<Vec<Undriven>, CliError> {
+    let mut all = Vec::new();
+    for partition in (0..log.partitions()).map(PartitionId::new) {
+        let held = Reader::new(log.clone(), partition).held_sagas().await?;
+        all.extend(held.iter().map(|(saga, held)| Undriven::of(saga, held)));
+    }
+    Ok(all)
+}
+
+/// This one, if it cannot be driven.
+pub(super) async fn find(
+    log: &Arc<dyn EventLog>,
+    saga: &SagaId,
+) -> Result<Option<Undriven>, CliError> {
+    let partition = partition_of(&**log, saga);
+    let held = Reader::new(log.clone(), partition).held_sagas().await?;
+    Ok(held.get(saga).map(|held| Undriven::of(saga, held)))
+}

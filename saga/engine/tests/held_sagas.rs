@@ -1,0 +1,287 @@
+//! A saga that cannot be driven waits alone, and what comes for it waits in order.
+
+#[path = "support/sagas.rs"]
+mod sagas;
+mod support;
+
+use std::borrow::Cow;
+
+use sagalog_engine::{
+    Answer, Effect, Input, Partition, Query, Request, Rules, Ticket,
+    input::Wish,
+    partition::{Found, Unreadable},
+};
+use sagalog_model::{
+    Direction::*,
+    Outcome, Payload, SagaId,
+    log::{Position, Version},
+    system::SystemEvent,
+};
+use sagalog_projections::{Status, held::Held};
+use support::{Does, World, refusal_of, taken};
+
+/// Two sagas; `s` waits for two approvals, and its step is answered when the test says so.
+fn two() -> World {
+    let definitions = vec![sagas::two_approvals(), sagas::three()];
+    let mut world = World::with(definitions, Rules::DEFAULT)
+        .when("take", Action, 1, Does::IsLost)
+        .always("a", Action, Does::Succeeds("1"))
+        .always("b", Action, Does::Succeeds("1"))
+        .always("c", Action, Does::Succeeds("1"));
+    world.start("two-approvals", "s", "0");
+    world.settle();
+    world
+}
+
+fn answered(world: &mut World) -> u64 {
+    let outcome = Outcome::Succeeded(Payload::parse("7").expect("good JSON"));
+    world.reply("s", "take", Action, 1, outcome)
+}
+
+fn id() -> SagaId {
+    SagaId::new("s").expect("a good id")
+}
+
+/// What waits for the saga, by number; none if it is not held.
+fn waits(world: &World) -> Option<Vec<u64>> {
+    let held = world.machine.held_sagas().get(&id())?;
+    Some(held.inputs.iter().map(|input| input.number).collect())
+}
+
+fn release() -> Wish {
+    Wish::Release {
+        number: 0,
+        content: None,
+    }
+}
+
+/// The types of what the log holds of held sagas.
+fn recorded(world: &World) -> Vec<Cow<'static, str>> {
+    let events = world.rows.iter().flat_map(|row| &row.events);
+    let of_held = events.filter(|event| {
+        let read = SystemEvent::decode(&event.kind, event.schema, &event.control, &event.data);
+        matches!(read, Ok(SystemEvent::HeldSaga(_)))
+    });
+    of_held.map(|event| event.kind.clone()).collect()
+}
+
+#[test]
+fn a_saga_without_its_definition_waits_alone_until_a_program_has_it() {
+    let mut world = two();
+    world.is_followed_by(&[sagas::three()]);
+    let reason = &world
+        .machine
+        .held_sagas()
+        .get(&id())
+        .expect("it is held")
+        .reason;
+    assert_eq!(
+        reason,
+        "saga `two-approvals` version 1 is needed, but this program does not register it"
+    );
+    let tickets = [
+        world.signal("s", "approval", "mail-1", "true"),
+        answered(&mut world),
+        world.signal("s", "approval", "mail-2", "true"),
+        world.signal("s", "approval", "mail-1", "true"),
+    ];
+    world.start("three", "t", "1");
+    world.settle();
+    for ticket in tickets {
+        assert_eq!(world.answer(ticket), "recorded");
+    }
+    assert_eq!(
+        world.status("t"),
+        Status::Completed,
+        "the partition goes on"
+    );
+    assert_eq!(waits(&world), Some(vec![1, 2, 3]), "a duplicate is one");
+    // It dies again, and what waits is what the log holds.
+    world.is_followed_by(&[sagas::three()]);
+    assert_eq!(waits(&world), Some(vec![1, 2, 3]));
+    world.is_followed_by(&[sagas::two_approvals(), sagas::three()]);
+    assert_eq!(waits(&world), None);
+    assert_eq!(world.status("s"), Status::Completed);
+    assert_eq!(
+        recorded(&world),
+        [
+            "SagaHeld",
+            "InputWaits",
+            "InputWaits",
+            "InputWaits",
+            "SagaReleased"
+        ]
+    );
+    let story = world.story("s");
+    let place = |what: &str| {
+        story
+            .find(what)
+            .unwrap_or_else(|| panic!("{what} in\n{story}"))
+    };
+    assert!(
+        place("mail-1") < place("mail-2"),
+        "in the order in which it came\n{story}"
+    );
+}
+
+#[test]
+fn whatever_is_wanted_of_a_held_saga_is_refused_with_the_reason() {
+    let mut world = two();
+    world.is_followed_by(&[sagas::three()]);
+    let refused = [
+        world.start("two-approvals", "s", "0"),
+        world.cancel("s"),
+        world.feed("s", Query::State),
+        world.feed("s", Query::End),
+    ];
+    let other = world.signal("s", "approval", "mail-1", "true");
+    let differs = world.signal("s", "approval", "mail-1", "false");
+    let released = world.request("s", "ticket-1", release());
+    world.settle();
+    for ticket in refused {
+        assert!(
+            refusal_of(&world, ticket).starts_with("saga `s` is held, as it cannot be driven: ")
+        );
+    }
+    assert_eq!(world.answer(other), "recorded");
+    assert!(refusal_of(&world, differs).contains("mail-1"));
+    assert!(refusal_of(&world, released).contains("this program does not register it"));
+}
+
+#[test]
+fn as_much_waits_for_a_held_saga_as_for_any() {
+    let mut world = two();
+    world.is_followed_by(&[sagas::three()]);
+    for number in 0..Held::MAX {
+        world.signal("s", "approval", &format!("mail-{number}"), "true");
+    }
+    let late = answered(&mut world);
+    world.settle();
+    assert_eq!(waits(&world).map(|waits| waits.len()), Some(Held::MAX));
+    assert!(
+        world.answer(late).starts_with("refused: "),
+        "so it is a dead letter"
+    );
+}
+
+#[test]
+fn what_is_not_accepted_when_a_saga_is_released_is_on_record() {
+    let mut world = two();
+    world.is_followed_by(&[sagas::three()]);
+    world.signal("s", "nobody-waits", "mail-1", "true");
+    world.settle();
+    world.is_followed_by(&[sagas::two_approvals(), sagas::three()]);
+    assert_eq!(waits(&world), None);
+    let events = world.rows.iter().flat_map(|row| &row.events);
+    let released = events.filter(|event| event.kind == "SagaReleased");
+    let released: Vec<_> = released.map(|event| &event.control).collect();
+    assert_eq!(released.len(), 1);
+    assert!(released[0].contains("nobody-waits"), "{released:?}");
+}
+
+#[test]
+fn a_history_that_does_not_fold_holds_its_saga_alone() {
+    let mut world = two();
+    // Something writes an event of another saga's kind behind it, which cannot follow.
+    let start = world
+        .rows
+        .iter()
+        .find(|row| row.name.as_ref() == Some(id().stream()));
+    let mut alien = start.expect("it was started").clone();
+    let mut of_stream = world.rows.iter().filter(|row| row.stream == alien.stream);
+    let last = of_stream
+        .next_back()
+        .expect("its start at least")
+        .last_version();
+    let tail = world.rows.last().expect("there are rows").last_position();
+    (alien.name, alien.version, alien.position) = (None, last.next(), tail.next());
+    alien.events.truncate(1);
+    world.rows.push(alien);
+    world.is_followed_by(&[sagas::two_approvals(), sagas::three()]);
+    assert_eq!(waits(&world), Some(Vec::new()));
+    world.start("three", "t", "1");
+    let mail = world.signal("s", "approval", "mail-1", "true");
+    let released = world.request("s", "ticket-1", release());
+    world.settle();
+    assert_eq!(world.status("t"), Status::Completed);
+    assert_eq!(world.answer(mail), "recorded");
+    assert!(refusal_of(&world, released).starts_with("the saga's history cannot be used: "));
+}
+
+#[test]
+fn a_program_that_lacks_a_definition_or_a_release_does_not_start() {
+    let world = two();
+    let begins = |definitions: &[_], unreadable: Vec<(SagaId, Unreadable)>, is_start| {
+        let (mut found, registry) = taken(&world.rows, 2, definitions, world.now);
+        found.is_start = is_start;
+        if !unreadable.is_empty() {
+            found.open.clear();
+        }
+        found.unreadable = unreadable;
+        Partition::take_over(found, registry, support::Guard, Rules::DEFAULT).map(drop)
+    };
+    let lacks = begins(&[sagas::three()], Vec::new(), true).expect_err("it lacks one");
+    assert_eq!((lacks.count, lacks.open, lacks.saga), (1, 1, id()));
+    assert!(
+        begins(&[sagas::three()], Vec::new(), false).is_ok(),
+        "another is running"
+    );
+    for is_newer in [false, true] {
+        let why = "it does not read".to_owned();
+        let unreadable = vec![(id(), Unreadable { why, is_newer })];
+        let begun = begins(&[sagas::two_approvals()], unreadable, true);
+        assert_eq!(begun.is_err(), is_newer, "damage holds its saga alone");
+    }
+}
+
+#[test]
+fn a_person_has_a_saga_driven_again_that_can_be() {
+    let world = two();
+    let (mut found, registry) = taken(&world.rows, 2, &[sagas::two_approvals()], world.now);
+    let (_, history) = found.open.pop().expect("it is under way");
+    let why = "a page did not read".to_owned();
+    let unreadable = Unreadable {
+        why,
+        is_newer: false,
+    };
+    found.unreadable = vec![(id(), unreadable)];
+    let machine = Partition::take_over(found, registry, support::Guard, Rules::DEFAULT);
+    let mut machine = machine.expect("it holds that saga alone");
+    let told = |ticket, what| Input {
+        ticket: Ticket(ticket),
+        saga: id(),
+        what,
+    };
+    let signal = |id: &str| Query::Signal {
+        signal: "approval".into(),
+        id: id.into(),
+        payload: Payload::parse("true").expect("good JSON"),
+    };
+    machine.handle(told(1, signal("mail-1")), world.now);
+    let request = Request {
+        id: "ticket-1".into(),
+        by: "ada".into(),
+        wish: release(),
+    };
+    machine.handle(told(2, Query::Request(request)), world.now);
+    machine.handle(told(3, signal("mail-2")), world.now);
+    assert_eq!(machine.poll_look_up(), [id()]);
+    machine.found(&id(), Found::History(history), world.now);
+    assert!(machine.held_sagas().is_empty());
+    let state = machine.peek(&id()).expect("it is driven");
+    assert!(state.signals().contains("mail-1") && state.signals().contains("mail-2"));
+    let batches = machine.poll_append();
+    let last = batches
+        .last()
+        .map_or(Position::new(0), |batch| batch.last_position());
+    assert!(batches.iter().all(|batch| batch.version > Version::new(0)));
+    machine.committed(last);
+    let mut recorded = 0;
+    while let Some(effect) = machine.poll_effect() {
+        if let Effect::Answer { answer, .. } = effect {
+            assert!(matches!(answer, Answer::Recorded), "{answer:?}");
+            recorded += 1;
+        }
+    }
+    assert_eq!(recorded, 3);
+}
