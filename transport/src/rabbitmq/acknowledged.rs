@@ -19,17 +19,16 @@ pub(super) struct Acknowledged {
     numbers: Vec<u64>,
     /// When the broker is told, if there are any.
     due: Instant,
-    at_most: usize,
+    prefetch: usize,
 }
 
 impl Acknowledged {
-    /// For a consumer that has at most so many deliveries outstanding: enough of these stay free for it to be
-    /// sent more.
-    pub(super) fn told_together(prefetch: usize) -> Self {
+    /// For a consumer that has at most so many deliveries outstanding.
+    pub(super) fn of(prefetch: usize) -> Self {
         Self {
             numbers: Vec::new(),
             due: Instant::now(),
-            at_most: (prefetch / 4).clamp(1, TOGETHER_MAX),
+            prefetch,
         }
     }
 
@@ -40,9 +39,12 @@ impl Acknowledged {
         self.numbers.extend(numbers);
     }
 
-    pub(super) fn is_due(&self) -> bool {
-        self.numbers.len() >= self.at_most
-            || (!self.numbers.is_empty() && self.due <= Instant::now())
+    /// Whether the broker is to be told now, if so many others are outstanding. To the broker they all are: it
+    /// must not keep deliveries back for want of a word.
+    pub(super) fn is_due(&self, others: usize) -> bool {
+        let count = self.numbers.len();
+        let is_crowded = (count + others) * 4 > self.prefetch * 3;
+        count > 0 && (count >= TOGETHER_MAX || is_crowded || self.due <= Instant::now())
     }
 
     /// Waits until the broker is to be told; for ever if there is nothing to tell.
@@ -58,5 +60,39 @@ impl Acknowledged {
         let mut numbers = std::mem::take(&mut self.numbers);
         numbers.sort_unstable();
         numbers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acknowledged(count: u64, prefetch: usize) -> Acknowledged {
+        let mut acknowledged = Acknowledged::of(prefetch);
+        acknowledged.extend((1..=count).collect());
+        acknowledged
+    }
+
+    #[test]
+    fn some_wait_for_each_other() {
+        assert!(!acknowledged(0, 1_000).is_due(0));
+        assert!(!acknowledged(255, 1_000).is_due(0));
+        assert!(acknowledged(256, 1_000).is_due(0));
+    }
+
+    #[test]
+    fn none_waits_while_the_broker_may_keep_deliveries_back() {
+        assert!(!acknowledged(1, 100).is_due(74));
+        assert!(acknowledged(1, 100).is_due(75));
+        assert!(acknowledged(1, 1).is_due(0));
+    }
+
+    #[test]
+    fn they_are_told_once_and_in_order() {
+        let mut acknowledged = Acknowledged::of(100);
+        acknowledged.extend(vec![3, 1]);
+        acknowledged.extend(vec![2]);
+        assert_eq!(acknowledged.take(), [1, 2, 3]);
+        assert!(acknowledged.take().is_empty());
     }
 }

@@ -94,7 +94,7 @@ impl RabbitConsumer {
             is_behind_another,
             arrived: VecDeque::new(),
             outstanding: BTreeMap::new(),
-            acknowledged: Acknowledged::told_together(prefetch),
+            acknowledged: Acknowledged::of(prefetch),
             publisher,
             buried: mpsc::unbounded_channel(),
             closed,
@@ -297,7 +297,7 @@ impl Consumer for RabbitConsumer {
         self.check_open()?;
         let settled = self.settle(tags);
         self.acknowledged.extend(settled);
-        if self.acknowledged.is_due() {
+        if self.acknowledged.is_due(self.outstanding.len()) {
             self.tell_acknowledged().await?;
         }
         Ok(())
