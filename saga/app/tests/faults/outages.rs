@@ -9,7 +9,7 @@ use crate::{
     demo_support::orders,
     seen::Seen,
     servers::Servers,
-    shop::{PROMPT, Shop, now},
+    shop::{ORDERS, PROMPT, Shop, now},
 };
 
 /// How long the broker is away, and how long the database refuses everybody: that is the fault, and
@@ -88,7 +88,7 @@ async fn allow(admin: &mut PgConnection, connections: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_way_to_the_broker_is_cut_connects_again() {
     let servers = Servers::turn().await;
-    let orders = orders(20_000);
+    let orders = orders(ORDERS);
     let place = servers.new_place("cut", &orders);
     let broker = place.servers()[3].to_owned();
     let (wire, over_wire) = servers.wire(&broker).await;

@@ -1,11 +1,14 @@
-//! The servers that all of these tests share, one test at a time: what one of them measures is not
-//! the load of another.
+//! The servers that these tests share: one test at a time has a pair of them, and may kill it. There are two
+//! pairs, as much of a test is waiting for a lease to be over or a broker to start.
 
-use std::sync::LazyLock;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use sagalog_eventlog::test_servers::PostgresServer;
 use tokio::{
-    sync::{Mutex, MutexGuard},
+    sync::{Semaphore, SemaphorePermit},
     task::block_in_place,
 };
 
@@ -14,8 +17,17 @@ use crate::{
     demo_support::Place,
 };
 
-/// A vhost for each test.
-const TESTS: usize = 32;
+/// A vhost for each test. Every start of the broker costs time for each.
+const TESTS: usize = 18;
+
+/// Pairs of servers.
+const PAIRS: usize = 2;
+
+/// How many more tests may have one.
+static FREE: Semaphore = Semaphore::const_new(PAIRS);
+
+/// The pairs that no test has at the moment.
+static IDLE: Mutex<Vec<Servers>> = Mutex::new(Vec::new());
 
 /// PostgreSQL and RabbitMQ.
 pub(crate) struct Servers {
@@ -25,21 +37,33 @@ pub(crate) struct Servers {
     broker_is_down: bool,
 }
 
+/// A pair that one test has.
+pub(crate) struct Turn {
+    servers: Option<Servers>,
+    _place: SemaphorePermit<'static>,
+}
+
 impl Servers {
-    /// Waits until no other test has them; whatever the last one left down is up again.
-    pub(crate) async fn turn() -> MutexGuard<'static, Self> {
-        static SERVERS: LazyLock<Mutex<Servers>> = LazyLock::new(|| {
-            Mutex::new(Servers {
-                database: PostgresServer::start(),
-                broker: Broker::start(TESTS),
-                database_is_down: false,
-                broker_is_down: false,
-            })
-        });
-        let mut servers = block_in_place(|| &*SERVERS).lock().await;
+    /// Waits until a pair is free; whatever the last test left down is up again.
+    pub(crate) async fn turn() -> Turn {
+        let place = FREE.acquire().await.expect("it is never closed");
+        let idle = idle().pop();
+        let mut servers = idle.unwrap_or_else(|| block_in_place(Self::start));
         servers.start_database();
         servers.start_broker();
-        servers
+        Turn {
+            servers: Some(servers),
+            _place: place,
+        }
+    }
+
+    fn start() -> Self {
+        Self {
+            database: PostgresServer::start(),
+            broker: Broker::start(TESTS),
+            database_is_down: false,
+            broker_is_down: false,
+        }
     }
 
     /// A place with a database and a vhost of its own.
@@ -114,5 +138,30 @@ impl Servers {
             block_in_place(|| self.broker.wait_until_written(&queue));
         }
         block_in_place(|| self.broker.wait_until_streams_are_written());
+    }
+}
+
+fn idle() -> MutexGuard<'static, Vec<Servers>> {
+    // A test that fails gives its pair back all the same.
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Deref for Turn {
+    type Target = Servers;
+
+    fn deref(&self) -> &Servers {
+        self.servers.as_ref().expect("it is there until the end")
+    }
+}
+
+impl DerefMut for Turn {
+    fn deref_mut(&mut self) -> &mut Servers {
+        self.servers.as_mut().expect("it is there until the end")
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        idle().extend(self.servers.take());
     }
 }

@@ -21,8 +21,8 @@ use crate::{
     servers::Servers,
 };
 
-/// More orders than any of these tests gets to.
-const ORDERS: usize = 40_000;
+/// More orders than any of these tests gets to. Each node reads them all when it starts.
+pub(crate) const ORDERS: usize = 12_000;
 
 /// Far beyond what publishing the end of a log takes.
 const HANGS: Duration = Duration::from_secs(120);
@@ -169,9 +169,12 @@ impl Shop {
     /// was appended, and the published log is the same.
     pub(crate) async fn closes_right(mut self) {
         self.come_to_an_end().await;
+        let mut phase = Phase::begin();
         let recorded = self.place.recorded().await;
         assert_right(&self.place, &self.orders, &recorded).await;
+        phase.ends("the effects compared");
         self.place.verify().await;
+        phase.ends("the log verified");
         let gave_up = recorded.gave_up.len();
         assert!(self.may_give_up || gave_up == 0, "{:?}", recorded.gave_up);
         println!(
@@ -185,9 +188,11 @@ impl Shop {
 
     async fn come_to_an_end(&mut self) {
         self.assert_alive();
+        let mut phase = Phase::begin();
         for node in std::mem::take(&mut self.nodes) {
             node.leave().await;
         }
+        phase.ends("the nodes left");
         self.seen.all().await;
         let mut command = Command::new(program());
         command
@@ -198,13 +203,16 @@ impl Shop {
         let last = begin(&self.place, "last", &mut command);
         let ended = |seen: &Seen| seen.owned_by("last").len() == 16 && seen.open() == 0;
         self.seen.until("the last node to end it all", ended).await;
+        phase.ends("all ended");
         self.until_published().await;
+        phase.ends("all is published");
         let worker = self.worker.take().expect("it was started");
         for mut process in [last, worker] {
             signal("TERM", &[process.id().expect("it runs")]);
             let ended = process.wait().await.expect("it is a child of ours");
             assert!(ended.success(), "it stops in peace: {ended}");
         }
+        phase.ends("the last processes stopped");
         self.seen.all().await;
     }
 }
@@ -224,6 +232,20 @@ impl Shop {
             let said = String::from_utf8_lossy(&verified.stderr);
             assert!(Instant::now() < end, "what is published differs: {said}");
         }
+    }
+}
+
+/// How long the parts of an end take.
+struct Phase(Instant);
+
+impl Phase {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    fn ends(&mut self, what: &str) {
+        println!("  {what} after {:?}", self.0.elapsed());
+        self.0 = Instant::now();
     }
 }
 
