@@ -7,11 +7,12 @@ use std::{
 
 use clap::Args;
 use sagalog::{LogStreams, RabbitMq, RabbitStreams, Transport};
-use sagalog_transport::rabbitmq::ConnectError;
+use sagalog_transport::rabbitmq::{ConnectError, StreamBounds};
 
 use crate::{
     error::{CliError, Exit, chain},
     output::Output,
+    words,
 };
 
 /// How long a broker is waited for that does not answer: it may start at the same time as we.
@@ -60,13 +61,14 @@ impl BrokerArg {
         }
     }
 
-    /// The streams of the published log on it, if one was named.
+    /// The streams of the published log on it, if one was named; those that are made keep so much.
     pub(crate) async fn streams(
         &self,
+        bounds: StreamBounds,
         output: Output,
     ) -> Result<Option<Arc<dyn LogStreams>>, CliError> {
         match &self.url {
-            Some(url) => Ok(Some(connect_streams(url, output).await?)),
+            Some(url) => Ok(Some(connect_streams(url, bounds, output).await?)),
             None => Ok(None),
         }
     }
@@ -87,6 +89,63 @@ impl PublishedArg {
     }
 }
 
+/// How much of the published log its streams keep.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct KeptArg {
+    /// How much the stream of each partition keeps, as 512MiB or 10GiB; all nodes of a log say the same
+    #[arg(
+        long = "published-size",
+        value_name = "SIZE",
+        value_parser = kept_size,
+        default_value = "1GiB",
+        conflicts_with = "no_published_log"
+    )]
+    size: u64,
+    /// How old what it keeps may be, as 12h or 30d; all nodes of a log say the same
+    #[arg(
+        long = "published-age",
+        value_name = "AGE",
+        value_parser = kept_age,
+        default_value = "7d",
+        conflicts_with = "no_published_log"
+    )]
+    age: Duration,
+}
+
+impl KeptArg {
+    pub(crate) fn bounds(self) -> StreamBounds {
+        let usual = StreamBounds::default();
+        StreamBounds {
+            bytes_max: self.size,
+            age_max: self.age,
+            // The broker keeps the last segment whatever its size.
+            segment_bytes: usual.segment_bytes.min(self.size / SEGMENTS_MIN),
+        }
+    }
+}
+
+/// Segments of the smallest streams; whole ones are cut off.
+const SEGMENTS_MIN: u64 = 4;
+
+/// The least that a stream may keep.
+const KEPT_MIN: u64 = 4 << 20;
+
+fn kept_size(text: &str) -> Result<u64, String> {
+    let size = words::to_bytes(text).ok_or("it is no size, as 512MiB or 10GiB")?;
+    if size < KEPT_MIN {
+        return Err("a stream keeps 4MiB at least".to_owned());
+    }
+    Ok(size)
+}
+
+fn kept_age(text: &str) -> Result<Duration, String> {
+    let age = words::to_span(text).ok_or("it is no span, as 90s, 15m, 12h or 30d")?;
+    if age.is_zero() {
+        return Err("a stream keeps what came in the last second at least".to_owned());
+    }
+    Ok(age)
+}
+
 /// The transport over the broker at this address, which is waited for if it does not answer.
 pub(crate) async fn connect(url: &str, output: Output) -> Result<Arc<dyn Transport>, CliError> {
     let connected = waited_for(async || RabbitMq::connect(url).await, output);
@@ -96,9 +155,11 @@ pub(crate) async fn connect(url: &str, output: Output) -> Result<Arc<dyn Transpo
 /// The streams of the published log on the broker at this address, which is waited for as well.
 pub(crate) async fn connect_streams(
     url: &str,
+    bounds: StreamBounds,
     output: Output,
 ) -> Result<Arc<dyn LogStreams>, CliError> {
-    let connected = waited_for(async || RabbitStreams::connect(url).await, output);
+    let connect = async || RabbitStreams::connect_with(url, bounds).await;
+    let connected = waited_for(connect, output);
     Ok(Arc::new(connected.await?))
 }
 

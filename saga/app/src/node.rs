@@ -9,7 +9,7 @@ use sagalog::{Runtime, control};
 
 use crate::{
     App, alone,
-    broker::{BrokerArg, PublishedArg},
+    broker::{BrokerArg, KeptArg, PublishedArg},
     error::{CliError, Exit},
     log::LogArg,
     output::Output,
@@ -26,6 +26,8 @@ pub(crate) struct Args {
     broker: BrokerArg,
     #[command(flatten)]
     published: PublishedArg,
+    #[command(flatten)]
+    kept: KeptArg,
     /// What this node is called in the log and towards other nodes; the program's name unless given
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -127,7 +129,7 @@ async fn start(
         runtime = runtime.transport(transport);
     }
     if args.published.is_wanted()
-        && let Some(streams) = args.broker.streams(output).await?
+        && let Some(streams) = args.broker.streams(args.kept.bounds(), output).await?
     {
         runtime = runtime.publish_log(streams);
     }

@@ -54,6 +54,27 @@ pub(crate) fn moment(text: &str) -> Option<Time> {
     Some(Time::from_micros(seconds * 1_000_000 + micros))
 }
 
+/// The span that a text as `90s`, `15m`, `2h` or `3d` names.
+pub(crate) fn to_span(text: &str) -> Option<Duration> {
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+    number_of(text, &units).map(Duration::from_secs)
+}
+
+/// The number of bytes that a text as `512MiB` or `10GiB` names.
+pub(crate) fn to_bytes(text: &str) -> Option<u64> {
+    number_of(
+        text,
+        &[("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)],
+    )
+}
+
+/// What a number with one of these units behind it comes to.
+fn number_of(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let named = |(unit, one): &(&str, u64)| Some((text.strip_suffix(unit)?, *one));
+    let (count, one) = units.iter().find_map(named)?;
+    count.parse::<u64>().ok()?.checked_mul(one)
+}
+
 fn three(text: &str, between: char) -> Option<[u64; 3]> {
     let numbers: Option<Vec<_>> = text.split(between).map(|word| word.parse().ok()).collect();
     numbers?.try_into().ok()
@@ -114,6 +135,18 @@ pub(crate) fn numbers(from: u64, to: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_and_sizes_have_a_number_and_a_unit() {
+        let spans = ["90s", "15m", "2h", "3d"].map(to_span);
+        let seconds = [90, 900, 7_200, 259_200].map(|it| Some(Duration::from_secs(it)));
+        assert_eq!(spans, seconds);
+        let sizes = ["512MiB", "10GiB", "1TiB"].map(to_bytes);
+        assert_eq!(sizes, [512 << 20, 10 << 30, 1 << 40].map(Some));
+        let none = ["", "3", "d", "-3d", "1.5h", "3 d", "99999999999999999999d"];
+        assert_eq!(none.map(to_span), [None; 7]);
+        assert_eq!(["1GB", "GiB", "99999999999TiB"].map(to_bytes), [None; 3]);
+    }
 
     #[test]
     fn spans_are_short() {

@@ -15,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+use sagalog_transport::rabbitmq::StreamBounds;
+
 use self::workload::Variant;
 use crate::{App, CliError, Exit, Output, broker, log};
 
@@ -97,7 +99,8 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
         if let Some(url) = &args.broker {
             transport = Some(broker::connect(url, output).await?);
             if args.published_log {
-                streams = Some(broker::connect_streams(url, output).await?);
+                streams =
+                    Some(broker::connect_streams(url, StreamBounds::default(), output).await?);
             }
         }
         let rate = f64::from(rate.get());

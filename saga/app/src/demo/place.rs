@@ -6,6 +6,7 @@ use std::{
 };
 
 use sagalog::{EventLog, Runtime, RuntimeBuilder, Transport, control};
+use sagalog_transport::rabbitmq::StreamBounds;
 
 use super::Args;
 use crate::{CliError, Exit, Output, broker, log};
@@ -81,7 +82,8 @@ impl<'a> Place<'a> {
         if let Some(url) = &self.args.broker
             && self.args.published.is_wanted()
         {
-            runtime = runtime.publish_log(broker::connect_streams(url, output).await?);
+            runtime = runtime
+                .publish_log(broker::connect_streams(url, StreamBounds::default(), output).await?);
         }
         Ok((log, runtime.start().await?))
     }

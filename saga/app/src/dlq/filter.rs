@@ -2,7 +2,7 @@
 
 use std::{
     str::FromStr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Args, ValueEnum};
@@ -61,7 +61,7 @@ impl FromStr for When {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(ago) = ago(text) {
+        if let Some(ago) = words::to_span(text) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let then = now.unwrap_or_default().saturating_sub(ago);
             let micros = u64::try_from(then.as_micros()).unwrap_or(u64::MAX);
@@ -72,19 +72,6 @@ impl FromStr for When {
                 .to_owned()
         })
     }
-}
-
-fn ago(text: &str) -> Option<Duration> {
-    let unit = text.chars().last()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let count: u64 = text[..text.len() - 1].parse().ok()?;
-    Some(Duration::from_secs(count.checked_mul(seconds)?))
 }
 
 fn cause(text: &str) -> Result<Cause, String> {

@@ -1,13 +1,15 @@
 //! `sagalog log verify`
 
-use std::{fmt, process::ExitCode};
+use std::{collections::BTreeMap, fmt, process::ExitCode, sync::Arc};
 
 use sagalog::{
     LogStreams,
     follow::{CompareError, Compared, compare},
 };
 use sagalog_eventlog::{EventLog, Verified, VerifyError, verify};
+use sagalog_transport::rabbitmq::StreamBounds;
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::{
     broker::BrokerArg,
@@ -93,14 +95,14 @@ struct End {
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let log = args.log.read().await?;
     let streams = match args.published {
-        true => args.broker.streams(output).await?,
+        true => args.broker.streams(StreamBounds::default(), output).await?,
         false => None,
     };
     let mut verified = Vec::new();
     let (position, fault) = loop {
         let Some(partition) = partitions(&*log).nth(verified.len()) else {
             let published = match streams {
-                Some(streams) => Some(published(&*streams, &*log).await?),
+                Some(streams) => Some(published(&streams, &log).await?),
                 None => None,
             };
             return whole(log.name(), &verified, published, output);
@@ -140,21 +142,27 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     Ok(Exit::Failed.into())
 }
 
+/// Compares all partitions side by side: of each, the end of its stream may have to be waited for.
 async fn published(
-    streams: &dyn LogStreams,
-    log: &dyn EventLog,
+    streams: &Arc<dyn LogStreams>,
+    log: &Arc<dyn EventLog>,
 ) -> Result<Vec<Published>, CliError> {
-    let mut published = Vec::new();
-    for partition in partitions(log) {
-        let compared = compare(streams, log, partition).await;
+    let mut comparing = JoinSet::new();
+    for partition in partitions(&**log) {
+        let (streams, log) = (streams.clone(), log.clone());
+        comparing.spawn(async move { (partition, compare(&*streams, &*log, partition).await) });
+    }
+    let mut published = BTreeMap::new();
+    while let Some(compared) = comparing.join_next().await {
+        let (partition, compared) = compared.expect("it is not aborted and does not panic");
         let compared = compared.map_err(|error| match error {
             CompareError::Log(error) => error.into(),
             error => CliError::failed(&error)
                 .fix("is it published there? nodes do so unless started with --no-published-log"),
         })?;
-        published.push(Published::of(&compared));
+        published.insert(partition, Published::of(&compared));
     }
-    Ok(published)
+    Ok(published.into_values().collect())
 }
 
 fn whole(

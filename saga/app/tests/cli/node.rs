@@ -91,3 +91,38 @@ async fn servers_that_must_be_reached_over_tls_are_refused_with_what_to_do_inste
     let worker = format!("worker --home {home} {broker}");
     insta::assert_snapshot!(sagalog(&log, &worker).await.failed(2), @"error: the broker's URL cannot be used: amqps is not supported yet: use amqp to a TLS proxy on this machine; it looks like amqp://user:password@host:5672/vhost, with %2f for the vhost /");
 }
+
+#[tokio::test]
+async fn what_a_stream_cannot_keep_is_refused() {
+    let (folder, nowhere) = (TempDir::new().expect("room"), Path::new("unused.db"));
+    let home = folder.path().display();
+    let refused = async |options: &str| {
+        let line = format!("node --home {home} --broker amqp://mq {options}");
+        sagalog(nowhere, &line).await.failed(2)
+    };
+    for (options, why) in [
+        (
+            "--published-size 1GB",
+            "'--published-size <SIZE>': it is no size, as 512MiB or 10GiB",
+        ),
+        (
+            "--published-size 1MiB",
+            "'--published-size <SIZE>': a stream keeps 4MiB at least",
+        ),
+        (
+            "--published-age 0d",
+            "'--published-age <AGE>': a stream keeps what came in the last second at least",
+        ),
+        (
+            "--published-age soon",
+            "'--published-age <AGE>': it is no span, as 90s, 15m, 12h or 30d",
+        ),
+        (
+            "--no-published-log --published-age 1d",
+            "'--no-published-log' cannot be used with '--published-age <AGE>'",
+        ),
+    ] {
+        let said = refused(options).await;
+        assert!(said.contains(why), "{options}: {said}");
+    }
+}

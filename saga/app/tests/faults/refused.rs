@@ -7,7 +7,7 @@ use sagalog_eventlog::test_servers::signal;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     process::Command,
     time::timeout,
@@ -136,6 +136,35 @@ async fn a_node_without_a_broker_does_not_start_beside_another() {
     ");
     signal("TERM", &[process]);
     assert!(node.wait().await.expect("it is ours").success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_wants_its_streams_otherwise_is_told_which_is_in_the_way() {
+    let servers = Servers::turn().await;
+    let place = servers.new_place("streams", "");
+    std::fs::create_dir_all(place.demo()).expect("the folder can be made");
+    let mut node = Command::new(program());
+    node.args(["node", "--published-size", "8MiB", "--published-age", "12h"])
+        .arg("--home")
+        .arg(place.demo())
+        .args(place.servers())
+        .stderr(Stdio::piped());
+    let mut node = node
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program is built");
+    let mut said = BufReader::new(node.stderr.take().expect("it is piped")).lines();
+    while let Some(line) = said.next_line().await.expect("text") {
+        if line.starts_with("driving") {
+            signal("TERM", &[node.id().expect("it runs")]);
+        }
+    }
+    assert!(node.wait().await.expect("it is ours").success());
+    let [log, broker] = [1, 3].map(|index| place.servers()[index]);
+    let folder = TempDir::new().expect("there is room for a folder");
+    let node = format!("node --log {log} --broker {broker}");
+    let otherwise = refusal_in(folder.path(), &node).await;
+    insta::assert_snapshot!(otherwise, @"error: queue log.0 is there and different: its x-max-length-bytes is 8388608, wanted is 1073741824; change the configuration, or empty and delete the queue");
 }
 
 /// How many processes share a log. That there is none yet is an error.
