@@ -140,6 +140,7 @@ mod tests {
         let origin = Origin::Signal {
             signal: "approval".into(),
             id: held.next().to_string().into(),
+            until: None,
         };
         let content = HeldContent {
             reason: None,

@@ -5,11 +5,13 @@ use core::ops::RangeInclusive;
 
 use sagalog_model::{
     Direction, Graph, Kind, Payload, SagaEvent, StepSpec,
-    event::{AttemptAsked, NodeId, ParkCause},
+    event::{AttemptAsked, IdKind, NodeId, ParkCause},
+    log::Time,
 };
 
 use crate::{
     attempts::Retrying,
+    dedup::Ids,
     saga::{Phase, SagaState},
     sequence::Standing,
     step::{StepState, UndoEnd},
@@ -40,7 +42,17 @@ impl SagaState {
             E::NodeCompleted(e) => self.may_complete(&e.node),
             E::SleepStarted(e) => self.is_kind(&e.node, |kind| matches!(kind, Kind::Sleep { .. })),
             E::WaitStarted(e) => self.is_kind(&e.node, |kind| matches!(kind, Kind::Signal { .. })),
-            E::SignalReceived(e) => self.knows_signal(&e.signal),
+            E::SignalReceived(e) => {
+                self.knows_signal(&e.signal)?;
+                is_new(self.signals().ids(), &e.id, e.until)
+            }
+            E::IdsForgotten(e) => {
+                let watermark = match e.of {
+                    IdKind::Signals => self.signals().ids().watermark(),
+                    IdKind::Requests => self.requests().watermark(),
+                };
+                expect(watermark < Some(e.until), "the watermark does not move up")
+            }
             E::NumberedSignalReceived(e) => {
                 self.knows_signal(&e.signal)?;
                 let standing = self.standing(&e.producer, e.number, &e.signal, &e.payload);
@@ -71,9 +83,10 @@ impl SagaState {
                 expect(step.undo == UndoEnd::Open, "its undoing has ended")
             }
             E::Parked(e) => self.may_park(&e.node, e.cause),
-            E::CancelRequested(e) => {
-                expect(!self.requests().contains(&e.id), "its id was used before")
-            }
+            E::CancelRequested(e) => is_new(self.requests(), &e.id, e.until),
+            E::RetryRequested(e) => is_new(self.requests(), &e.id, e.until),
+            E::ResolvedByHand(e) => is_new(self.requests(), &e.id, e.until),
+            E::SkippedByHand(e) => is_new(self.requests(), &e.id, e.until),
             E::InputHeld(e) => {
                 let held = self.held();
                 expect(held.next() == e.number, "its number is not the next one")?;
@@ -87,10 +100,8 @@ impl SagaState {
                     "after the turn only held answers are taken",
                 )
             }
-            E::HeldReleased(e) => {
-                expect(!self.requests().contains(&e.id), "its id was used before")
-            }
-            E::HeldDropped(e) => expect(!self.requests().contains(&e.id), "its id was used before"),
+            E::HeldReleased(e) => is_new(self.requests(), &e.id, e.until),
+            E::HeldDropped(e) => is_new(self.requests(), &e.id, e.until),
             E::Completed(_) => self.may_end_forward(),
             E::Compensated(_) => self.may_end_back(&[]),
             E::PartlyCompensated(e) => self.may_end_back(&e.left),
@@ -225,6 +236,14 @@ impl SagaState {
         self.step(self.index(node)?)
             .ok_or_else(|| format!("`{node}` was never asked"))
     }
+}
+
+fn is_new<C: PartialEq>(ids: &Ids<C>, id: &str, until: Option<Time>) -> Result<(), String> {
+    expect(!ids.contains(id), "its id was used before")?;
+    expect(
+        !ids.is_behind(until),
+        "what could come until then is not remembered",
+    )
 }
 
 fn expect(holds: bool, otherwise: &str) -> Result<(), String> {

@@ -13,7 +13,7 @@ use core::fmt;
 use sagalog_model::{
     AttemptNumber, Direction, Graph, Kind, NodeIndex, Payload, RecoveryClass, SagaEvent, SagaId,
     StepSpec,
-    event::{NodeId, Origin, ParkCause, Started, TurnCause},
+    event::{IdKind, NodeId, Origin, ParkCause, Started, TurnCause},
     expr::Outputs,
     graph::{BlockIndex, Source},
     log::{Time, Version},
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attempts::{Heard, Retrying, Trouble, TroubleKind},
-    dedup::{Asked, Requests},
+    dedup::{Asked, Ids},
     held::Held,
     sequence::{self, Ahead, Sequences},
     signals::{Signals, WaitingSignal},
@@ -46,7 +46,7 @@ pub struct SagaState {
     signals: Signals,
     sequences: Sequences,
     held: Held,
-    requests: Requests,
+    requests: Ids<Asked>,
     left: Vec<NodeId>,
 }
 
@@ -198,7 +198,7 @@ impl SagaState {
             signals: Signals::default(),
             sequences: Sequences::default(),
             held: Held::default(),
-            requests: Requests::default(),
+            requests: Ids::default(),
             left: Vec::new(),
         }
     }
@@ -405,14 +405,12 @@ impl SagaState {
                 self.complete(index, Some(Payload::null()), at);
             }
             E::SignalReceived(e) => {
-                if self.signals.contains(&e.id) {
-                    return Err("a signal of this id came before".into());
-                }
-                self.signals.record(WaitingSignal {
+                let signal = WaitingSignal {
                     signal: e.signal.clone(),
                     id: e.id.clone(),
                     payload: e.payload.clone(),
-                });
+                };
+                self.signals.record(signal, e.until);
             }
             E::NumberedSignalReceived(e) => {
                 self.sequences.came(&e.producer, &e.signal, &e.payload);
@@ -459,13 +457,20 @@ impl SagaState {
                     return Err("no such signal waits".into());
                 }
             }
+            E::IdsForgotten(e) => match e.of {
+                IdKind::Signals => self.signals.forget(e.until),
+                IdKind::Requests => self.requests.forget(e.until),
+            },
             E::PivotPassed(e) => {
                 let index = self.index(&e.node)?;
                 self.forward_only()?;
                 self.pivot_passed = true;
                 self.complete(index, None, at);
             }
-            E::CancelRequested(e) => self.requests.record(&e.id, Asked::cancel(&e.reason)),
+            E::CancelRequested(e) => {
+                self.requests
+                    .record(&e.id, e.until, Asked::cancel(&e.reason));
+            }
             E::DeadlinePassed(_) => self.deadline_passed = true,
             E::Turned(e) => {
                 self.forward_only()?;
@@ -496,7 +501,7 @@ impl SagaState {
                 });
             }
             E::RetryRequested(e) => {
-                self.requests.record(&e.id, Asked::retry(&e.node));
+                self.requests.record(&e.id, e.until, Asked::retry(&e.node));
                 let cause = self.unpark(&e.node)?;
                 if cause != ParkCause::Expression {
                     let step = self.step_mut(&e.node)?;
@@ -512,7 +517,7 @@ impl SagaState {
             }
             E::ResolvedByHand(e) => {
                 self.requests
-                    .record(&e.id, Asked::resolve(&e.node, e.output.as_str()));
+                    .record(&e.id, e.until, Asked::resolve(&e.node, e.output.as_str()));
                 match self.unpark(&e.node)? {
                     ParkCause::Compensation => self.undone(&e.node, at)?,
                     _ => {
@@ -522,7 +527,8 @@ impl SagaState {
                 }
             }
             E::SkippedByHand(e) => {
-                self.requests.record(&e.id, Asked::skip(&e.node, &e.reason));
+                self.requests
+                    .record(&e.id, e.until, Asked::skip(&e.node, &e.reason));
                 match self.unpark(&e.node)? {
                     ParkCause::Compensation => self.leave(&e.node, &e.reason, at)?,
                     _ => self.done_by_hand(&e.node, Payload::null(), at)?,
@@ -531,7 +537,7 @@ impl SagaState {
             E::InputHeld(e) => self.held.hold(e.input.clone(), e.held.clone(), at),
             E::HeldReleased(e) => {
                 let asked = Asked::release(e.number, e.content.as_ref());
-                self.requests.record(&e.id, asked);
+                self.requests.record(&e.id, e.until, asked);
                 self.held.take(e.number).ok_or("it is not the first held")?;
             }
             E::HeldTaken(e) if self.turn.is_some() => {
@@ -546,15 +552,19 @@ impl SagaState {
             }
             E::HeldDropped(e) => {
                 let asked = Asked::drop(e.number, &e.reason);
-                self.requests.record(&e.id, asked);
+                self.requests.record(&e.id, e.until, asked);
                 let dropped = self.held.drop(e.number).ok_or("it is not held")?;
                 match dropped.input {
                     // It may come again, and is a duplicate then.
-                    Origin::Signal { signal, id } => self.signals.give_up(WaitingSignal {
-                        signal,
-                        id,
-                        payload: dropped.content,
-                    }),
+                    Origin::Signal { signal, id, until } => {
+                        let payload = dropped.content;
+                        let signal = WaitingSignal {
+                            signal,
+                            id,
+                            payload,
+                        };
+                        self.signals.give_up(&signal, until);
+                    }
                     Origin::Numbered {
                         producer, number, ..
                     } => self.sequences.give_up(&producer, number),
@@ -805,8 +815,8 @@ impl SagaState {
         &self.sequences
     }
 
-    /// The operator requests recorded so far.
-    pub const fn requests(&self) -> &Requests {
+    /// The ids of the operator requests that are remembered.
+    pub const fn requests(&self) -> &Ids<Asked> {
         &self.requests
     }
 

@@ -11,6 +11,8 @@ use core::ops::RangeInclusive;
 
 use sagalog_model::{Payload, log::Time};
 
+use crate::dedup::Content;
+
 /// The producers that number what they send to a saga, in the order in which they first came.
 ///
 /// Nothing is allocated for a saga without one. Bounded: see [`Self::PRODUCERS_MAX`],
@@ -81,10 +83,6 @@ pub enum Standing {
     /// from what came.
     GivenUp,
 }
-
-/// A hash of what a number carried: to notice a sender's error, not an attack.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Content(u64);
 
 impl Sequences {
     /// The most producers that may number what they send to one saga.
@@ -335,17 +333,6 @@ impl Producer {
             self.contents.pop_front();
         }
         self.contents.push_back(content);
-    }
-}
-
-impl Content {
-    /// FNV-1a over both, kept apart by a byte that no text holds.
-    fn of(signal: &str, payload: &Payload) -> Self {
-        let bytes = signal.bytes().chain([0xff]).chain(payload.as_str().bytes());
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        Self(hash)
     }
 }
 

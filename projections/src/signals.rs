@@ -1,17 +1,16 @@
 //! The signals of a saga: early ones wait, first in first out for each name.
 
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use alloc::{collections::VecDeque, sync::Arc};
 
-use sagalog_model::Payload;
+use sagalog_model::{Payload, log::Time};
 
-/// Signals that came and were not consumed, and all that ever came, by id.
+use crate::dedup::{Content, Ids, LASTING_MAX};
+
+/// Signals that came and were not consumed, and the ids of those that nobody numbers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Signals {
     waiting: VecDeque<WaitingSignal>,
-    known: BTreeMap<Arc<str>, WaitingSignal>,
+    ids: Ids<Content>,
     late: usize,
 }
 
@@ -27,23 +26,12 @@ pub struct WaitingSignal {
 }
 
 impl Signals {
-    /// How many signals a saga accepts in its life, of those that nobody numbers. They are kept, so
-    /// that each counts once. And how many may wait to be consumed, of all.
+    /// How many signals of a saga may wait to be consumed.
     pub const MAX: usize = 1_000;
 
-    /// Whether a signal of this id was recorded.
-    pub fn contains(&self, id: &str) -> bool {
-        self.known.contains_key(id)
-    }
-
-    /// The signal of this id, if it ever came.
-    pub fn find(&self, id: &str) -> Option<&WaitingSignal> {
-        self.known.get(id)
-    }
-
-    /// Whether no more are accepted of those that nobody numbers.
-    pub fn is_full(&self) -> bool {
-        self.known.len() >= Self::MAX
+    /// The ids of those that nobody numbers.
+    pub const fn ids(&self) -> &Ids<Content> {
+        &self.ids
     }
 
     /// The oldest waiting one of this name.
@@ -63,17 +51,26 @@ impl Signals {
         self.late
     }
 
-    pub(crate) fn record(&mut self, signal: WaitingSignal) {
-        self.known.insert(signal.id.clone(), signal.clone());
+    pub(crate) fn record(&mut self, signal: WaitingSignal, until: Option<Time>) {
+        self.know(&signal, until);
         self.waiting.push_back(signal);
     }
 
     /// One that a person gave up before it came in: if it is sent again it is a duplicate. Where no more
     /// are accepted it is refused anyway.
-    pub(crate) fn give_up(&mut self, signal: WaitingSignal) {
-        if !self.is_full() {
-            self.known.insert(signal.id.clone(), signal);
+    pub(crate) fn give_up(&mut self, signal: &WaitingSignal, until: Option<Time>) {
+        if until.is_some() || self.ids.lasting() < LASTING_MAX {
+            self.know(signal, until);
         }
+    }
+
+    pub(crate) fn forget(&mut self, until: Time) {
+        self.ids.forget(until);
+    }
+
+    fn know(&mut self, signal: &WaitingSignal, until: Option<Time>) {
+        let content = Content::of(&signal.signal, &signal.payload);
+        self.ids.record(&signal.id, until, content);
     }
 
     /// Records one that its producer numbered: it is told from others by its number, so nothing of
@@ -119,7 +116,7 @@ mod tests {
     fn the_first_of_a_name_is_taken_first_whatever_came_for_others() {
         let mut signals = Signals::default();
         for (name, id) in [("price", "1"), ("approval", "2"), ("price", "3")] {
-            signals.record(signal(name, id));
+            signals.record(signal(name, id), None);
         }
         let taken: Vec<_> = ["price", "price", "approval", "price"]
             .into_iter()
@@ -136,28 +133,32 @@ mod tests {
     #[test]
     fn a_late_signal_is_counted_and_waits_no_more() {
         let mut signals = Signals::default();
-        signals.record(signal("approval", "1"));
+        signals.record(signal("approval", "1"), None);
         assert!(signals.mark_late("1"));
         assert!(!signals.mark_late("1"), "it is late once");
         assert_eq!((signals.waiting(), signals.late()), (0, 1));
         assert_eq!(oldest(&signals, "approval"), None);
-        assert!(signals.contains("1"), "its id still counts");
+        assert!(signals.ids().contains("1"), "its id still counts");
     }
 
     #[test]
-    fn they_are_full_once_the_last_place_is_taken_and_taking_some_frees_none() {
+    fn an_id_is_kept_when_its_signal_is_taken() {
         let mut signals = Signals::default();
-        for number in 0..Signals::MAX {
-            assert!(!signals.is_full(), "there is room for {number}");
-            signals.record(signal("approval", &format!("{number}")));
+        signals.record(signal("approval", "1"), None);
+        assert!(signals.take("approval", "1").is_some());
+        assert!(signals.ids().contains("1"), "it counts once");
+    }
+
+    #[test]
+    fn the_id_of_what_was_given_up_is_known_as_long_as_more_are_accepted() {
+        let mut signals = Signals::default();
+        for number in 0..LASTING_MAX - 1 {
+            signals.record(signal("approval", &format!("{number}")), None);
         }
-        assert!(signals.is_full());
-        for number in 0..Signals::MAX {
-            assert!(signals.take("approval", &format!("{number}")).is_some());
-        }
-        assert!(
-            signals.is_full(),
-            "the ids are kept, so that each counts once"
-        );
+        signals.give_up(&signal("approval", "the last"), None);
+        signals.give_up(&signal("approval", "one more"), None);
+        assert!(signals.ids().contains("the last"));
+        assert!(!signals.ids().contains("one more"));
+        assert_eq!(signals.ids().lasting(), LASTING_MAX);
     }
 }

@@ -9,7 +9,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
     Direction, FailureClass, Graph, Payload, SagaEvent, SagaId,
-    event::{NodeId, Origin, ParkCause},
+    event::{IdKind, NodeId, Origin, ParkCause},
     log::{Position, Time, Version},
 };
 use serde::Serialize;
@@ -359,6 +359,13 @@ pub enum Noted {
         /// The sender's id for it.
         id: Arc<str>,
     },
+    /// Ids whose time is over are not remembered any more.
+    IdsForgotten {
+        /// Whose.
+        of: IdKind,
+        /// Those that could come again until then, or until an earlier time.
+        until: Time,
+    },
     /// Somebody wants the saga undone.
     CancelRequested {
         /// Who.
@@ -641,6 +648,7 @@ mod tests {
             until: Time::from_micros(99_000_000),
         };
         let late = e::SignalReceived {
+            until: None,
             signal: "go".into(),
             id: "s-1".into(),
             payload: Payload::null(),

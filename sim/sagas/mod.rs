@@ -66,6 +66,7 @@ pub fn all() -> Vec<Named> {
         one("prices-of-two", waits::prices_of_two()),
         one("put-right", waits::approval_that_is_put_right()),
         one("dropped", waits::approval_that_is_dropped()),
+        one("visits", waits::visits_in_a_long_life()),
         two("prices", waits::prices_or_none()),
         two("asked-prices", waits::prices_that_are_asked_for()),
         two("refund", undoing::refund()),

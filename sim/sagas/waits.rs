@@ -1,6 +1,6 @@
 //! Signals, sleeps and deadlines.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use sagalog_model::{BadDefinition, Definition, Gaps, Saga, Signal};
 
@@ -310,4 +310,37 @@ pub fn contract() -> Sim {
         .eventually("it ends by itself", |world| {
             all_ended(world) || is_parked(world)
         })
+}
+
+/// Four visits in a long life, each announced under an id that may come again for half a minute. Two such
+/// ids are remembered.
+pub fn visits_in_a_long_life() -> Sim {
+    const SAGA: Saga<u32, Vec<Option<u32>>> = Saga::new("patient");
+    const VISIT: Signal<u32> = Signal::new("visit");
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let (mut saga, n) = SAGA.define(1);
+    saga.step("admit", DO, n);
+    let first = saga.signal("first", VISIT).within(4 * HOUR);
+    let second = saga.signal("second", VISIT).within(4 * HOUR);
+    let third = saga.signal("third", VISIT).within(4 * HOUR);
+    let fourth = saga.signal("fourth", VISIT).within(4 * HOUR);
+    let all = first.and(second).and(third).and(fourth);
+    let all = all.map(|first, second, third, fourth| vec![first, second, third, fourth]);
+    let mut sim = sim(saga.returns(all), &1).remembers(2);
+    for number in 0..4 {
+        let after = number * HOUR / 2 + SECOND;
+        sim = sim.signal_for(30 * SECOND, after, VISIT, &number);
+    }
+    sim.always("each visit is made once", |world| {
+        let mut sagas = world.sagas().map(visits_made);
+        sagas.all(|made| made.iter().collect::<BTreeSet<_>>().len() == made.len())
+    })
+}
+
+fn visits_made(saga: &sagalog_projections::SagaState) -> Vec<u32> {
+    let made = |node| saga.node(saga.graph().find(node)?).output.as_ref();
+    let made = ["first", "second", "third", "fourth"]
+        .into_iter()
+        .filter_map(made);
+    made.filter_map(|visit| visit.read().ok()).collect()
 }

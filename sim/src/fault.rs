@@ -99,11 +99,19 @@ pub enum Fault {
     Poisoned,
     /// The client never makes the call, as if it were not there.
     LeftOut,
+    /// It comes once more, an hour after the time until which it may.
+    AgainAfterItsTime,
+    /// It comes once more, in the last moment in which it is certain to be known.
+    AgainInItsLastMoment,
+    /// The sender's clock is an hour behind, and so is the time until which it may come again.
+    SenderBehind,
+    /// The sender's clock is an hour ahead.
+    SenderAhead,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 49] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -149,6 +157,10 @@ impl Fault {
         Self::Frozen,
         Self::Poisoned,
         Self::LeftOut,
+        Self::AgainAfterItsTime,
+        Self::AgainInItsLastMoment,
+        Self::SenderBehind,
+        Self::SenderAhead,
     ];
 
     /// What can go wrong at a point, simplest first, the core before the others.
@@ -162,7 +174,15 @@ impl Fault {
                 Self::OneMoreSaga,
                 Self::Drift,
             ],
-            Point::Call => &[Self::Duplicated, Self::Lost, Self::LeftOut],
+            Point::Call => &[
+                Self::Duplicated,
+                Self::Lost,
+                Self::LeftOut,
+                Self::AgainAfterItsTime,
+                Self::AgainInItsLastMoment,
+                Self::SenderBehind,
+                Self::SenderAhead,
+            ],
             Point::Commit => &[
                 Self::CrashAfterCommit,
                 Self::CrashBeforeCommit,
@@ -229,6 +249,7 @@ impl Fault {
             Self::Rejects | Self::AlwaysFailsForNow | Self::Blackholed => !of_world,
             // What the broker has confirmed it delivers, and a letter has no deadline of its own.
             Self::Late | Self::Lost | Self::Overtaken | Self::Poisoned => !of_letter,
+            fault if fault.needs_a_time() => site.has_a_time(),
             _ => true,
         };
         Self::at(site.point).iter().copied().filter(fits)
@@ -245,6 +266,18 @@ impl Fault {
                 | Self::SuccessorAhead
                 | Self::SuccessorBehind
                 | Self::Drift
+        )
+    }
+
+    /// Whether it can only happen to a call that says until when it may come again
+    /// ([`Sim::signal_for`](crate::Sim::signal_for)).
+    pub const fn needs_a_time(self) -> bool {
+        matches!(
+            self,
+            Self::AgainAfterItsTime
+                | Self::AgainInItsLastMoment
+                | Self::SenderBehind
+                | Self::SenderAhead
         )
     }
 
@@ -305,6 +338,8 @@ impl Fault {
                 | Self::RacedAppending
                 | Self::Drift
                 | Self::Frozen
+                | Self::AgainAfterItsTime
+                | Self::AgainInItsLastMoment
         )
     }
 
@@ -355,6 +390,10 @@ impl Fault {
             Self::Frozen => "frozen",
             Self::Poisoned => "poisoned",
             Self::LeftOut => "left out",
+            Self::AgainAfterItsTime => "again after its time",
+            Self::AgainInItsLastMoment => "again in its last moment",
+            Self::SenderBehind => "sender's clock behind",
+            Self::SenderAhead => "sender's clock ahead",
         }
     }
 }

@@ -18,7 +18,9 @@ use crate::{
     plan::Plan,
     run::Run,
     site::Site,
-    world::{ClientCall, Fails, Models, Needed, Participant, Setup, Wants, World, read, write},
+    world::{
+        BEGINNING, ClientCall, Fails, Models, Needed, Participant, Setup, Wants, World, read, write,
+    },
 };
 
 /// A saga in a simulated world, with what its participants give and what must hold.
@@ -112,6 +114,7 @@ impl Sim {
             after: Duration::ZERO,
             saga: id,
             wants: Wants::Saga(Query::Start { definition, input }),
+            lifetime: None,
         }));
         self
     }
@@ -306,19 +309,54 @@ impl Sim {
         self.signal_payload(after, signal.name(), &payload)
     }
 
-    fn signal_payload(mut self, after: Duration, signal: &str, payload: &Payload) -> Self {
+    /// A signal that somebody sends to every saga, so long after the start, with a time: it may come again
+    /// for so long, by its sender's clock, and not later.
+    ///
+    /// # Panics
+    /// If the payload cannot be written as JSON.
+    pub fn signal_for<T: Json>(
+        self,
+        lifetime: Duration,
+        after: Duration,
+        signal: Signal<T>,
+        payload: &T,
+    ) -> Self {
+        let payload = Payload::of(payload).expect("the signal is written as JSON");
+        self.signal_of(after, signal.name(), &payload, Some(lifetime))
+    }
+
+    /// How many ids with a time a saga remembers at least; 1,000 unless said otherwise. So few that the
+    /// simulation comes to forget some.
+    pub fn remembers(mut self, ids: usize) -> Self {
+        self.setup.rules.ids_max = ids;
+        self
+    }
+
+    fn signal_payload(self, after: Duration, signal: &str, payload: &Payload) -> Self {
+        self.signal_of(after, signal, payload, None)
+    }
+
+    fn signal_of(
+        mut self,
+        after: Duration,
+        signal: &str,
+        payload: &Payload,
+        lifetime: Option<Duration>,
+    ) -> Self {
         self.setup.races = true;
         for saga in self.setup.sagas.clone() {
             let id = format!("{}-{}", signal, self.setup.calls.len()).into();
             let query = Query::Signal {
                 signal: signal.into(),
                 id,
+                until: lifetime.map(|lifetime| BEGINNING.after(after).after(lifetime)),
                 payload: payload.clone(),
             };
             self.setup.calls.push(Arc::new(ClientCall {
                 after,
                 saga,
                 wants: Wants::Saga(query),
+                lifetime,
             }));
         }
         self
@@ -349,6 +387,7 @@ impl Sim {
                 after,
                 saga,
                 wants: Wants::Saga(query),
+                lifetime: None,
             }));
         }
         self
@@ -365,12 +404,14 @@ impl Sim {
             let query = Query::Request(Request {
                 id,
                 by: "simulation".into(),
+                until: None,
                 wish,
             });
             self.setup.calls.push(Arc::new(ClientCall {
                 after,
                 saga,
                 wants: Wants::Saga(query),
+                lifetime: None,
             }));
         }
         self

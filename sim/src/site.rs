@@ -1,6 +1,6 @@
 //! Where a decision is taken in a simulated run: stable under unrelated code changes.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use sagalog_model::Direction;
 
@@ -75,6 +75,16 @@ impl Site {
     /// Whether it is a dead letter on its way out of the log.
     pub(crate) fn is_of_a_letter(&self) -> bool {
         self.point == Point::Deliver && matches!(self.subject, Subject::Other(_))
+    }
+
+    /// What a call is about that says until when it may come again.
+    pub(crate) fn timed(word: &str, lifetime: Duration) -> Subject {
+        Subject::Other(format!("{word}@{}ms", lifetime.as_millis()).into())
+    }
+
+    /// Whether it is about a call that says until when it may come again.
+    pub(crate) fn has_a_time(&self) -> bool {
+        matches!(&self.subject, Subject::Other(word) if word.contains('@'))
     }
 
     /// Whether it is a condition of the whole world.

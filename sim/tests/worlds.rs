@@ -57,9 +57,80 @@ fn every_kind_of_fault_bites_in_a_search_of_single_faults() {
     let bitten: BTreeSet<_> = explored.report().bites.keys().copied().collect();
     let missing: Vec<_> = Fault::ALL
         .into_iter()
-        .filter(|fault| fault.is_tried() && !bitten.contains(fault) && !fault.needs_several_nodes())
+        .filter(|fault| fault.is_tried() && !bitten.contains(fault))
+        .filter(|fault| !fault.needs_several_nodes() && !fault.needs_a_time())
         .collect();
     assert!(missing.is_empty(), "{missing:?} had no consequence");
+}
+
+/// Three visits, half an hour apart, announced under ids that may come again for half a minute. One such
+/// id is remembered.
+fn visits() -> Sim {
+    const PATIENT: Saga<u32, Vec<Option<u32>>> = Saga::new("patient");
+    const VISIT: Signal<u32> = Signal::new("visit");
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let (mut saga, _) = PATIENT.define(1);
+    let first = saga.signal("first", VISIT).within(4 * HOUR);
+    let second = saga.signal("second", VISIT).within(4 * HOUR);
+    let third = saga.signal("third", VISIT).within(4 * HOUR);
+    let all = first.and(second).and(third);
+    let all = all.map(|first, second, third| vec![first, second, third]);
+    let definition = saga.returns(all).expect("a good definition");
+    (1..=3).fold(Sim::of(definition, &0).remembers(1), |sim, number| {
+        sim.signal_for(30 * SECOND, number * HOUR / 2, VISIT, &number)
+    })
+}
+
+/// What the saga gives under a plan, which must hold and have its consequence.
+fn visited(text: &str) -> Option<String> {
+    let plan = plan(text);
+    let run = visits()
+        .run(&plan)
+        .unwrap_or_else(|error| panic!("{error}"));
+    run.check();
+    let world = visits().play(&plan);
+    let state = world.saga("s1").expect("it has started");
+    state.output().map(ToString::to_string)
+}
+
+#[test]
+fn every_kind_of_fault_of_calls_with_a_time_bites() {
+    let explored = visits().explore(Explore::exhaustive(1));
+    explored.check();
+    let bitten: BTreeSet<_> = explored.report().bites.keys().copied().collect();
+    let missing: Vec<_> = Fault::ALL
+        .into_iter()
+        .filter(|fault| fault.needs_a_time() && !bitten.contains(fault))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} had no consequence");
+}
+
+#[test]
+fn a_call_that_comes_again_is_taken_once_whether_it_is_remembered_or_not() {
+    let all = Some("[1,2,3]".to_owned());
+    for again in ["again in its last moment", "again after its time"] {
+        for (call, nth) in [("", 1), (" (2)", 2)] {
+            let what = format!("call s1 visit@30000ms{call}: {again}");
+            assert_eq!(visited(&what), all, "visit {nth}");
+        }
+    }
+}
+
+/// What the healthy run remembers is one id, so the second visit has made room for the third.
+#[test]
+fn a_sender_whose_clock_is_far_behind_is_refused_what_cannot_be_told_from_a_repeat() {
+    let refused = visited("call s1 visit@30000ms (3): sender's clock behind");
+    assert_eq!(refused.as_deref(), Some("[1,2,null]"));
+    let taken = visited("call s1 visit@30000ms: sender's clock behind");
+    assert_eq!(taken.as_deref(), Some("[1,2,3]"));
+}
+
+/// The first one is remembered for an hour longer. Until then there is no room, and the second one's time
+/// passes; the third one comes again when there is room.
+#[test]
+fn behind_a_sender_whose_clock_is_far_ahead_others_wait_for_room_as_long_as_their_time_lasts() {
+    let taken = visited("call s1 visit@30000ms: sender's clock ahead");
+    assert_eq!(taken.as_deref(), Some("[1,3,null]"));
 }
 
 #[test]

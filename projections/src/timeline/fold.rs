@@ -326,6 +326,10 @@ impl Fold {
                 self.held_ended(place, e.number, Some(&e.by), HeldEnd::Dropped, reason);
             }
             E::SignalLate(e) => self.noted(place, Noted::SignalLate { id: e.id.clone() }),
+            E::IdsForgotten(e) => {
+                let (of, until) = (e.of, e.until);
+                self.noted(place, Noted::IdsForgotten { of, until });
+            }
             E::CancelRequested(e) => {
                 self.noted(
                     place,

@@ -12,6 +12,7 @@ pub(crate) fn held(number: u64) -> InputHeld {
         input: Origin::Signal {
             signal: "approval".into(),
             id: format!("mail-{number}").into(),
+            until: None,
         },
         held: HeldContent {
             reason: Some("it cannot be read".into()),
@@ -40,6 +41,7 @@ pub(crate) fn released(number: u64, id: &str) -> HeldReleased {
         number,
         id: id.into(),
         by: "ada".into(),
+        until: None,
         content: None,
     }
 }
@@ -49,6 +51,7 @@ pub(crate) fn dropped(number: u64, id: &str) -> HeldDropped {
         number,
         id: id.into(),
         by: "ada".into(),
+        until: None,
         reason: "a mistake".into(),
     }
 }
@@ -111,6 +114,6 @@ fn an_attempt_whose_answer_is_held_has_no_timer() {
 #[test]
 fn what_was_dropped_is_known_if_it_comes_again() {
     let story = Story::booking().then(held(1)).then(dropped(1, "r-1"));
-    assert!(story.state.signals().contains("mail-1"));
+    assert!(story.state.signals().ids().contains("mail-1"));
     assert_eq!(story.state.signals().waiting(), 0);
 }

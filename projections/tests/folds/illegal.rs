@@ -232,6 +232,32 @@ fn an_output_is_left_out_only_where_the_definition_names_it() {
 }
 
 #[test]
+fn what_was_forgotten_does_not_come_again_and_the_watermark_only_moves_up() {
+    let timed = |id: &str, until| SignalReceived {
+        until: Some(second(until)),
+        ..signal(id)
+    };
+    let forgotten = |until| IdsForgotten {
+        of: IdKind::Signals,
+        until: second(until),
+    };
+    let came = Story::waiting().then(timed("mail-1", 7));
+    let over = came.clone().then(forgotten(7));
+    assert_snapshot!(lines([
+        came.refuses(timed("mail-1", 7)),
+        over.refuses(timed("mail-1", 7)),
+        over.refuses(timed("mail-2", 7)),
+        over.refuses(forgotten(7)),
+    ]), @r"
+    SignalReceived: its id was used before
+    SignalReceived: what could come until then is not remembered
+    SignalReceived: what could come until then is not remembered
+    IdsForgotten: the watermark does not move up
+    ");
+    over.then(timed("mail-2", 8)).then(signal("mail-3"));
+}
+
+#[test]
 fn a_signal_is_one_signal_and_is_taken_once() {
     let taken = SignalConsumed {
         node: "approved".into(),
@@ -250,7 +276,7 @@ fn a_signal_is_one_signal_and_is_taken_once() {
         came.clone().then(late).refuses(taken.clone()),
         came.then(taken.clone()).refuses(taken),
     ]), @r"
-    SignalReceived: a signal of this id came before
+    SignalReceived: its id was used before
     SignalConsumed: no such signal waits
     SignalLate: no such signal waits
     SignalConsumed: `approved` is Ahead
@@ -326,7 +352,7 @@ fn only_parked_nodes_are_mended() {
         story.refuses(retried("hotel")),
         story.refuses(resolved("hotel")),
         story.refuses(skipped("hotel")),
-        mended.refuses(retried("nap")),
+        mended.refuses(RetryRequested { id: "r-2".into(), ..retried("nap") }),
     ]), @r"
     RetryRequested: the node is not parked
     ResolvedByHand: the node is not parked
@@ -555,6 +581,7 @@ fn a_cancel_request_is_recorded_once() {
     let cancel = || CancelRequested {
         id: "c-1".into(),
         by: "ada".into(),
+        until: None,
         reason: "rain".into(),
     };
     assert_snapshot!(Story::booked().then(cancel()).refuses(cancel()), @"CancelRequested: its id was used before");

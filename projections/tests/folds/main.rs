@@ -2,6 +2,7 @@
 //! on no engine, and must refuse what an engine would never decide.
 
 mod held;
+mod ids;
 mod illegal;
 mod numbered;
 mod prefixes;

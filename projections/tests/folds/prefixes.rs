@@ -227,10 +227,20 @@ fn entered_any() -> impl Strategy<Value = SagaEvent> {
 }
 
 fn signalled_any() -> impl Strategy<Value = SagaEvent> {
-    (0..4_u32, 0..3_u8).prop_map(|(number, what)| {
+    (0..4_u32, 0..5_u8).prop_map(|(number, what)| {
         let id = format!("mail-{number}");
         match what {
             0 => signal(&id).into(),
+            3 => SignalReceived {
+                until: Some(second(u64::from(number))),
+                ..signal(&format!("timed-{number}"))
+            }
+            .into(),
+            4 => IdsForgotten {
+                of: IdKind::Signals,
+                until: second(u64::from(number)),
+            }
+            .into(),
             1 => SignalConsumed {
                 node: "approved".into(),
                 id: id.into(),
@@ -287,7 +297,7 @@ fn turned_any() -> impl Strategy<Value = SagaEvent> {
     prop_oneof![
         4 => Just(turned("charge").into()),
         2 => Just(PivotPassed { node: "pivot".into() }.into()),
-        2 => Just(CancelRequested { id: "c-1".into(), by: "ada".into(), reason: "no".into() }.into()),
+        2 => Just(CancelRequested { id: "c-1".into(), by: "ada".into(), until: None, reason: "no".into() }.into()),
         2 => Just(CompensationSkipped { node: "charge".into(), reason: "no".into() }.into()),
         1 => Just(Completed { output: json("3") }.into()),
         1 => Just(Compensated {}.into()),

@@ -380,6 +380,7 @@ pub(crate) fn signal(id: &str) -> SignalReceived {
     SignalReceived {
         signal: "approval".into(),
         id: id.into(),
+        until: None,
         payload: json("true"),
     }
 }
@@ -418,6 +419,7 @@ pub(crate) fn retried(node: &str) -> RetryRequested {
         node: node.into(),
         id: "r-1".into(),
         by: "ada".into(),
+        until: None,
     }
 }
 
@@ -426,6 +428,7 @@ pub(crate) fn resolved(node: &str) -> ResolvedByHand {
         node: node.into(),
         id: "r-1".into(),
         by: "ada".into(),
+        until: None,
         output: json("7"),
     }
 }
@@ -435,6 +438,7 @@ pub(crate) fn skipped(node: &str) -> SkippedByHand {
         node: node.into(),
         id: "r-1".into(),
         by: "ada".into(),
+        until: None,
         reason: "it was a test".into(),
     }
 }

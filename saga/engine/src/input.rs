@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use sagalog_model::{
     Direction, NodeIndex, Numbered, Outcome, Payload, Reply,
-    log::{Digest, InputId},
+    log::{Digest, InputId, Time},
 };
 use sagalog_projections::Timer;
 use sha2::{Digest as _, Sha256};
@@ -27,6 +27,8 @@ pub enum SagaInput {
         signal: Arc<str>,
         /// The sender's id for it.
         id: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        until: Option<Time>,
         /// What it carries.
         payload: Payload,
     },
@@ -36,13 +38,16 @@ pub enum SagaInput {
     Request(Request),
 }
 
-/// What a person can want of a saga. `id` makes it safe to send twice; `by` says who it is.
+/// What a person can want of a saga. `id` makes it safe to send twice; `by` says who it is; `until`,
+/// if it is there, until when it may come again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The caller's id for it.
     pub id: Arc<str>,
     /// Who asks.
     pub by: Arc<str>,
+    /// Until when it may come again, if its sender says so.
+    pub until: Option<Time>,
     /// What.
     pub wish: Wish,
 }
@@ -121,12 +126,14 @@ impl SagaInput {
             Self::Signal {
                 signal,
                 id,
+                until,
                 payload,
             } => {
                 let mut identity = Builder::new("signal");
                 identity.key(id.as_bytes());
                 identity.content(signal.as_bytes());
                 identity.content(payload.as_str().as_bytes());
+                identity.time(*until);
                 identity.finish()
             }
             Self::Numbered(numbered) => {
@@ -174,6 +181,7 @@ fn request_identity(request: &Request) -> Identity {
     let mut identity = Builder::new("request");
     identity.key(request.id.as_bytes());
     identity.content(request.by.as_bytes());
+    identity.time(request.until);
     match &request.wish {
         Wish::Cancel { reason } => {
             identity.content(b"cancel");
@@ -264,6 +272,13 @@ impl Builder {
 
     fn content(&mut self, part: &[u8]) {
         framed(self.all.get_or_insert_with(|| self.key.clone()), part);
+    }
+
+    /// Part of the content, if there is one.
+    fn time(&mut self, time: Option<Time>) {
+        if let Some(time) = time {
+            self.content(&time.as_micros().to_be_bytes());
+        }
     }
 
     fn finish(self) -> Identity {

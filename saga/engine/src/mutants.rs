@@ -246,6 +246,14 @@ planted! {
     SignalWakesNobody = (64, 0),
     /// `decide::signal`: a signal is not known by its id. Its sender repeats it after a crash.
     TakesSignalsTwice = (13, 1),
+    /// `decide::ids`: ids are forgotten that may still come again. One more signal than are remembered.
+    ForgetsTooEarly = (13, 0),
+    /// `decide::ids`: what could come until the watermark itself is taken for new. A repeat after its time.
+    WatermarkIsOffByOne = (13, 1),
+    /// `decide::ids`: what has expired is taken for new. A repeat after its time.
+    TakesExpiredForNew = (13, 1),
+    /// The simulated client: a repeat says that it may come for longer. A repeat after its time.
+    StampsRepeatsAnew = (14, 1),
 
     // Timers.
     /// `partition::fire_timers`: timers fire before their time. An answer is lost.

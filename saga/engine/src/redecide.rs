@@ -80,10 +80,11 @@ impl SagaInput {
         };
         let timer =
             |node: &str, timer: fn(NodeIndex) -> Timer| Some(fired(timer(graph.find(node)?)));
-        let wish = |id: &_, by: &_, wish| {
+        let wish = |id: &_, by: &_, until, wish| {
             Self::Request(Request {
                 id: Clone::clone(id),
                 by: Clone::clone(by),
+                until,
                 wish,
             })
         };
@@ -131,6 +132,7 @@ impl SagaInput {
             E::SignalReceived(e) => Self::Signal {
                 signal: e.signal.clone(),
                 id: e.id.clone(),
+                until: e.until,
                 payload: e.payload.clone(),
             },
             E::NumberedSignalReceived(e) => Self::Numbered(Numbered {
@@ -153,6 +155,7 @@ impl SagaInput {
             E::HeldReleased(e) => wish(
                 &e.id,
                 &e.by,
+                e.until,
                 Wish::Release {
                     number: e.number,
                     content: e.content.clone(),
@@ -161,6 +164,7 @@ impl SagaInput {
             E::HeldDropped(e) => wish(
                 &e.id,
                 &e.by,
+                e.until,
                 Wish::Drop {
                     number: e.number,
                     reason: e.reason.as_str().into(),
@@ -169,6 +173,7 @@ impl SagaInput {
             E::CancelRequested(e) => wish(
                 &e.id,
                 &e.by,
+                e.until,
                 Wish::Cancel {
                     reason: e.reason.as_str().into(),
                 },
@@ -176,6 +181,7 @@ impl SagaInput {
             E::RetryRequested(e) => wish(
                 &e.id,
                 &e.by,
+                e.until,
                 Wish::Retry {
                     node: e.node.clone(),
                 },
@@ -183,6 +189,7 @@ impl SagaInput {
             E::ResolvedByHand(e) => wish(
                 &e.id,
                 &e.by,
+                e.until,
                 Wish::Resolve {
                     node: e.node.clone(),
                     output: e.output.clone(),
@@ -191,6 +198,7 @@ impl SagaInput {
             E::SkippedByHand(e) => wish(
                 &e.id,
                 &e.by,
+                e.until,
                 Wish::Skip {
                     node: e.node.clone(),
                     reason: e.reason.as_str().into(),

@@ -16,6 +16,12 @@ pub struct Rules {
     pub decided_bytes_max: usize,
     /// The longest id of a signal or request, and the longest name of who asks, in bytes.
     pub id_max: usize,
+    /// The most signals of a saga, and operators' requests, that are remembered with the time until
+    /// which they may come again.
+    pub ids_max: usize,
+    /// By how much the clock of a sender may be behind: for so long beyond its time an id is
+    /// remembered for certain.
+    pub clock_skew_max: Duration,
     /// The longest reason that is recorded; a longer one is cut.
     pub reason_max: usize,
     /// The most inputs of one commit.
@@ -48,6 +54,8 @@ impl Rules {
         payload_max: 256 * 1024,
         decided_bytes_max: 16 * 1024 * 1024,
         id_max: 255,
+        ids_max: 1_000,
+        clock_skew_max: Duration::from_secs(60),
         reason_max: 8 * 1024,
         commit_inputs_max: 512,
         commit_bytes_max: 1024 * 1024,

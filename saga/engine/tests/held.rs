@@ -158,7 +158,7 @@ fn a_request_sent_twice_counts_once_and_means_one_thing() {
     assert_eq!(world.answer(again), "recorded");
     assert_eq!(
         refusal_of(&world, other),
-        "the id `ticket-1` was used before for something else; choose another id"
+        "the id `ticket-1` was used before for something else, or with another time; choose another id"
     );
 }
 

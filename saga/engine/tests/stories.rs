@@ -591,8 +591,8 @@ fn an_id_that_was_used_for_something_else_is_refused() {
     assert_eq!(world.answer(cancelled), "recorded");
     let refusals = [other_signal, other_request].map(|ticket| refusal_of(&world, ticket));
     assert_snapshot!(refusals.join("\n"), @r"
-    the id `x` was used before for something else; choose another id
-    the id `cancel-1` was used before for something else; choose another id
+    the id `x` was used before for something else, or with another time; choose another id
+    the id `cancel-1` was used before for something else, or with another time; choose another id
     ");
 }
 

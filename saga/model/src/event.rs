@@ -5,6 +5,7 @@
 //! event is a small `control` part, always in the clear, and at most one piece of user data.
 
 use alloc::{borrow::Cow, format, string::String, sync::Arc, vec::Vec};
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -310,6 +311,9 @@ events! {
         signal: Arc<str>,
         /// The sender's id for it; the same id twice is the same signal.
         id: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     } with
         /// What it carries.
         payload: Payload;
@@ -412,6 +416,15 @@ events! {
         id: Arc<str>,
     };
 
+    /// Ids whose time is over are not remembered any more. What is not known and could come until
+    /// then, at the latest, is refused from here on: it may have come.
+    IdsForgotten(1) {
+        /// Whose ids.
+        of: IdKind,
+        /// Those that could come again until then, or until an earlier time.
+        until: Time,
+    };
+
     /// From here on nothing is compensated.
     PivotPassed(1) {
         /// The pivot.
@@ -424,6 +437,9 @@ events! {
         id: Arc<str>,
         /// Who.
         by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     } with
         /// Why.
         reason: String;
@@ -468,6 +484,9 @@ events! {
         id: Arc<str>,
         /// Who.
         by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     };
 
     /// A person has done a parked node's work by hand.
@@ -478,6 +497,9 @@ events! {
         id: Arc<str>,
         /// Who.
         by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     } with
         /// The node's output.
         output: Payload;
@@ -490,6 +512,9 @@ events! {
         id: Arc<str>,
         /// Who.
         by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     } with
         /// Why.
         reason: String;
@@ -512,6 +537,9 @@ events! {
         id: Arc<str>,
         /// Who.
         by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     } with
         /// What it is to carry instead, if that was edited.
         content: Option<Payload>;
@@ -538,6 +566,9 @@ events! {
         id: Arc<str>,
         /// Who.
         by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     } with
         /// Why.
         reason: String;
@@ -567,6 +598,32 @@ impl SagaEvent {
     }
 }
 
+/// What is known by an id that its sender chose.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdKind {
+    /// Signals that nobody numbers.
+    Signals,
+    /// Operators' requests.
+    Requests,
+}
+
+impl IdKind {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signals => "signals",
+            Self::Requests => "requests",
+        }
+    }
+}
+
+impl fmt::Display for IdKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What a held input is, and where it comes from. What it carries is apart, with the data.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -577,6 +634,9 @@ pub enum Origin {
         signal: Arc<str>,
         /// The sender's id for it.
         id: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     },
     /// A signal that its producer numbers; it carries the payload.
     Numbered {

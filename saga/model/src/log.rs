@@ -132,6 +132,17 @@ impl Time {
         }))
     }
 
+    /// This moment less `span`; never before 1970.
+    #[must_use]
+    pub const fn before(self, span: Duration) -> Self {
+        let micros = span.as_micros();
+        Self(self.0.saturating_sub(if micros > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            micros as u64
+        }))
+    }
+
     /// The span from `earlier` to this moment; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

@@ -43,7 +43,7 @@ kinds! {
     AttemptRenewed AttemptExtended ActionNotFound RetryScheduled RetryDue StepDeadlinePassed NodeCompleted ArmChosen
     SleepStarted SleepEnded WaitStarted WaitTimedOut SignalReceived SignalConsumed
     NumberedSignalReceived SignalAhead GapOpened SignalAdmitted GapTimedOut MissingAsked GapAbandoned
-    GapRejected SignalLate
+    GapRejected SignalLate IdsForgotten
     PivotPassed CancelRequested DeadlinePassed Turned CompensationSkipped Parked RetryRequested
     ResolvedByHand SkippedByHand InputHeld HeldReleased HeldTaken StillHeld HeldDropped Completed Compensated PartlyCompensated
 }
@@ -141,6 +141,7 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     WaitStarted 1 {"node":"charge","until":1760000030000000}
     WaitTimedOut 1 {"node":"charge"}
     SignalReceived 1 {"signal":"approval","id":"mail-1"} + {"cents":4200}
+    SignalReceived 1 {"signal":"approval","id":"mail-2","until":1760000030000000} + {"cents":4200}
     SignalConsumed 1 {"node":"charge","id":"mail-1"}
     NumberedSignalReceived 1 {"signal":"price","producer":"shop","number":7} + {"cents":4200}
     SignalAhead 1 {"signal":"price","producer":"shop","number":9} + {"cents":4200}
@@ -151,8 +152,9 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     GapAbandoned 1 {"producer":"shop","from":8,"to":8}
     GapRejected 1 {"producer":"shop","from":8,"to":8,"rejected":[9,11]}
     SignalLate 1 {"id":"mail-1"}
+    IdsForgotten 1 {"of":"signals","until":1760000030000000}
     PivotPassed 1 {"node":"pivot"}
-    CancelRequested 1 {"id":"r-1","by":"ada"} + "the card is \"blocked\""
+    CancelRequested 1 {"id":"r-1","by":"ada","until":1760000030000000} + "the card is \"blocked\""
     DeadlinePassed 1 {}
     Turned 1 {"cause":"step_failed","node":"charge"} + "the card is \"blocked\""
     Turned 1 {"cause":"cancelled"} + "the card is \"blocked\""
@@ -161,7 +163,7 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     RetryRequested 1 {"node":"charge","id":"r-1","by":"ada"}
     ResolvedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + {"cents":4200}
     SkippedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + "the card is \"blocked\""
-    InputHeld 1 {"number":1,"input":{"signal":{"signal":"approval","id":"mail-1"}}} + {"reason":"the card is \"blocked\"","content":{"cents":4200}}
+    InputHeld 1 {"number":1,"input":{"signal":{"signal":"approval","id":"mail-1","until":1760000030000000}}} + {"reason":"the card is \"blocked\"","content":{"cents":4200}}
     InputHeld 1 {"number":2,"input":{"numbered":{"signal":"price","producer":"shop","number":7}}} + {"reason":"the card is \"blocked\"","content":{"cents":4200}}
     InputHeld 1 {"number":3,"input":{"reply":{"node":"charge","direction":"action","attempt":2}}} + {"content":{"cents":4200}}
     HeldReleased 1 {"number":1,"id":"r-1","by":"ada"} + {"cents":4200}
@@ -511,6 +513,14 @@ fn one_of_each_form() -> Vec<SagaEvent> {
         SignalReceived {
             signal: "approval".into(),
             id: "mail-1".into(),
+            until: None,
+            payload: payload(),
+        }
+        .into(),
+        SignalReceived {
+            signal: "approval".into(),
+            id: "mail-2".into(),
+            until: Some(at),
             payload: payload(),
         }
         .into(),
@@ -573,6 +583,11 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             id: "mail-1".into(),
         }
         .into(),
+        IdsForgotten {
+            of: IdKind::Signals,
+            until: at,
+        }
+        .into(),
         PivotPassed {
             node: "pivot".into(),
         }
@@ -580,6 +595,7 @@ fn one_of_each_form() -> Vec<SagaEvent> {
         CancelRequested {
             id: id(),
             by: by(),
+            until: Some(at),
             reason: reason(),
         }
         .into(),
@@ -611,12 +627,14 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             node: node(),
             id: id(),
             by: by(),
+            until: None,
         }
         .into(),
         ResolvedByHand {
             node: node(),
             id: id(),
             by: by(),
+            until: None,
             output: payload(),
         }
         .into(),
@@ -624,6 +642,7 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             node: node(),
             id: id(),
             by: by(),
+            until: None,
             reason: reason(),
         }
         .into(),
@@ -632,6 +651,7 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             input: Origin::Signal {
                 signal: "approval".into(),
                 id: "mail-1".into(),
+                until: Some(at),
             },
             held: held(),
         }
@@ -663,6 +683,7 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             number: 1,
             id: id(),
             by: by(),
+            until: None,
             content: Some(payload()),
         }
         .into(),
@@ -670,6 +691,7 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             number: 1,
             id: id(),
             by: by(),
+            until: None,
             content: None,
         }
         .into(),
@@ -683,6 +705,7 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             number: 3,
             id: id(),
             by: by(),
+            until: None,
             reason: reason(),
         }
         .into(),
@@ -723,6 +746,8 @@ fn the_words_in_control_parts_never_change() {
         ParkCause::Compensation,
     ];
     assert_snapshot!(words(parks.map(json).into()), @r#""expression" "action" "compensation""#);
+    let ids = [IdKind::Signals, IdKind::Requests];
+    assert_snapshot!(words(ids.map(json).into()), @r#""signals" "requests""#);
 }
 
 fn json(word: impl serde::Serialize) -> String {
@@ -827,6 +852,7 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
         any_event!(SignalReceived {
             signal: text(),
             id: text(),
+            until: option::of(time()),
             payload: payload(),
         }),
         any_event!(SignalConsumed {
@@ -874,10 +900,15 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             rejected: vec(any::<u64>(), 0..4),
         }),
         any_event!(SignalLate { id: text() }),
+        any_event!(IdsForgotten {
+            of: id_kind(),
+            until: time(),
+        }),
         any_event!(PivotPassed { node: text() }),
         any_event!(CancelRequested {
             id: text(),
             by: text(),
+            until: option::of(time()),
             reason: reason(),
         }),
         Just(DeadlinePassed {}.into()).boxed(),
@@ -899,17 +930,20 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             node: text(),
             id: text(),
             by: text(),
+            until: option::of(time()),
         }),
         any_event!(ResolvedByHand {
             node: text(),
             id: text(),
             by: text(),
+            until: option::of(time()),
             output: payload(),
         }),
         any_event!(SkippedByHand {
             node: text(),
             id: text(),
             by: text(),
+            until: option::of(time()),
             reason: reason(),
         }),
         any_event!(InputHeld {
@@ -921,6 +955,7 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             number: any::<u64>(),
             id: text(),
             by: text(),
+            until: option::of(time()),
             content: option::of(payload()),
         }),
         any_event!(HeldTaken {
@@ -934,6 +969,7 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             number: any::<u64>(),
             id: text(),
             by: text(),
+            until: option::of(time()),
             reason: reason(),
         }),
         any_event!(Completed { output: payload() }),
@@ -1197,7 +1233,11 @@ fn class() -> impl Strategy<Value = FailureClass> {
 
 fn origin() -> impl Strategy<Value = Origin> {
     prop_oneof![
-        (text(), text()).prop_map(|(signal, id)| Origin::Signal { signal, id }),
+        (text(), text(), option::of(time())).prop_map(|(signal, id, until)| Origin::Signal {
+            signal,
+            id,
+            until
+        }),
         (text(), text(), any::<u64>()).prop_map(|(signal, producer, number)| Origin::Numbered {
             signal,
             producer,
@@ -1224,6 +1264,10 @@ fn turn_cause() -> impl Strategy<Value = TurnCause> {
         Just(TurnCause::Cancelled),
         Just(TurnCause::Deadline),
     ]
+}
+
+fn id_kind() -> impl Strategy<Value = IdKind> {
+    prop_oneof![Just(IdKind::Signals), Just(IdKind::Requests)]
 }
 
 fn park_cause() -> impl Strategy<Value = ParkCause> {

@@ -1,6 +1,11 @@
 //! Starting sagas, asking about them, and mending them.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use sagalog_engine::Refusal;
 use sagalog_eventlog::EventLog;
@@ -8,7 +13,7 @@ use sagalog_model::{
     Json, Numbered, Outcome, Payload, Saga, SagaId, Signal, Step, Token,
     dead_letter::LetterId,
     event::NodeId,
-    log::{BadName, PartitionId},
+    log::{BadName, PartitionId, Time},
 };
 use sagalog_projections::{SagaState, Status, Why, participants::Seen, why::why};
 use sagalog_transport::Transport;
@@ -42,6 +47,7 @@ pub struct Client {
     log: Option<Arc<dyn EventLog>>,
     patience: Duration,
     who: Arc<str>,
+    until: Option<Time>,
 }
 
 /// How a client comes to the owners of partitions.
@@ -190,6 +196,7 @@ impl Client {
             log: None,
             patience: PATIENCE,
             who: "client".into(),
+            until: None,
         }
     }
 
@@ -198,6 +205,25 @@ impl Client {
     pub fn acting_as(&self, who: impl Into<Arc<str>>) -> Self {
         Self {
             who: who.into(),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, whose signals and requests may come again until then, and not later: nobody sends
+    /// them again after that, and none lies on its way for longer. The same id always has the same time.
+    ///
+    /// A saga knows an id with a time until that is over, and longer while there is room; it takes
+    /// any number of them in its life. An id without one it knows for as long as it lives, and takes 1,000. What
+    /// may have come before and is not remembered is refused as [`Refusal::Expired`], never done twice.
+    #[must_use]
+    pub fn until(&self, until: SystemTime) -> Self {
+        let since = until.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.said_until(Some(Time::default().after(since)))
+    }
+
+    pub(crate) fn said_until(&self, until: Option<Time>) -> Self {
+        Self {
+            until,
             ..self.clone()
         }
     }
@@ -334,7 +360,8 @@ impl Client {
     /// early waits.
     ///
     /// # Errors
-    /// [`Refusal::UnknownSignal`], [`Refusal::Ended`], [`Refusal::TooManySignals`] and others.
+    /// [`Refusal::UnknownSignal`], [`Refusal::Ended`], [`Refusal::TooManySignals`], [`Refusal::Expired`] and
+    /// others.
     pub async fn signal<T: Json>(
         &self,
         signal: Signal<T>,
@@ -361,6 +388,7 @@ impl Client {
             saga: saga.into(),
             signal: signal.into(),
             id: id.into(),
+            until: self.until,
             payload,
         })
         .await
@@ -465,6 +493,7 @@ impl Client {
             saga: saga.into(),
             id: id.into(),
             by: self.by(),
+            until: self.until,
             reason: reason.into(),
         })
         .await
@@ -479,6 +508,7 @@ impl Client {
             saga: saga.into(),
             id: id.into(),
             by: self.by(),
+            until: self.until,
             node: node.into(),
         })
         .await
@@ -499,6 +529,7 @@ impl Client {
             saga: saga.into(),
             id: id.into(),
             by: self.by(),
+            until: self.until,
             node: node.into(),
             output,
         })
@@ -520,6 +551,7 @@ impl Client {
             saga: saga.into(),
             id: id.into(),
             by: self.by(),
+            until: self.until,
             node: node.into(),
             reason: reason.into(),
         })
@@ -542,6 +574,7 @@ impl Client {
             saga: saga.into(),
             id: id.into(),
             by: self.by(),
+            until: self.until,
             number,
             content,
         })
@@ -564,6 +597,7 @@ impl Client {
             saga: saga.into(),
             id: id.into(),
             by: self.by(),
+            until: self.until,
             number,
             reason: reason.into(),
         })

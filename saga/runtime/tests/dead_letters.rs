@@ -3,11 +3,15 @@
 
 mod double;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use sagalog::{
-    AttemptNumber, CallError, Direction, EventLog, InProcess, MemoryLog, Outcome, Payload, Refusal,
-    Reply, Runtime, SagaId, SqliteLog, Transport,
+    AnyDefinition, AttemptNumber, CallError, Client, Direction, EventLog, InProcess, MemoryLog,
+    Outcome, Payload, Refusal, Reply, Rules, Runtime, Saga, SagaId, Signal, SqliteLog, Transport,
     dead_letter::{Cause, LetterId},
     history::Reader,
 };
@@ -226,7 +230,7 @@ async fn a_letter_comes_out_of_its_log_after_a_restart_and_dies_again_as_itself(
     office.runtime.stop().await.expect("in peace");
 }
 
-async fn retry(client: &sagalog::Client, letter: LetterId, id: &str) -> Result<(), CallError> {
+async fn retry(client: &Client, letter: LetterId, id: &str) -> Result<(), CallError> {
     client.retry_letter(0, letter, id, None).await
 }
 
@@ -255,4 +259,53 @@ async fn another_body_mends_a_letter_and_a_purged_one_is_gone() {
     ));
     let nowhere = client.retry_letter(1, ids[0], "r-1", None).await;
     assert!(matches!(nowhere, Err(CallError::NoSuchPartition { .. })));
+}
+
+/// An order that waits for a word to go, and for its price, which comes early.
+fn order() -> AnyDefinition {
+    let (mut saga, _) = ORDER.define(1);
+    saga.signal("go", GO).within(Duration::from_secs(3_600));
+    let price = saga.signal("price", PRICE).within(Duration::from_secs(60));
+    saga.returns(price).expect("a good definition").into()
+}
+
+const ORDER: Saga<(), Option<u64>> = Saga::new("order");
+const GO: Signal<()> = Signal::new("go");
+const PRICE: Signal<u64> = Signal::new("price");
+
+#[tokio::test]
+async fn a_signal_that_has_expired_is_refused_to_its_sender_and_recorded() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
+    let transport: Arc<dyn Transport> = Arc::new(InProcess::new());
+    let rules = Rules {
+        ids_max: 1,
+        ..Rules::DEFAULT
+    };
+    let runtime = Runtime::on(log.clone()).rules(rules).definition(order());
+    let runtime = runtime.transport(transport.clone()).start().await;
+    let office = Office {
+        log,
+        transport: transport.clone(),
+        runtime: runtime.expect("it starts"),
+    };
+    let sender = Client::connect(transport);
+    sender.start(ORDER, "o-1", &()).await.expect("it starts");
+    // Sent long ago, of a saga that has no room for two.
+    let send = async |second, id: &str| {
+        let until = UNIX_EPOCH + Duration::from_secs(second);
+        sender.until(until).signal(PRICE, "o-1", id, &7).await
+    };
+    send(1, "a").await.expect("it is new");
+    send(2, "b").await.expect("it is new, and makes room");
+    let again = send(1, "a").await;
+    assert!(
+        matches!(again, Err(CallError::Refused(Refusal::Expired { .. }))),
+        "{again:?}"
+    );
+    let letters = office.count(1).await;
+    let letter = letters.iter().next().expect("one");
+    assert_eq!(letter.died.cause, Cause::Expired);
+    assert_eq!(letter.died.saga, SagaId::new("o-1").ok());
+    assert!(letter.died.reason.starts_with("`a` has expired"));
+    office.runtime.stop().await.expect("in peace");
 }

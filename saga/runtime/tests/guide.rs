@@ -1,14 +1,19 @@
 //! The Rust of `docs/guide.md`: every block of it stands here or in an example, word for word, is
 //! compiled and run. What the guide says of texts and bounds is compared with the real ones.
 
-use std::{error::Error, path::Path, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use sagalog::{
     Attempt, BadDefinition, CallError, Client, Definition, Ended, Failure, Flow, Found, Gaps,
     MemoryLog, Out, Payload, Refusal, Retry, Rules, Runtime, Saga, Signal, SqliteLog, Status, Step,
     Undo, Worker, just,
 };
-use sagalog_projections::{held::Held, sequence::Sequences, signals::Signals};
+use sagalog_projections::{dedup::LASTING_MAX, held::Held, sequence::Sequences, signals::Signals};
 use serde::{Deserialize, Serialize};
 
 #[path = "../examples/hello.rs"]
@@ -578,8 +583,8 @@ mod in_order {
     const PRICE: Signal<u64> =
         Signal::new("price").gaps(Gaps::within(Duration::from_secs(60)).asking(2));
 
-    #[tokio::test]
-    async fn numbered_signals_are_taken_in_order() -> Done {
+    /// An offer that waits for two prices.
+    async fn offer() -> Result<Runtime, Box<dyn Error>> {
         let (mut saga, _) = OFFER.define(1);
         let day = Duration::from_secs(24 * 3_600);
         let first = saga.signal("first", PRICE).within(day);
@@ -589,8 +594,35 @@ mod in_order {
             .definition(saga.returns(both)?)
             .start()
             .await?;
+        runtime.client().start(OFFER, "offer-7", &()).await?;
+        Ok(runtime)
+    }
+
+    #[tokio::test]
+    async fn a_signal_may_say_until_when_it_comes_again() -> Done {
+        let runtime = offer().await?;
         let client = runtime.client();
-        client.start(OFFER, "offer-7", &()).await?;
+        let until = SystemTime::now() + Duration::from_secs(3_600);
+        client
+            .until(until) // the same for each repeat
+            .signal(PRICE, "offer-7", "mail-93", &4_100)
+            .await?;
+        let later = client.until(until + Duration::from_secs(1));
+        let again = later.signal(PRICE, "offer-7", "mail-93", &4_100).await;
+        assert!(
+            matches!(
+                again,
+                Err(CallError::Refused(Refusal::OtherContentOf { .. }))
+            ),
+            "{again:?}"
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn numbered_signals_are_taken_in_order() -> Done {
+        let runtime = offer().await?;
+        let client = runtime.client();
         client
             .signal_in_order(PRICE, "offer-7", ("pricing", 2), &4_100) // kept: 1 is missing
             .await?;
@@ -667,8 +699,12 @@ fn the_bounds_are_those_of_the_code() {
         ("bytes of the id of a signal or request", rules.id_max),
         ("bytes of a recorded reason", rules.reason_max),
         (
-            "signals of a saga in its life, of those that nobody numbers",
-            Signals::MAX,
+            "signals of a saga in its life, of those that have neither number nor time",
+            LASTING_MAX,
+        ),
+        (
+            "signals of a saga that may still come again, of those that have a time",
+            rules.ids_max,
         ),
         (
             "signals of a saga that wait to be consumed, with those kept ahead of gaps",
@@ -694,8 +730,12 @@ fn the_bounds_are_those_of_the_code() {
             Sequences::GIVEN_UP_MAX,
         ),
         (
-            "ids of operators' requests kept for a saga",
-            sagalog_projections::dedup::Requests::MAX,
+            "operators' requests of a saga in its life, of those that have no time",
+            LASTING_MAX,
+        ),
+        (
+            "operators' requests of a saga that may still come again, of those that have a time",
+            rules.ids_max,
         ),
         ("nodes of a definition", sagalog::check::MAX_NODES),
         ("branches inside each other", sagalog::check::MAX_DEPTH),

@@ -3,7 +3,7 @@
 
 use sagalog_engine::{Answer, Query};
 use sagalog_model::{
-    Direction, Numbered, Outcome, RecoveryClass, Reply,
+    Direction, Numbered, Outcome, RecoveryClass, Reply, SagaEvent,
     event::Origin,
     log::{PartitionId, Time},
 };
@@ -127,6 +127,13 @@ fn is_on_record(world: &World, reply: &Reply) -> bool {
     })
 }
 
+/// Whether a signal of this id is on record; it need not be remembered any more.
+fn is_recorded(world: &World, state: &SagaState, id: &str) -> bool {
+    let mut events = world.log().events_of(state.id());
+    state.signals().ids().contains(id)
+        || events.any(|event| matches!(event, SagaEvent::SignalReceived(e) if *e.id == *id))
+}
+
 fn is_held(state: &SagaState, is_it: impl Fn(&Origin) -> bool) -> bool {
     state.held().iter().any(|held| is_it(&held.input))
 }
@@ -150,7 +157,7 @@ pub(super) fn answers_what_is_durable(
     let durable = match query {
         Query::Start { .. } => state.is_some(),
         Query::Signal { id, .. } => state.is_some_and(|state| {
-            state.signals().contains(id)
+            is_recorded(world, state, id)
                 || is_held(
                     state,
                     |held| matches!(held, Origin::Signal { id: known, .. } if known == id),

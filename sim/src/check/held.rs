@@ -58,8 +58,8 @@ fn origin(event: &SagaEvent) -> Option<Origin> {
     };
     match event {
         SagaEvent::SignalReceived(e) => {
-            let (signal, id) = (e.signal.clone(), e.id.clone());
-            Some(Origin::Signal { signal, id })
+            let (signal, id, until) = (e.signal.clone(), e.id.clone(), e.until);
+            Some(Origin::Signal { signal, id, until })
         }
         SagaEvent::NumberedSignalReceived(e) => Some(Origin::Numbered {
             signal: e.signal.clone(),

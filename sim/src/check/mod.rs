@@ -13,6 +13,7 @@ mod determinism;
 mod effects;
 mod ends;
 mod held;
+mod ids;
 mod letters;
 mod liveness;
 mod numbers;
@@ -94,6 +95,7 @@ pub(crate) fn recorded(
     event: &SagaEvent,
 ) -> Result<(), Violation> {
     answers::recorded_as_given(world, saga, event)?;
+    ids::taken_once(world, saga, event)?;
     shadow::timed_out_only_what_was_published(world, partition, saga, event)
 }
 
@@ -129,6 +131,7 @@ pub(crate) fn call_answered(
     call: &ClientCall,
     answer: &Answer,
 ) -> Result<(), Violation> {
+    ids::expired_on_record(world, call, answer)?;
     acknowledgements::answers_what_is_durable(world, partition, call, answer)
 }
 

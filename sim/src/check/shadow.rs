@@ -13,7 +13,9 @@ use sagalog_model::{
 };
 use sagalog_projections::{SagaState, dead_letters as letters, held::HeldInput};
 
-use super::{Broken, Violation, attempts, held, letters::Letters, numbers, publishing::Publishing};
+use super::{
+    Broken, Violation, attempts, held, ids, letters::Letters, numbers, publishing::Publishing,
+};
 use crate::{
     fault::Fault,
     world::{Ownership, Setup, World},
@@ -70,6 +72,7 @@ impl Shadow {
         }
         attempts::within_policy(state, event, at)
             .and_then(|()| numbers::as_agreed(state, event, at))
+            .and_then(|()| ids::forgotten_when_over(&setup.rules, event, at))
             .and_then(|()| held::in_order(state, event, self.taken.get(saga)))
             .map_err(|(invariant, what)| violation(invariant, what))?;
         match held::taken_by(state, event) {

@@ -37,6 +37,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "partitions",
             lines::three().and_saga(&5).nodes(2).partitions(4),
         ),
+        plain("visits", waits::visits_in_a_long_life()),
         plain("prices", waits::prices_or_none()),
         plain("asked prices", waits::prices_that_are_asked_for()),
         plain("prices of two", waits::prices_of_two()),

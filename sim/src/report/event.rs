@@ -69,6 +69,7 @@ pub(crate) fn event(event: &SagaEvent) -> String {
         E::StillHeld(e) => format!("input {} HELD: {}", e.number, e.reason),
         E::HeldDropped(e) => format!("{} dropped input {}", e.by, e.number),
         E::SignalConsumed(e) => format!("{} takes signal {}", e.node, e.id),
+        E::IdsForgotten(e) => format!("{} whose time is over are forgotten", e.of),
         E::SignalLate(e) => format!("signal {} is late", e.id),
         E::PivotPassed(_) => "pivot".into(),
         E::CancelRequested(e) => format!("cancel: {}", e.reason),

@@ -1,24 +1,31 @@
 //! Clients: what they call, what becomes of a call on its way, and that they call again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sagalog_engine::{Input, LetterWish, Query, Request, Ticket, input::Wish};
-use sagalog_model::{Missing, SagaId, log::PartitionId};
+use sagalog_model::{
+    Missing, SagaId,
+    log::{PartitionId, Time},
+};
 use sagalog_projections::sequence::id_of;
 
-use super::{ClientCall, DOWN, HOP, Happening, Wants, World};
+use super::{ClientCall, DOWN, HOP, Happening, JUMP, Wants, World};
 use crate::{
     fault::Fault,
-    site::{Point, Subject},
+    site::{Point, Site, Subject},
 };
+
+/// How long a client waits until it calls again when there was no room.
+const NO_ROOM: Duration = Duration::from_secs(300);
 
 impl World {
     /// A client calls. Calls carry ids, so that a client that hears nothing calls again. A producer that
     /// numbers what it sends does so when it is asked: that is what the numbers are for.
     pub(super) fn call(&mut self, call: Arc<ClientCall>) {
         let again = Happening::Call(call.clone());
-        match self.visit(&call.saga, subject(&call.wants), Point::Call) {
+        match self.visit(&call.saga, call.subject(), Point::Call) {
             Some(Fault::LeftOut) => {}
+            Some(fault) if fault.needs_a_time() => self.call_of_its_time(call, fault),
             Some(Fault::Lost) if matches!(call.wants, Wants::Saga(Query::Numbered(_))) => {}
             Some(Fault::Lost) => self.agenda.add(self.now.after(DOWN), again),
             Some(Fault::Duplicated) => {
@@ -29,7 +36,42 @@ impl World {
         }
     }
 
-    fn call_arrives(&mut self, call: Arc<ClientCall>) {
+    /// What goes wrong with a call that says until when it may come again.
+    fn call_of_its_time(&mut self, call: Arc<ClientCall>, fault: Fault) {
+        let Some(until) = call.until() else {
+            return self.call_arrives(call);
+        };
+        let certain = until.after(self.setup.rules.clock_skew_max);
+        match fault {
+            Fault::AgainAfterItsTime => self.comes_again(certain.after(JUMP), call),
+            Fault::AgainInItsLastMoment => self.comes_again(certain, call),
+            Fault::SenderBehind => self.call_arrives(call.said_until(until.before(JUMP))),
+            Fault::SenderAhead => self.call_arrives(call.said_until(until.after(JUMP))),
+            other => unreachable!("{other} does not happen to a call"),
+        }
+    }
+
+    /// It comes now, and once more at this time.
+    fn comes_again(&mut self, at: Time, call: Arc<ClientCall>) {
+        #[cfg(feature = "mutants")]
+        let again = if mutant!(self, StampsRepeatsAnew) {
+            call.said_until(at.after(JUMP))
+        } else {
+            call.clone()
+        };
+        #[cfg(not(feature = "mutants"))]
+        let again = call.clone();
+        self.agenda.add(at, Happening::CallAgain(again));
+        self.call_arrives(call);
+    }
+
+    /// A client is told that there is no room for its call now: it calls again.
+    pub(super) fn no_room_now(&mut self, call: &Arc<ClientCall>) {
+        let again = Happening::CallAgain(call.clone());
+        self.agenda.add(self.now.after(NO_ROOM), again);
+    }
+
+    pub(super) fn call_arrives(&mut self, call: Arc<ClientCall>) {
         if matches!(call.wants, Wants::Saga(Query::Start { .. })) {
             self.saga_begins(&call.saga);
         }
@@ -66,12 +108,14 @@ impl World {
         let request = Request {
             id,
             by: "simulation".into(),
+            until: None,
             wish,
         };
         self.call_arrives(Arc::new(ClientCall {
-            after: std::time::Duration::ZERO,
+            after: Duration::ZERO,
             saga,
             wants: Wants::Saga(Query::Request(request)),
+            lifetime: None,
         }));
     }
 
@@ -86,12 +130,14 @@ impl World {
         let request = Request {
             id: format!("mend-{node}-{times}").into(),
             by: "simulation".into(),
+            until: None,
             wish: mend(node, *times).wish(node),
         };
         let call = ClientCall {
             after: *after,
             saga: saga.clone(),
             wants: Wants::Saga(Query::Request(request)),
+            lifetime: None,
         };
         self.agenda
             .add(self.now.after(*after), Happening::Call(Arc::new(call)));
@@ -106,12 +152,14 @@ impl World {
         let request = Request {
             id: format!("held-{number}").into(),
             by: "simulation".into(),
+            until: None,
             wish: decide(number).wish(number),
         };
         let call = ClientCall {
             after: *after,
             saga: saga.clone(),
             wants: Wants::Saga(Query::Request(request)),
+            lifetime: None,
         };
         self.agenda
             .add(self.now.after(*after), Happening::Call(Arc::new(call)));
@@ -135,6 +183,35 @@ impl World {
             Wants::Saga(_) => self.setup.partition(&call.saga),
             Wants::Letter(request) => self.partition_of_letter(request.letter),
         }
+    }
+}
+
+impl ClientCall {
+    fn subject(&self) -> Subject {
+        match (self.lifetime, subject(&self.wants)) {
+            (Some(lifetime), Subject::Other(word)) => Site::timed(&word, lifetime),
+            (_, subject) => subject,
+        }
+    }
+
+    /// Until when it may come again, as it says.
+    pub(crate) fn until(&self) -> Option<Time> {
+        match &self.wants {
+            Wants::Saga(Query::Signal { until, .. }) => *until,
+            Wants::Saga(Query::Request(request)) => request.until,
+            _ => None,
+        }
+    }
+
+    /// The same call, which says that it may come until another time.
+    fn said_until(&self, said: Time) -> Arc<Self> {
+        let mut call = self.clone();
+        match &mut call.wants {
+            Wants::Saga(Query::Signal { until, .. }) => *until = Some(said),
+            Wants::Saga(Query::Request(request)) => request.until = Some(said),
+            _ => {}
+        }
+        Arc::new(call)
     }
 }
 

@@ -325,6 +325,7 @@ impl World {
         let call = ClientCall {
             after: LOOKED_AFTER,
             saga: poisoned.saga.clone(),
+            lifetime: None,
             wants: Wants::Letter(LetterRequest {
                 letter,
                 id: id.into(),

@@ -165,6 +165,8 @@ pub enum Lane {
 enum Happening {
     Begin,
     Call(Arc<ClientCall>),
+    /// A call comes once more, and nothing goes wrong with it.
+    CallAgain(Arc<ClientCall>),
     ComesBack(NodeNumber),
     Stops(NodeNumber),
     InboxIsFree(PartitionId),
@@ -318,6 +320,7 @@ impl World {
                 }
             }
             Happening::Call(call) => self.call(call),
+            Happening::CallAgain(call) => self.call_arrives(call),
             Happening::ComesBack(node) => self.comes_back(node),
             Happening::Stops(node) => self.stops(node),
             Happening::InboxIsFree(partition) => self.inbox_is_free(partition),

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sagalog_engine::{
     Answer, Effect, Evaluate, Input, Partition, Query, Ticket,
+    decide::Refusal,
     partition::{Found, Taken},
 };
 use sagalog_eventlog::AppendError;
@@ -211,6 +212,9 @@ impl World {
         } else if let Some(call) = self.share_mut(partition).calls.remove(&ticket) {
             let checked = check::call_answered(self, partition, &call, answer);
             self.checked(checked);
+            if let Answer::Refused(Refusal::TooManyRemembered { .. }) = answer {
+                self.no_room_now(&call);
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct ClientCall {
     pub(crate) after: Duration,
     pub(crate) saga: SagaId,
     pub(crate) wants: Wants,
+    /// How long it may come again, if its client says so.
+    pub(crate) lifetime: Option<Duration>,
 }
 
 /// What a client calls for.
@@ -106,7 +108,8 @@ impl Setup {
 
     /// Whether a kind of fault can happen in such a world.
     pub(crate) fn has(&self, fault: Fault) -> bool {
-        self.nodes.get() > 1 || !fault.needs_several_nodes()
+        (self.nodes.get() > 1 || !fault.needs_several_nodes())
+            && (!fault.needs_a_time() || self.calls.iter().any(|call| call.lifetime.is_some()))
     }
 
     /// Whether explorations of such a world try a kind of fault.

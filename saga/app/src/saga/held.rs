@@ -324,7 +324,7 @@ struct Dry<'a> {
 }
 
 macro_rules! decision {
-    ($wish:ident, $word:literal, first only $first:literal, |$self:ident, $saga:ident, $id:ident, $by:ident, $number:ident| $request:expr) => {
+    ($wish:ident, $word:literal, first only $first:literal, |$self:ident, $saga:ident, $id:ident, $by:ident, $until:ident, $number:ident| $request:expr) => {
         impl Wish for $wish {
             const WORD: &'static str = $word;
 
@@ -338,7 +338,8 @@ macro_rules! decision {
 
             fn request(&$self, $id: String) -> Request {
                 let which = &$self.which;
-                let ($saga, $by, $number) = (which.saga.clone(), which.from.by.clone(), which.number);
+                let ($saga, $by) = (which.saga.clone(), which.from.by.clone());
+                let ($until, $number) = (which.from.until, which.number);
                 $request
             }
         }
@@ -353,12 +354,12 @@ macro_rules! decision {
     };
 }
 
-decision!(Release, "release", first only true, |self, saga, id, by, number| Request::Release {
-    saga, id, by, number, content: None
+decision!(Release, "release", first only true, |self, saga, id, by, until, number| Request::Release {
+    saga, id, by, until, number, content: None
 });
-decision!(Edit, "edit", first only true, |self, saga, id, by, number| Request::Release {
-    saga, id, by, number, content: Some(self.content.clone())
+decision!(Edit, "edit", first only true, |self, saga, id, by, until, number| Request::Release {
+    saga, id, by, until, number, content: Some(self.content.clone())
 });
-decision!(Drop, "drop", first only false, |self, saga, id, by, number| Request::Drop {
-    saga, id, by, number, reason: self.reason.clone()
+decision!(Drop, "drop", first only false, |self, saga, id, by, until, number| Request::Drop {
+    saga, id, by, until, number, reason: self.reason.clone()
 });

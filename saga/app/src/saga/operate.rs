@@ -11,6 +11,7 @@ use sagalog::{
     Numbered, Payload, Status,
     request::{Answer, Request, Standing},
 };
+use sagalog_model::log::Time;
 use serde::Serialize;
 use ulid::Ulid;
 
@@ -22,7 +23,7 @@ use crate::{
     App,
     error::{CliError, Exit},
     output::Output,
-    words::plain,
+    words::{self, plain},
 };
 
 /// Starts a saga
@@ -52,6 +53,10 @@ pub(crate) struct Signal {
     /// Makes it safe to send twice: the same id is the same signal; a new one unless given
     #[arg(long, value_name = "SIGNAL_ID")]
     id: Option<String>,
+    /// Until when it may come again under this id, as 2026-11-20T20:07:30Z: a saga takes any number of
+    /// signals with such a time, and 1,000 without. The same id always has the same time
+    #[arg(long, value_name = "TIME", conflicts_with = "producer", value_parser = time)]
+    until: Option<Time>,
     /// Who numbers it: signals of one producer are taken in the order of their numbers
     #[arg(long, requires = "number", conflicts_with = "id")]
     producer: Option<String>,
@@ -134,6 +139,10 @@ pub(crate) struct From {
     /// Makes it safe to send twice: the same id is the same request; a new one unless given
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<String>,
+    /// Until when it may come again under this id, as 2026-11-20T20:07:30Z: a saga takes any number of
+    /// requests with such a time, and 1,000 without. The same id always has the same time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) until: Option<Time>,
     /// Who wants it, for the log
     #[arg(long, env = "USER", default_value = "operator")]
     pub(super) by: String,
@@ -247,6 +256,10 @@ pub(crate) fn new_id() -> String {
     Ulid::from_parts(since.as_millis() as u64, within).to_string()
 }
 
+fn time(text: &str) -> Result<Time, String> {
+    words::moment(text).ok_or_else(|| "it is no time such as 2026-11-20T20:07:30Z".to_owned())
+}
+
 pub(super) fn json(text: &str) -> Result<Payload, String> {
     Payload::parse(text)
         .map_err(|why| format!("it is not JSON: {why}; a text needs its quotes, as in '\"text\"'"))
@@ -300,6 +313,7 @@ impl Wish for Signal {
             saga: self.saga.clone(),
             signal: self.name.clone(),
             id,
+            until: self.until,
             payload: self.payload.clone(),
         }
     }
@@ -319,8 +333,8 @@ macro_rules! wish {
             }
 
             fn request(&self, id: String) -> Request {
-                let (saga, by) = (self.saga.clone(), self.from.by.clone());
-                Request::$request { saga, id, by, $($field: self.$field.clone()),* }
+                let (saga, by, until) = (self.saga.clone(), self.from.by.clone(), self.from.until);
+                Request::$request { saga, id, by, until, $($field: self.$field.clone()),* }
             }
         }
     };

@@ -404,6 +404,13 @@ impl Rows<'_> {
                 Style::Dim,
                 format!("signal {id} came when nothing waits for it any more"),
             ),
+            Noted::IdsForgotten { of, until } => (
+                Style::Dim,
+                format!(
+                    "{of} that could come again until {} are not remembered any more",
+                    utc(*until)
+                ),
+            ),
             Noted::CancelRequested { by, reason } => {
                 (Style::Warn, format!("cancel wanted by {by}: {reason}"))
             }
@@ -569,7 +576,7 @@ fn style_of_status(status: &str) -> Style {
 /// What a held input is.
 pub(crate) fn what_is_held(input: &Origin) -> String {
     match input {
-        Origin::Signal { signal, id } => format!("signal {signal}, id {id}"),
+        Origin::Signal { signal, id, .. } => format!("signal {signal}, id {id}"),
         Origin::Numbered {
             signal,
             producer,

@@ -37,6 +37,23 @@ async fn a_signal_reaches_the_owner_and_says_under_which_id() {
 }
 
 #[tokio::test]
+async fn a_signal_may_say_until_when_it_comes_again_and_always_says_the_same() {
+    let agency = Agency::open().await;
+    agency.waiting("t-1", "approval", signal).await;
+    let said = async |until: &str| {
+        let line = format!("saga signal t-1 approval --payload true --id boss-1 --until {until}");
+        sagalog(&agency.log, &line).await
+    };
+    let recorded = said("2026-11-20T21:00:00Z").await.printed();
+    assert_eq!(recorded, "signal recorded for saga t-1, id boss-1\n");
+    said("2026-11-20T21:00:00Z").await.printed();
+    let other = said("2026-11-20T22:00:00Z").await.failed(5);
+    insta::assert_snapshot!(other.lines().next().expect("a line"), @"error: the id `boss-1` was used before for something else, or with another time; choose another id");
+    let no_time = said("tomorrow").await.failed(2);
+    assert!(no_time.contains("as 2026-11-20T20:07:30Z"), "{no_time}");
+}
+
+#[tokio::test]
 async fn a_signal_that_cannot_be_read_is_held_shown_and_put_right() {
     let agency = Agency::open().await;
     agency.waiting("t-1", "approval", signal).await;

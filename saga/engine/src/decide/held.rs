@@ -1,15 +1,17 @@
 //! Held inputs: one that cannot be processed holds what comes behind it, until a person decides.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
 use sagalog_model::{
     Numbered, Outcome, Payload, Reply, SagaEvent, SagaId,
-    event::{HeldContent, HeldDropped, HeldReleased, HeldTaken, InputHeld, Origin, StillHeld},
+    event::{
+        HeldContent, HeldDropped, HeldReleased, HeldTaken, IdKind, InputHeld, Origin, StillHeld,
+    },
 };
 use sagalog_projections::{SagaState, held::HeldInput, sequence::Standing};
 
 use super::{Decider, Refusal};
-use crate::input::SagaInput;
+use crate::input::{Request, SagaInput};
 
 impl Decider<'_> {
     /// Whether an input must wait because others of its saga are held. Operators' requests and
@@ -44,6 +46,9 @@ impl Decider<'_> {
         if !held.takes(&content) {
             return Err(Refusal::TooManyHeld);
         }
+        if let SagaInput::Signal { until, .. } = input {
+            self.has_room(IdKind::Signals, *until)?;
+        }
         if mutant!(self.context.rules, ForgetsWhatCannotBeProcessed) {
             return Ok(());
         }
@@ -60,8 +65,7 @@ impl Decider<'_> {
     pub(super) fn release(
         &mut self,
         number: u64,
-        id: Arc<str>,
-        by: Arc<str>,
+        request: &Request,
         content: Option<Payload>,
     ) -> Result<(), Refusal> {
         let first = self.state.held().first();
@@ -73,8 +77,9 @@ impl Decider<'_> {
         let input = told(self.state.id(), &first.input, carried)?;
         let released = HeldReleased {
             number,
-            id,
-            by,
+            id: request.id.clone(),
+            by: request.by.clone(),
+            until: request.until,
             content,
         };
         self.tried(released, &input)?;
@@ -87,8 +92,7 @@ impl Decider<'_> {
     pub(super) fn give_up_held(
         &mut self,
         number: u64,
-        id: Arc<str>,
-        by: Arc<str>,
+        request: &Request,
         reason: String,
     ) -> Result<(), Refusal> {
         let held = self.state.held();
@@ -96,12 +100,14 @@ impl Decider<'_> {
         let Some(HeldInput { input, .. }) = held.find(number).cloned() else {
             return Err(Refusal::NotHeld { number, first });
         };
-        self.emit(HeldDropped {
+        self.wished(HeldDropped {
             number,
-            id,
-            by,
+            id: request.id.clone(),
+            by: request.by.clone(),
+            until: request.until,
             reason,
         });
+        self.forget_what_is_over(IdKind::Signals);
         if let Origin::Numbered { producer, .. } = input {
             // Its number is given up, so others may be next.
             self.came(&producer, Vec::new());
@@ -170,9 +176,9 @@ impl Decider<'_> {
             events: Vec::new(),
             decided_bytes: self.decided_bytes,
         };
-        trial.emit(fact.clone());
+        trial.wished(fact.clone());
         trial.process(input)?;
-        self.emit(fact);
+        self.wished(fact);
         self.process(input)
     }
 }
@@ -180,7 +186,10 @@ impl Decider<'_> {
 /// Whether an input would change anything if nothing was held.
 fn is_news(state: &SagaState, input: &SagaInput) -> bool {
     match input {
-        SagaInput::Signal { id, .. } => !state.signals().contains(id),
+        SagaInput::Signal { id, until, .. } => {
+            let ids = state.signals().ids();
+            !ids.contains(id) && !ids.is_behind(*until)
+        }
         SagaInput::Numbered(numbered) => {
             let Numbered {
                 signal,
@@ -220,10 +229,11 @@ pub(crate) fn parts(input: &SagaInput) -> Option<(Origin, Payload)> {
         SagaInput::Signal {
             signal,
             id,
+            until,
             payload,
         } => {
-            let (signal, id) = (signal.clone(), id.clone());
-            Some((Origin::Signal { signal, id }, payload.clone()))
+            let (signal, id, until) = (signal.clone(), id.clone(), *until);
+            Some((Origin::Signal { signal, id, until }, payload.clone()))
         }
         SagaInput::Numbered(numbered) => {
             let origin = Origin::Numbered {
@@ -256,9 +266,10 @@ pub(crate) fn told(
     content: &Payload,
 ) -> Result<SagaInput, Refusal> {
     Ok(match origin {
-        Origin::Signal { signal, id } => SagaInput::Signal {
+        Origin::Signal { signal, id, until } => SagaInput::Signal {
             signal: signal.clone(),
             id: id.clone(),
+            until: *until,
             payload: content.clone(),
         },
         Origin::Numbered {

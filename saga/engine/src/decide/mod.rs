@@ -8,6 +8,7 @@ mod asking;
 mod back;
 mod forward;
 pub(crate) mod held;
+mod ids;
 mod numbered;
 mod refusal;
 mod reply;
@@ -119,8 +120,9 @@ impl Decider<'_> {
             SagaInput::Signal {
                 signal,
                 id,
+                until,
                 payload,
-            } => self.signal(signal, id, payload),
+            } => self.signal(signal, id, *until, payload),
             SagaInput::Numbered(numbered) => self.numbered(numbered),
             SagaInput::Request(request) => self.request(request),
         }

@@ -10,10 +10,7 @@ use sagalog_model::{
         SignalAdmitted, SignalAhead, SignalLate,
     },
 };
-use sagalog_projections::{
-    sequence::{ProducerIndex, Standing, id_of},
-    signals::Signals,
-};
+use sagalog_projections::sequence::{ProducerIndex, Standing, id_of};
 
 use super::{Decider, Refusal};
 
@@ -58,7 +55,7 @@ impl Decider<'_> {
                 Ok(())
             }
             Standing::Ahead if mutant!(self.context.rules, TakesNumbersAsTheyCome) => {
-                self.signal(signal, &id_of(producer, *number), payload)
+                self.signal(signal, &id_of(producer, *number), None, payload)
             }
             Standing::Ahead => {
                 self.may_come(input)?;
@@ -82,9 +79,7 @@ impl Decider<'_> {
         if !sequences.takes_producer(&input.producer) {
             return Err(Refusal::TooManyProducers);
         }
-        if self.state.signals().waiting() + sequences.ahead() >= Signals::MAX {
-            return Err(Refusal::TooManyWaiting);
-        }
+        self.may_wait()?;
         self.can_be_read(&input.signal, &input.payload)
     }
 
@@ -185,7 +180,7 @@ impl Decider<'_> {
                 let kept = self.state.sequences().producer(index).ahead().clone();
                 for (number, kept) in kept {
                     let id = id_of(&producer, number);
-                    let _ = self.signal(&kept.signal, &id, &kept.payload);
+                    let _ = self.signal(&kept.signal, &id, None, &kept.payload);
                 }
             }
             GapEnd::Release => {

@@ -3,8 +3,12 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
-use sagalog_model::{AttemptNumber, Direction, SagaId, dead_letter::LetterId};
-use sagalog_projections::{Status, held::Held, sequence::Sequences, signals::Signals};
+use sagalog_model::{
+    AttemptNumber, Direction, SagaId, dead_letter::LetterId, event::IdKind, log::Time,
+};
+use sagalog_projections::{
+    Status, dedup::LASTING_MAX, held::Held, sequence::Sequences, signals::Signals,
+};
 use serde::{Deserialize, Serialize};
 
 /// Why an input is not accepted. Nothing is recorded of it.
@@ -154,9 +158,37 @@ pub enum Refusal {
         /// The names it does wait for.
         known: Vec<String>,
     },
-    /// The saga has had as many signals as it may.
-    #[error("the saga has had {} signals, which is the limit", Signals::MAX)]
+    /// The saga has had as many signals as it may, of those that neither have a number nor a time.
+    #[error(
+        "the saga has had {LASTING_MAX} signals, which is the limit for those that are not numbered and do not say until when they may come again"
+    )]
     TooManySignals,
+    /// The saga has had as many requests as it may, of those that have no time.
+    #[error(
+        "the saga has had {LASTING_MAX} requests, which is the limit for those that do not say until when they may come again; say it"
+    )]
+    TooManyRequests,
+    /// So many that may still come again are remembered that no further one may be.
+    #[error(
+        "{max} {of} of the saga may still come again, which is the limit; send it again when the time of some is over"
+    )]
+    TooManyRemembered {
+        /// Of which kind.
+        of: IdKind,
+        /// The limit.
+        max: usize,
+    },
+    /// It may have come before: ids whose time is over are not remembered for ever.
+    #[error(
+        "`{id}` has expired: it may have come before, and its time is over, so that is not remembered any more; \
+         look at what the saga did, and choose another id if it is still wanted"
+    )]
+    Expired {
+        /// The id.
+        id: String,
+        /// What could come until then, at the latest, is not remembered.
+        watermark: Time,
+    },
     /// As many signals wait to be consumed as may.
     #[error(
         "{} signals of the saga wait to be consumed, which is the limit; send it again later",
@@ -209,8 +241,11 @@ pub enum Refusal {
         /// The number.
         number: u64,
     },
-    /// A signal or request of this id was recorded before, with another content.
-    #[error("the id `{id}` was used before for something else; choose another id")]
+    /// A signal or request of this id was recorded before, with another content or another time
+    /// until which it may come again.
+    #[error(
+        "the id `{id}` was used before for something else, or with another time; choose another id"
+    )]
     OtherContentOf {
         /// The id.
         id: String,

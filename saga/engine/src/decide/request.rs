@@ -1,11 +1,11 @@
 //! What people want: cancel, and mending parked nodes.
 
-use alloc::{string::ToString, sync::Arc};
+use alloc::string::ToString;
 
-use sagalog_model::event::{
-    CancelRequested, ResolvedByHand, RetryRequested, SkippedByHand, TurnCause,
+use sagalog_model::{
+    SagaEvent,
+    event::{CancelRequested, IdKind, ResolvedByHand, RetryRequested, SkippedByHand, TurnCause},
 };
-
 use sagalog_projections::dedup::Asked;
 
 use super::{Decider, Refusal};
@@ -13,47 +13,48 @@ use crate::input::{Request, Wish};
 
 impl Decider<'_> {
     pub(super) fn request(&mut self, request: &Request) -> Result<(), Refusal> {
-        if let Some(known) = self.state.requests().find(&request.id) {
-            return if *known == asked(&request.wish) {
-                Ok(())
-            } else {
-                let id = (*request.id).into();
-                Err(Refusal::OtherContentOf { id })
-            };
+        let (id, until) = (&request.id, request.until);
+        let asked = asked(&request.wish);
+        let standing = self.state.requests().standing(id, until, &asked);
+        if !self.is_new(standing, id, until)? {
+            return Ok(());
         }
         self.not_ended()?;
-        let (id, by) = (request.id.clone(), request.by.clone());
+        self.has_room(IdKind::Requests, until)?;
         match &request.wish {
-            Wish::Cancel { reason } => return self.cancel(id, by, reason),
+            Wish::Cancel { reason } => return self.cancel(request, reason),
             Wish::Release { number, content } => {
-                return self.release(*number, id, by, content.clone());
+                return self.release(*number, request, content.clone());
             }
             Wish::Drop { number, reason } => {
-                return self.give_up_held(*number, id, by, reason.to_string());
+                return self.give_up_held(*number, request, reason.to_string());
             }
             Wish::Retry { node } => {
                 self.parked(node)?;
-                self.emit(RetryRequested {
+                self.wished(RetryRequested {
                     node: node.clone(),
-                    id,
-                    by,
+                    id: request.id.clone(),
+                    by: request.by.clone(),
+                    until,
                 });
             }
             Wish::Resolve { node, output } => {
                 self.parked(node)?;
-                self.emit(ResolvedByHand {
+                self.wished(ResolvedByHand {
                     node: node.clone(),
-                    id,
-                    by,
+                    id: request.id.clone(),
+                    by: request.by.clone(),
+                    until,
                     output: output.clone(),
                 });
             }
             Wish::Skip { node, reason } => {
                 self.parked(node)?;
-                self.emit(SkippedByHand {
+                self.wished(SkippedByHand {
                     node: node.clone(),
-                    id,
-                    by,
+                    id: request.id.clone(),
+                    by: request.by.clone(),
+                    until,
                     reason: reason.to_string(),
                 });
             }
@@ -62,8 +63,14 @@ impl Decider<'_> {
         Ok(())
     }
 
+    /// Records what a person wants, before anything follows from it.
+    pub(super) fn wished(&mut self, fact: impl Into<SagaEvent>) {
+        self.emit(fact);
+        self.forget_what_is_over(IdKind::Requests);
+    }
+
     /// I20: a cancel is either refused, or turns the saga in the same batch.
-    fn cancel(&mut self, id: Arc<str>, by: Arc<str>, reason: &str) -> Result<(), Refusal> {
+    fn cancel(&mut self, request: &Request, reason: &str) -> Result<(), Refusal> {
         if self.state.turn().is_some() && !mutant!(self.context.rules, CancelTurnsAgain) {
             return Ok(());
         }
@@ -72,9 +79,10 @@ impl Decider<'_> {
                 saga: self.state.id().clone(),
             });
         }
-        self.emit(CancelRequested {
-            id,
-            by,
+        self.wished(CancelRequested {
+            id: request.id.clone(),
+            by: request.by.clone(),
+            until: request.until,
             reason: reason.to_string(),
         });
         if mutant!(self.context.rules, CancelIsOnlyRecorded) {

@@ -4,9 +4,10 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
     Kind, Payload,
-    event::{SignalLate, SignalReceived},
+    event::{IdKind, SignalLate, SignalReceived},
+    log::Time,
 };
-use sagalog_projections::Phase;
+use sagalog_projections::{Phase, dedup::Content, signals::Signals};
 
 use super::{Context, Decider, Refusal};
 
@@ -15,22 +16,19 @@ impl Decider<'_> {
         &mut self,
         signal: &Arc<str>,
         id: &Arc<str>,
+        until: Option<Time>,
         payload: &Payload,
     ) -> Result<(), Refusal> {
-        if let Some(known) = self.state.signals().find(id)
-            && !mutant!(self.context.rules, TakesSignalsTwice)
-        {
-            return if known.signal == *signal && known.payload == *payload {
-                Ok(())
-            } else {
-                Err(Refusal::OtherContentOf { id: (**id).into() })
-            };
+        let content = Content::of(signal, payload);
+        let standing = self.state.signals().ids().standing(id, until, &content);
+        let is_new = self.is_new(standing, id, until)?;
+        if !is_new && !mutant!(self.context.rules, TakesSignalsTwice) {
+            return Ok(());
         }
         self.not_ended()?;
         self.is_known(signal)?;
-        if self.state.signals().is_full() {
-            return Err(Refusal::TooManySignals);
-        }
+        self.has_room(IdKind::Signals, until)?;
+        self.may_wait()?;
         self.can_be_read(signal, payload)?;
         #[cfg(feature = "mutants")]
         if mutant!(self.context.rules, DropsEarlySignals) && !self.is_waited_for(signal) {
@@ -39,8 +37,10 @@ impl Decider<'_> {
         self.emit(SignalReceived {
             signal: signal.clone(),
             id: id.clone(),
+            until,
             payload: payload.clone(),
         });
+        self.forget_what_is_over(IdKind::Signals);
         if mutant!(self.context.rules, SignalWakesNobody) {
             return Ok(());
         }
@@ -50,6 +50,15 @@ impl Decider<'_> {
             self.emit(SignalLate { id: id.clone() });
         }
         Ok(())
+    }
+
+    /// Whether one more signal may wait to be consumed.
+    pub(super) fn may_wait(&self) -> Result<(), Refusal> {
+        let waiting = self.state.signals().waiting() + self.state.sequences().ahead();
+        if waiting < Signals::MAX {
+            return Ok(());
+        }
+        Err(Refusal::TooManyWaiting)
     }
 
     pub(super) fn not_ended(&self) -> Result<(), Refusal> {

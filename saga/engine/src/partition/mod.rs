@@ -86,6 +86,8 @@ pub enum Query {
         signal: Arc<str>,
         /// The sender's id for it.
         id: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        until: Option<Time>,
         /// What it carries.
         payload: Payload,
     },
@@ -208,10 +210,12 @@ impl<E: Evaluate> Partition<E> {
             Query::Signal {
                 signal,
                 id,
+                until,
                 payload,
             } => SagaInput::Signal {
                 signal,
                 id,
+                until,
                 payload,
             },
             Query::Numbered(numbered) => SagaInput::Numbered(numbered),

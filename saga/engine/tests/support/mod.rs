@@ -111,6 +111,11 @@ pub enum Crash {
 
 const START: Time = Time::from_micros(1_000_000_000);
 
+/// So many seconds after the beginning.
+pub fn second(seconds: u64) -> Time {
+    START.after(Duration::from_secs(seconds))
+}
+
 impl World {
     pub fn new(definition: impl Into<AnyDefinition>) -> Self {
         Self::with(vec![definition.into()], Rules::DEFAULT)
@@ -201,12 +206,24 @@ impl World {
     }
 
     pub fn signal(&mut self, saga: &str, signal: &str, id: &str, payload: &str) -> u64 {
+        self.signal_until(saga, signal, (id, None), payload)
+    }
+
+    /// A signal that may come again until this second.
+    pub fn signal_until(
+        &mut self,
+        saga: &str,
+        signal: &str,
+        (id, until): (&str, Option<u64>),
+        payload: &str,
+    ) -> u64 {
         let payload = Payload::parse(payload).expect("good JSON");
         self.feed(
             saga,
             Query::Signal {
                 signal: signal.into(),
                 id: id.into(),
+                until: until.map(second),
                 payload,
             },
         )
@@ -230,11 +247,22 @@ impl World {
     }
 
     pub fn request(&mut self, saga: &str, id: &str, wish: Wish) -> u64 {
+        self.request_until(saga, (id, None), wish)
+    }
+
+    /// A request that may come again until this second.
+    pub fn request_until(
+        &mut self,
+        saga: &str,
+        (id, until): (&str, Option<u64>),
+        wish: Wish,
+    ) -> u64 {
         self.feed(
             saga,
             Query::Request(Request {
                 id: id.into(),
                 by: "ada".into(),
+                until: until.map(second),
                 wish,
             }),
         )
@@ -907,6 +935,7 @@ pub fn line(event: &SagaEvent) -> String {
         E::StillHeld(e) => format!("  still held {}: {}", e.number, e.reason),
         E::HeldDropped(e) => format!("dropped {} by {}: {}", e.number, e.by, e.reason),
         E::SignalConsumed(e) => format!("  {} takes signal {}", e.node, e.id),
+        E::IdsForgotten(e) => format!("  forget {} until {}", e.of, e.until.since(START).as_secs()),
         E::SignalLate(e) => format!("  signal {} is late", e.id),
         E::PivotPassed(_) => "  pivot".into(),
         E::CancelRequested(e) => format!("cancel by {}: {}", e.by, e.reason),

@@ -322,3 +322,14 @@ const TAKE_SOON: Step<u32, u32> = Step::new("desk.take")
     .compensatable()
     .timeout(Duration::from_secs(10))
     .retry(SOON);
+
+/// Waits for a word to go, and then for a price: prices come early, as many as there are.
+pub fn patient() -> AnyDefinition {
+    const SAGA: Saga<u32, Option<u64>> = Saga::new("patient");
+    const GO: Signal<bool> = Signal::new("go");
+    const PRICE: Signal<u64> = Signal::new("price");
+    let (mut saga, _) = SAGA.define(1);
+    saga.signal("go", GO).within(100_000 * SECOND);
+    let price = saga.signal("price", PRICE).within(SECOND);
+    saga.returns(price).expect("a good definition").into()
+}

@@ -88,6 +88,7 @@ fn cancel(saga: &str) -> Request {
         saga: saga.into(),
         id: "c-1".into(),
         by: "ann".into(),
+        until: None,
         reason: "no soup".into(),
     }
 }
@@ -97,6 +98,7 @@ fn hungry(id: &str) -> Request {
         saga: "l-1".into(),
         signal: "hungry".into(),
         id: id.into(),
+        until: None,
         payload: Payload::from_json_text("true"),
     }
 }
@@ -147,12 +149,14 @@ async fn a_refusal_is_data_with_a_stable_code() {
         saga: "l-1".into(),
         signal: "thirsty".into(),
         id: "s".into(),
+        until: None,
         payload: Payload::null(),
     };
     let retry = Request::Retry {
         saga: "l-1".into(),
         id: "r".into(),
         by: "ann".into(),
+        until: None,
         node: "asked".into(),
     };
     let mut codes = Vec::new();
@@ -297,6 +301,7 @@ fn requests_and_answers_are_what_the_documentation_says() {
         saga: "s".into(),
         id: "i".into(),
         by: "b".into(),
+        until: None,
         node: "n".into(),
         output: Payload::from_json_text("1.50"),
     };

@@ -105,7 +105,7 @@ impl Driver {
                     },
                     From::Dead(tag) => self.dead_acknowledged.push(tag),
                     From::Own => {}
-                    From::Far(tag, asker) => self.answer_far(tag, &asker, answer),
+                    From::Far(tag, asker) => self.answer_far(tag, asker, answer),
                 }
             }
         }

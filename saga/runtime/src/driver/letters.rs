@@ -162,6 +162,7 @@ pub(super) const fn cause_of_refusal(refusal: &Refusal) -> Cause {
         | Refusal::NoSuchDefinition { .. }
         | Refusal::BadHistory { .. } => Cause::UnknownSaga,
         Refusal::TooManyHeld => Cause::NoRoom,
+        Refusal::Expired { .. } => Cause::Expired,
         _ => Cause::NotAsked,
     }
 }

@@ -1,14 +1,15 @@
 //! Requests of other processes, which come over the inbox, and their answers.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
-use sagalog_engine::{Query, Ticket};
+use sagalog_engine::{Query, Refusal, Ticket};
 use sagalog_model::log::{PartitionId, Time};
-use sagalog_transport::{Delivery, Kind, Message, MessageId, Queue, Tag};
+use sagalog_transport::{Delivery, Kind, Message, Tag};
 
 use super::{
     Driver,
     inputs::{From, Pending, Told},
+    letters::{Burial, cause_of_refusal},
 };
 use crate::{
     caller::END_WITHIN,
@@ -19,8 +20,7 @@ use crate::{
 /// Where the answer to a request goes. Whoever asked asks again if it gets none.
 #[derive(Clone)]
 pub(super) struct Asker {
-    queue: Queue,
-    message: MessageId,
+    message: Arc<Message>,
 }
 
 /// What a request asks for.
@@ -36,8 +36,7 @@ impl Driver {
     /// would be asked again.
     pub(super) fn take_request(&mut self, delivery: &Delivery, now: Time) {
         let asker = Asker {
-            queue: delivery.message.from.clone(),
-            message: delivery.message.id,
+            message: delivery.message.clone(),
         };
         let told = match self.read_request(&delivery.message.content) {
             Ok(Read::Told(told)) => told,
@@ -158,27 +157,44 @@ impl Driver {
         self.feed(Pending { told, from }, now);
     }
 
-    /// What the machine answered goes to whoever asked, in another process.
+    /// What the machine answered goes to whoever asked, in another process. What has expired is a dead
+    /// letter too: its sender may not look at answers.
     pub(super) fn answer_far(
         &mut self,
         tag: Option<Tag>,
-        asker: &Asker,
+        asker: Asker,
         answer: sagalog_engine::Answer,
     ) {
-        self.acknowledged.extend(tag);
-        self.answer(asker, &Answer::of(answer));
+        let expired = match &answer {
+            sagalog_engine::Answer::Refused(refusal @ Refusal::Expired { .. }) => Some(refusal),
+            _ => None,
+        };
+        match (tag, expired) {
+            (Some(tag), Some(refusal)) => self.bury_request(tag, asker.message.clone(), refusal),
+            (tag, _) => self.acknowledged.extend(tag),
+        }
+        self.answer(&asker, &Answer::of(answer));
+    }
+
+    fn bury_request(&mut self, tag: Tag, message: Arc<Message>, refusal: &Refusal) {
+        let (cause, reason) = (cause_of_refusal(refusal), refusal.to_string());
+        let mut burial = Burial::of(&message, self.inbox.queue(), cause, reason);
+        let request: Option<Request> = serde_json::from_str(&message.content).ok();
+        burial.letter.saga = request.and_then(|request| request.saga_id().ok()?);
+        let now = self.clock.now();
+        self.bury(burial, From::Inbox(tag, message), now);
     }
 
     fn answer(&mut self, asker: &Asker, answer: &Answer) {
         let content = serde_json::to_string(answer).expect("an answer is plain data");
         let mut message = Message::new(
-            reply_id(asker.message, &content),
+            reply_id(asker.message.id, &content),
             Kind::Response,
             self.inbox.queue().clone(),
-            asker.queue.clone(),
+            asker.message.from.clone(),
             content,
         );
-        message.correlation = Some(asker.message);
+        message.correlation = Some(asker.message.id);
         self.outgoing.push(message);
     }
 }

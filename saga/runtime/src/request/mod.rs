@@ -7,7 +7,9 @@ mod roll;
 
 use sagalog_engine::{LetterRequest, LetterWish, Query, Request as Asked, input::Wish};
 use sagalog_model::{
-    Numbered, Outcome, Payload, SagaId, Token, dead_letter::LetterId, log::PartitionId,
+    Numbered, Outcome, Payload, SagaId, Token,
+    dead_letter::LetterId,
+    log::{PartitionId, Time},
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,9 @@ pub enum Request {
         signal: String,
         /// The sender's id for it.
         id: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
         /// What it carries.
         payload: Payload,
     },
@@ -70,6 +75,9 @@ pub enum Request {
         id: String,
         /// Who.
         by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
         /// Why.
         reason: String,
     },
@@ -81,6 +89,9 @@ pub enum Request {
         id: String,
         /// Who.
         by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
         /// The node.
         node: String,
     },
@@ -92,6 +103,9 @@ pub enum Request {
         id: String,
         /// Who.
         by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
         /// The node.
         node: String,
         /// What it gives.
@@ -105,6 +119,9 @@ pub enum Request {
         id: String,
         /// Who.
         by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
         /// The node.
         node: String,
         /// Why.
@@ -118,6 +135,9 @@ pub enum Request {
         id: String,
         /// Who.
         by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
         /// The input's number.
         number: u64,
         /// What it is to carry instead of what it came with.
@@ -132,6 +152,9 @@ pub enum Request {
         id: String,
         /// Who.
         by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
         /// The input's number.
         number: u64,
         /// Why.
@@ -254,10 +277,11 @@ impl Request {
                 });
             }
         };
-        let asked = |id: String, by: String, wish| {
+        let asked = |id: String, by: String, until, wish| {
             Query::Request(Asked {
                 id: id.into(),
                 by: by.into(),
+                until,
                 wish,
             })
         };
@@ -277,56 +301,74 @@ impl Request {
             Self::Signal {
                 signal,
                 id,
+                until,
                 payload,
                 ..
             } => Query::Signal {
                 signal: signal.into(),
                 id: id.into(),
+                until,
                 payload,
             },
             Self::SignalInOrder { numbered, .. } => Query::Numbered(numbered),
             Self::Answer { token, outcome } => Query::Reply(token.reply(outcome)),
-            Self::Cancel { id, by, reason, .. } => {
+            Self::Cancel {
+                id,
+                by,
+                until,
+                reason,
+                ..
+            } => {
                 let reason = reason.into();
-                asked(id, by, Wish::Cancel { reason })
+                asked(id, by, until, Wish::Cancel { reason })
             }
-            Self::Retry { id, by, node, .. } => asked(id, by, Wish::Retry { node: node.into() }),
+            Self::Retry {
+                id,
+                by,
+                until,
+                node,
+                ..
+            } => asked(id, by, until, Wish::Retry { node: node.into() }),
             Self::Resolve {
                 id,
                 by,
+                until,
                 node,
                 output,
                 ..
             } => {
                 let node = node.into();
-                asked(id, by, Wish::Resolve { node, output })
+                asked(id, by, until, Wish::Resolve { node, output })
             }
             Self::Skip {
                 id,
                 by,
+                until,
                 node,
                 reason,
                 ..
             } => {
                 let (node, reason) = (node.into(), reason.into());
-                asked(id, by, Wish::Skip { node, reason })
+                asked(id, by, until, Wish::Skip { node, reason })
             }
             Self::Release {
                 id,
                 by,
+                until,
                 number,
                 content,
                 ..
-            } => asked(id, by, Wish::Release { number, content }),
+            } => asked(id, by, until, Wish::Release { number, content }),
             Self::Drop {
                 id,
                 by,
+                until,
                 number,
                 reason,
                 ..
             } => {
                 let reason = reason.into();
-                asked(id, by, Wish::Drop { number, reason })
+                asked(id, by, until, Wish::Drop { number, reason })
             }
             Self::State { .. } => Query::State,
             Self::End { .. } => Query::End,
