@@ -9,7 +9,7 @@ use crate::{
     error::CliError,
     graph, history, node,
     output::{Format, Output},
-    participant, saga, sim, worker,
+    participant, request, saga, sim, worker,
 };
 
 /// Runs sagas on an event log, and shows what it holds.
@@ -47,6 +47,9 @@ enum Command {
     /// Dead letters: messages that nobody could use
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// Starts and signals of callers' own transactions that were refused: list, retry, drop
+    #[command(subcommand)]
+    Request(request::Command),
     /// Participants: which are there, and what they can do
     #[command(subcommand)]
     Participant(participant::Command),
@@ -76,6 +79,7 @@ impl Cli {
             Command::Held(command) => command.run(app, output).await,
             Command::Log(command) => command.run(output).await,
             Command::Dlq(command) => command.run(app, output).await,
+            Command::Request(command) => command.run(output).await,
             Command::Participant(command) => command.run(app, output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,

@@ -40,6 +40,7 @@ mod graph;
 mod history;
 mod node;
 mod participant;
+mod request;
 mod saga;
 mod sim;
 mod worker;

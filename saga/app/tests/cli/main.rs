@@ -12,6 +12,7 @@ mod log;
 mod node;
 mod operate;
 mod participant;
+mod request;
 
 mod show;
 mod usage;

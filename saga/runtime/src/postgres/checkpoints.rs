@@ -59,7 +59,7 @@ impl Checkpoints {
     /// [`PlaceError`]
     pub async fn on(pool: PgPool, schema: &str) -> Result<Self, PlaceError> {
         let tables = include_str!("checkpoints.sql");
-        let place = Place::prepare(pool, schema, "checkpoint", tables).await?;
+        let place = Place::prepare(pool, schema, "checkpoint.at", tables).await?;
         Ok(Self { place })
     }
 

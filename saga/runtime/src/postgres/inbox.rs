@@ -96,7 +96,7 @@ impl Inbox {
     /// # Errors
     /// [`PlaceError`]
     pub async fn on(pool: PgPool, schema: &str) -> Result<Self, PlaceError> {
-        let place = Place::prepare(pool, schema, "outcome", include_str!("inbox.sql")).await?;
+        let place = Place::prepare(pool, schema, "outcome.at", include_str!("inbox.sql")).await?;
         Ok(Self { place })
     }
 

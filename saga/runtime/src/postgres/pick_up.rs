@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sagalog_engine::Refusal;
-use sagalog_model::Payload;
+use sagalog_model::{Numbered, Payload, log::Time};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
 use tokio::{
     task::JoinSet,
@@ -26,9 +26,18 @@ struct Claimed {
     number: i64,
     saga: String,
     name: String,
-    /// A signal's; none of a start.
-    id: Option<String>,
+    known_by: KnownBy,
     payload: Payload,
+}
+
+/// What a request is, by what it is known by.
+enum KnownBy {
+    /// A start, by its saga.
+    Saga,
+    /// A signal, by its id; and until when it may come again.
+    Id(String, Option<Time>),
+    /// A signal, by who numbers it and its number.
+    Numbered(String, u64),
 }
 
 /// What became of a request.
@@ -54,8 +63,8 @@ impl Requests {
         }
     }
 
-    /// Looks at every request that waits and has no earlier one of its saga, and says whether any was
-    /// settled. What must be left does not keep others from being looked at.
+    /// Looks at every request that waits and behind no other, and says whether any was settled. What must
+    /// be left does not keep others from being looked at.
     async fn sweep(&self, client: &Client) -> Result<bool, sqlx::Error> {
         let (mut after, mut settled) = (0, false);
         loop {
@@ -75,16 +84,21 @@ impl Requests {
         }
     }
 
-    /// Rows that another process holds are passed by.
+    /// Rows that another process holds are passed by. What nobody numbers waits behind earlier rows of its
+    /// saga that nobody numbers; what a producer numbers behind those too, and behind its lower numbers.
+    /// So what must be left, because lower numbers are missing, keeps nothing from coming that ends that.
     async fn claim(
         &self,
         transaction: &mut PgConnection,
         after: i64,
     ) -> Result<Vec<Claimed>, sqlx::Error> {
         let select = self.place.sql(
-            "select number, saga, name, id, payload::text from $schema.request r \
+            "select number, saga, name, id, payload::text, until, producer, producer_number \
+             from $schema.request r \
              where refused is null and number > $1 and not exists (select from $schema.request e \
-             where e.saga = r.saga and e.number < r.number and e.refused is null) \
+             where e.saga = r.saga and e.refused is null and (\
+             e.producer is null and e.number < r.number or \
+             e.producer = r.producer and e.producer_number < r.producer_number)) \
              order by number limit $2 for update of r skip locked",
         );
         let rows = sqlx::query(AssertSqlSafe(select))
@@ -124,7 +138,7 @@ impl Claimed {
             number: row.try_get(0)?,
             saga: row.try_get(1)?,
             name: row.try_get(2)?,
-            id: row.try_get(3)?,
+            known_by: KnownBy::read(row)?,
             payload: Payload::from_json_text(row.try_get::<String, _>(4)?.trim()),
         })
     }
@@ -133,14 +147,26 @@ impl Claimed {
         let Self {
             saga,
             name,
-            id,
+            known_by,
             payload,
             number,
         } = self;
         let asked = async {
-            match &id {
-                Some(id) => client.signal_payload(&name, &saga, id, payload).await,
-                None => client.start_payload(&name, &saga, payload).await,
+            match known_by {
+                KnownBy::Saga => client.start_payload(&name, &saga, payload).await,
+                KnownBy::Id(id, until) => {
+                    let client = client.said_until(until);
+                    client.signal_payload(&name, &saga, &id, payload).await
+                }
+                KnownBy::Numbered(producer, number) => {
+                    let numbered = Numbered {
+                        signal: name.as_str().into(),
+                        producer: producer.into(),
+                        number,
+                        payload,
+                    };
+                    client.numbered(&saga, numbered).await
+                }
             }
         };
         match timeout(PATIENCE, asked).await {
@@ -151,6 +177,19 @@ impl Claimed {
             }
             Ok(Err(_)) | Err(_) => Picked::Left,
         }
+    }
+}
+
+impl KnownBy {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        if let Some(producer) = row.try_get(6)? {
+            let number: i64 = row.try_get(7)?;
+            return Ok(Self::Numbered(producer, number as u64));
+        }
+        let until: Option<i64> = row.try_get(5)?;
+        let until = until.map(|micros| Time::from_micros(micros as u64));
+        let id: Option<String> = row.try_get(3)?;
+        Ok(id.map_or(Self::Saga, |id| Self::Id(id, until)))
     }
 }
 
@@ -175,7 +214,13 @@ async fn ask(client: &Client, claimed: Vec<Claimed>) -> (Vec<i64>, Vec<(i64, Str
 /// Whether asking again cannot help before somebody has put something right.
 fn is_for_good(error: &CallError) -> bool {
     match error {
-        CallError::Refused(refusal) => !matches!(refusal, Refusal::Busy { .. }),
+        CallError::Refused(refusal) => !matches!(
+            refusal,
+            Refusal::Busy { .. }
+                | Refusal::TooManyWaiting
+                | Refusal::TooManyRemembered { .. }
+                | Refusal::TooFarAhead { .. }
+        ),
         CallError::BadId(..) => true,
         // Of these only the last two are told to who starts or signals.
         CallError::Unwritable { .. }

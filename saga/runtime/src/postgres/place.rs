@@ -27,6 +27,16 @@ pub enum PlaceError {
         "a schema is named by 1 to 63 small letters, digits and underscores, not beginning with a digit, not {0:?}"
     )]
     BadSchema(String),
+    /// The schema is not there, or is of an earlier release.
+    #[error(
+        "the schema `{schema}` is not there, or has no `{column}` yet: a runtime of this release makes it"
+    )]
+    NotThere {
+        /// The schema.
+        schema: String,
+        /// What is missing.
+        column: String,
+    },
     /// The database cannot be reached, or does not let this user make the tables.
     #[error("the schema `{schema}` cannot be made or used")]
     Database {
@@ -48,35 +58,70 @@ pub(super) fn connect(url: &str, at_most: u32) -> Result<PgPool, PlaceError> {
 }
 
 impl Place {
-    /// A schema, with these tables: `table` is made last, and says that all are there. Any number of
-    /// processes may do this at once, and who may not make tables may use those that are there.
+    /// A schema, with these tables: `newest` is a column, as `table.column`, that is made last, and says
+    /// that all are there. Any number of processes may do this at once, and who may not make tables may
+    /// use those that are there.
     pub(super) async fn prepare(
         pool: PgPool,
         schema: &str,
-        table: &str,
+        newest: &str,
         tables: &str,
     ) -> Result<Self, PlaceError> {
+        let place = Self::of(pool, schema)?;
+        let made = place.make(newest, tables).await;
+        made.map_err(|source| place.unusable(source))?;
+        Ok(place)
+    }
+
+    /// A schema that is there, with its newest column. Nothing is made.
+    pub(super) async fn existing(
+        pool: PgPool,
+        schema: &str,
+        newest: &str,
+    ) -> Result<Self, PlaceError> {
+        let place = Self::of(pool, schema)?;
+        let there = place.is_there(newest).await;
+        match there.map_err(|source| place.unusable(source))? {
+            true => Ok(place),
+            false => Err(PlaceError::NotThere {
+                schema: schema.to_owned(),
+                column: newest.to_owned(),
+            }),
+        }
+    }
+
+    fn of(pool: PgPool, schema: &str) -> Result<Self, PlaceError> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let begins_well = schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
         if !begins_well || schema.len() > 63 || !schema.chars().all(plain) {
             return Err(PlaceError::BadSchema(schema.to_owned()));
         }
-        let place = Self {
+        Ok(Self {
             pool,
             schema: schema.into(),
-        };
-        let made = place.make(table, tables).await;
-        made.map_err(|source| PlaceError::Database {
-            schema: schema.to_owned(),
-            source,
-        })?;
-        Ok(place)
+        })
     }
 
-    async fn make(&self, table: &str, tables: &str) -> Result<(), sqlx::Error> {
-        let there = sqlx::query_scalar("select to_regclass($1) is not null")
-            .bind(format!("\"{}\".{table}", self.schema));
-        if there.fetch_one(&self.pool).await? {
+    fn unusable(&self, source: sqlx::Error) -> PlaceError {
+        PlaceError::Database {
+            schema: self.schema.to_string(),
+            source,
+        }
+    }
+
+    async fn is_there(&self, newest: &str) -> Result<bool, sqlx::Error> {
+        let (table, column) = newest.split_once('.').expect("a column of a table");
+        let there = "select exists (select from pg_attribute where attrelid = to_regclass($1) \
+                     and attname = $2 and not attisdropped)";
+        sqlx::query_scalar(there)
+            .bind(format!("\"{}\".{table}", self.schema))
+            .bind(column)
+            .fetch_one(&self.pool)
+            .await
+    }
+
+    async fn make(&self, newest: &str, tables: &str) -> Result<(), sqlx::Error> {
+        if self.is_there(newest).await? {
             return Ok(());
         }
         // Statements that are sent as one text are one transaction, which has the lock to its end.
