@@ -255,12 +255,14 @@ fn a_person_has_a_saga_driven_again_that_can_be() {
     let signal = |id: &str| Query::Signal {
         signal: "approval".into(),
         id: id.into(),
+        until: None,
         payload: Payload::parse("true").expect("good JSON"),
     };
     machine.handle(told(1, signal("mail-1")), world.now);
     let request = Request {
         id: "ticket-1".into(),
         by: "ada".into(),
+        until: None,
         wish: release(),
     };
     machine.handle(told(2, Query::Request(request)), world.now);
@@ -269,7 +271,7 @@ fn a_person_has_a_saga_driven_again_that_can_be() {
     machine.found(&id(), Found::History(history), world.now);
     assert!(machine.held_sagas().is_empty());
     let state = machine.peek(&id()).expect("it is driven");
-    assert!(state.signals().contains("mail-1") && state.signals().contains("mail-2"));
+    assert!(state.signals().ids().contains("mail-1") && state.signals().ids().contains("mail-2"));
     let batches = machine.poll_append();
     let last = batches
         .last()

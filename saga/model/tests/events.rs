@@ -274,6 +274,7 @@ fn every_event_of_the_system_is_written_in_this_form() {
                 input: Origin::Signal {
                     signal: "approval".into(),
                     id: "mail-1".into(),
+                    until: None,
                 },
                 oldest: Version::new(3),
             },

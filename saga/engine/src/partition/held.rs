@@ -99,10 +99,12 @@ impl<E: Evaluate> Partition<E> {
             Query::Signal {
                 signal,
                 id,
+                until,
                 payload,
             } => SagaInput::Signal {
                 signal,
                 id,
+                until,
                 payload,
             },
             Query::Numbered(numbered) => SagaInput::Numbered(numbered),
