@@ -15,7 +15,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use sagalog::{
-    Attempt, Ended, EventLog, Failure, MemoryLog, Retry, Runtime, Saga, Step, Worker,
+    Attempt, Ended, EventLog, Failure, MemoryLog, Retry, Rules, Runtime, Saga, Step, Worker,
     dead_letter::{Body, Cause},
     history::Reader,
     log::PartitionId,
@@ -259,6 +259,55 @@ async fn a_command_that_no_queue_takes_is_a_dead_letter_and_its_attempt_is_not_s
             );
         }
         assert_eq!(looks.load(Ordering::Relaxed), 0);
+        runtime.stop().await.expect("in peace");
+    })
+    .await;
+}
+
+const PRINT: Saga<String, u32> = Saga::new("print");
+const PRESS: Step<String, u32> = Step::new("press.print")
+    .read_only()
+    .retry(Retry::fixed(std::time::Duration::from_millis(1)).attempts(2));
+
+/// A program that allows larger payloads than its broker carries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_larger_than_the_broker_carries_fails_its_saga_and_no_other() {
+    in_time(async {
+        let transport = transport(&Broker::shared().url()).await;
+        let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
+        let (mut saga, text) = PRINT.define(1);
+        let pages = text.map(|text| text.repeat(16));
+        let printed = saga.step("press", PRESS, pages);
+        let print = saga.returns(printed).expect("a good definition");
+        let worker = Worker::new().action(PRESS, async |_, text: String| Ok(text.len() as u32));
+        let rules = Rules {
+            payload_max: 2 * 1_024 * 1_024,
+            ..Rules::DEFAULT
+        };
+        let runtime = Runtime::on(log.clone())
+            .transport(transport)
+            .rules(rules)
+            .definition(print)
+            .worker(worker);
+        let runtime = runtime.start().await.expect("it starts");
+        let client = runtime.client();
+        let page = "x".repeat(100 * 1_024);
+        let ended = client.run(PRINT, "p-1", &page).await.expect("it ends");
+        let Ended::Compensated { reason } = ended else {
+            panic!("{ended:?}");
+        };
+        assert!(
+            reason.contains("larger than the transport carries"),
+            "{reason}"
+        );
+        let found = letters(&log, |letters| letters.len() == 2).await;
+        for letter in found.iter() {
+            assert_eq!(letter.died.cause, Cause::TooLarge);
+            assert!(letter.died.size > 16 * 100 * 1_024);
+            assert_eq!(letter.body.bytes().len(), Body::HEAD_BYTES);
+        }
+        let ended = client.run(PRINT, "p-2", &"a page".to_owned()).await;
+        assert_eq!(ended.expect("it ends"), Ended::Completed(16 * 6));
         runtime.stop().await.expect("in peace");
     })
     .await;

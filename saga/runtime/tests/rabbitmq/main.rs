@@ -3,6 +3,7 @@
 
 #[path = "../../../../transport/tests/broker/mod.rs"]
 mod broker;
+mod by_hand;
 mod dead_letters;
 #[path = "../../examples/follower.rs"]
 mod follower;
