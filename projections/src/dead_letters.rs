@@ -47,6 +47,12 @@ pub struct Letter {
 impl Letter {
     /// How many requests are known by their ids: an older one that comes again is a new one.
     pub const REQUESTS_MAX: usize = 16;
+
+    /// How many bytes of it are kept.
+    fn kept(&self) -> usize {
+        let envelope = self.died.envelope.as_ref();
+        self.body.kept() + envelope.map_or(0, |envelope| envelope.kept())
+    }
 }
 
 /// Where it is with a letter.
@@ -170,7 +176,7 @@ impl DeadLetters {
         self.by_place[phase as usize].len()
     }
 
-    /// How many bytes the bodies take.
+    /// How many bytes the bodies take, with what else was said.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -217,9 +223,9 @@ impl DeadLetters {
 
     fn insert(&mut self, letter: Letter) {
         let id = letter.died.id;
-        self.bytes += letter.body.kept();
+        self.bytes += letter.kept();
         if letter.phase == Phase::Sending {
-            self.bytes_sending += letter.body.kept();
+            self.bytes_sending += letter.kept();
         }
         self.by_place[letter.phase as usize].insert(letter.place, id);
         self.letters.insert(id, letter);
@@ -227,9 +233,9 @@ impl DeadLetters {
 
     fn remove(&mut self, id: LetterId) -> Option<Letter> {
         let letter = self.letters.remove(&id)?;
-        self.bytes -= letter.body.kept();
+        self.bytes -= letter.kept();
         if letter.phase == Phase::Sending {
-            self.bytes_sending -= letter.body.kept();
+            self.bytes_sending -= letter.kept();
         }
         self.by_place[letter.phase as usize].remove(&letter.place);
         Some(letter)

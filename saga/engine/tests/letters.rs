@@ -168,6 +168,7 @@ fn letter(text: &str, retries: u32) -> DeadLetter {
         saga: None,
         size: text.len() as u64,
         sha_256: Digest::default().to_string().into(),
+        envelope: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Dead letters: messages that nobody could use. The log records each, and keeps it until a person
 //! sends it again or gives it up.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -174,6 +174,37 @@ pub struct DeadLetter {
     pub size: u64,
     /// The SHA-256 of all of the body, in hexadecimal digits.
     pub sha_256: Arc<str>,
+    /// What else its sender said, if anything: it travels with the letter when that is sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<Box<Envelope>>,
+}
+
+/// What only some messages say beside their content.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The message that led to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation: Option<Arc<str>>,
+    /// The W3C trace context's `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Arc<str>>,
+    /// The W3C trace context's `tracestate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<Arc<str>>,
+    /// What the sender added for whoever reads it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Envelope {
+    /// How many bytes it takes where it is kept.
+    pub fn kept(&self) -> usize {
+        let texts = [&self.causation, &self.traceparent, &self.tracestate];
+        let texts = texts.into_iter().flatten().map(|text| text.len());
+        let metadata = self.metadata.iter();
+        let metadata = metadata.map(|(name, value)| name.len() + value.len());
+        texts.chain(metadata).sum()
+    }
 }
 
 /// The bytes of a dead letter, as far as they are kept.

@@ -230,6 +230,42 @@ async fn a_letter_comes_out_of_its_log_after_a_restart_and_dies_again_as_itself(
     office.runtime.stop().await.expect("in peace");
 }
 
+#[tokio::test]
+async fn what_else_its_sender_said_travels_with_a_letter() {
+    let office = Office::open().await;
+    let from = Queue::commands("sums").expect("a good name");
+    let content = "{}".to_owned();
+    let mut message = Message::new(MessageId(1), Kind::Response, from, Queue::inbox(0), content);
+    message.causation = Some(MessageId(7));
+    let details = message.details.get_or_insert_default();
+    details.traceparent =
+        Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    let metadata = &mut details.metadata;
+    metadata.insert("desk".to_owned(), "12".to_owned());
+    let sent = office.transport.publish(vec![message]).await;
+    sent.expect("the queue is there");
+    let first = office.count(1).await;
+    let first = &first.iter().next().expect("it is there").died;
+    let client = office.runtime.client();
+    retry(&client, first.id, "r-1").await.expect("it is there");
+    let again = office
+        .letters(|letters| letters.iter().any(|letter| letter.deaths == 2))
+        .await;
+    let again = &again.get(first.id).expect("it is the same").died;
+    let said = again.envelope.as_ref().expect("it said something");
+    assert_eq!(again.envelope, first.envelope);
+    assert_eq!(
+        said.causation.as_deref(),
+        Some("00000000000000000000000007")
+    );
+    assert_eq!(
+        said.metadata.len(),
+        1,
+        "what names the letter is not the sender's"
+    );
+    assert!(said.traceparent.is_some());
+}
+
 async fn retry(client: &Client, letter: LetterId, id: &str) -> Result<(), CallError> {
     client.retry_letter(0, letter, id, None).await
 }

@@ -149,6 +149,7 @@ impl World {
             saga: None,
             size: body.len() as u64,
             sha_256: "".into(),
+            envelope: None,
         };
         self.poisoned.insert(id, Arc::new(poisoned));
         let dead = Dead { letter, body };

@@ -218,15 +218,19 @@ impl Asking {
     ) -> Result<(), CliError> {
         let first = request(&chunk[0]);
         let asking = async |way: &mut Way| {
-            for place in chunk {
-                let item = match way.ask(&request(place)).await {
-                    Ok(_) => Item::of(&place.1, "done"),
-                    Err(error) if error.is_refusal() => Item::refused(&place.1, &error),
-                    Err(error) => return Err(error),
-                };
-                items.push(item);
+            let answers = way.ask_all(chunk.iter().map(request).collect()).await?;
+            let mut broke = None;
+            for ((_, letter), answer) in chunk.iter().zip(answers) {
+                match answer {
+                    Some(Ok(_)) => items.push(Item::of(letter, "done")),
+                    Some(Err(error)) if error.is_refusal() => {
+                        items.push(Item::refused(letter, &error));
+                    }
+                    Some(Err(error)) => drop(broke.get_or_insert(error)),
+                    None => {}
+                }
             }
-            Ok(())
+            broke.map_or(Ok(()), Err)
         };
         let done = self.reach.use_way(&first, app, output, asking).await;
         done.map(drop)

@@ -70,6 +70,14 @@ fn text(letter: &Letter) -> String {
     say("phase", letter.phase.as_str().to_owned());
     say("size", format!("{} bytes", died.size));
     say("sha-256", died.sha_256.to_string());
+    if let Some(envelope) = &died.envelope {
+        if let Some(traceparent) = &envelope.traceparent {
+            say("trace", traceparent.to_string());
+        }
+        for (name, value) in &envelope.metadata {
+            say("metadata", format!("{name}: {value}"));
+        }
+    }
     let bytes = letter.body.bytes();
     let body = String::from_utf8_lossy(&bytes);
     let heading = match letter.body {

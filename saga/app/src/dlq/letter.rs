@@ -1,6 +1,9 @@
 //! A dead letter as it is shown.
 
-use sagalog_model::{dead_letter::Body, log::PartitionId};
+use sagalog_model::{
+    dead_letter::{Body, Envelope},
+    log::PartitionId,
+};
 use sagalog_projections::dead_letters::Letter;
 use serde::Serialize;
 
@@ -22,6 +25,9 @@ pub(super) struct Shown<'a> {
     deadline: Option<u64>,
     size: u64,
     sha_256: &'a str,
+    /// What else its sender said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envelope: Option<&'a Envelope>,
     pub(super) deaths: u32,
     retries: u32,
     first_died_at: u64,
@@ -49,6 +55,7 @@ impl<'a> Shown<'a> {
             deadline: died.deadline.map(|deadline| deadline.as_micros()),
             size: died.size,
             sha_256: &died.sha_256,
+            envelope: died.envelope.as_deref(),
             deaths: letter.deaths,
             retries: letter.retries,
             first_died_at: letter.first_at.as_micros(),

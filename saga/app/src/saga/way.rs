@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,6 +16,7 @@ use sagalog::{
     request::{Answer, Request},
 };
 use sagalog_eventlog::{EventLog, SqliteLog};
+use tokio::task::JoinSet;
 
 use crate::{
     App,
@@ -23,6 +25,9 @@ use crate::{
     log::{LogArg, PARTITION, home},
     output::Output,
 };
+
+/// How many things are asked for at a time: fewer than the connections that an owner takes.
+const LANES: usize = 16;
 
 /// Whom to reach, and for how long.
 #[derive(Debug, clap::Args)]
@@ -38,7 +43,10 @@ pub(crate) struct Reach {
 
 /// A way to whoever drives a saga.
 pub(crate) enum Way {
-    Socket(Control),
+    Socket {
+        owner: Control,
+        socket: PathBuf,
+    },
     Broker(Client),
     /// This process has taken the log for a moment.
     Here(Runtime),
@@ -98,18 +106,56 @@ impl Reach {
 impl Way {
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CliError> {
         match self {
-            Self::Socket(owner) => owner.ask(request).await.map_err(|error| match error {
-                ControlError::Refused(refused) => CliError::refused(&refused),
-                error => CliError::new("connection_broke", Exit::Failed, chain(&error)),
-            }),
+            Self::Socket { owner, .. } => over(owner, request).await,
             Self::Broker(client) => Ok(client.ask(request.clone()).await?),
             Self::Here(runtime) => Ok(runtime.client().ask(request.clone()).await?),
         }
     }
 
+    /// Asks for things that have nothing to do with one another, several at a time, so that one commit takes
+    /// several. The answers come in the order of the requests; none for what was not asked any more
+    /// because the way broke.
+    pub(crate) async fn ask_all(
+        &self,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Option<Result<Answer, CliError>>>, CliError> {
+        let mut answers: Vec<_> = requests.iter().map(|_| None).collect();
+        let mut shares: Vec<Vec<_>> = (0..LANES).map(|_| Vec::new()).collect();
+        for (place, request) in requests.into_iter().enumerate() {
+            shares[place % LANES].push((place, request));
+        }
+        let mut lanes = JoinSet::new();
+        for share in shares.into_iter().filter(|share| !share.is_empty()) {
+            let lane = self.lane().await?;
+            lanes.spawn(lane.ask(share));
+        }
+        while let Some(answered) = lanes.join_next().await {
+            for (place, answer) in answered.expect("a lane does not panic") {
+                answers[place] = Some(answer);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// One more way to the same.
+    async fn lane(&self) -> Result<Lane, CliError> {
+        Ok(match self {
+            Self::Socket { socket, .. } => match Control::connect(socket).await {
+                Ok(Some(owner)) => Lane::Socket(owner),
+                Ok(None) => {
+                    let message = "whoever drives the log has stopped in the meantime";
+                    return Err(CliError::new("connection_broke", Exit::Failed, message));
+                }
+                Err(error) => return Err(unreachable(socket, &error)),
+            },
+            Self::Broker(client) => Lane::Client(client.clone()),
+            Self::Here(runtime) => Lane::Client(runtime.client()),
+        })
+    }
+
     async fn leave(self) -> Result<&'static str, CliError> {
         match self {
-            Self::Socket(_) | Self::Broker(_) => Ok("owner"),
+            Self::Socket { .. } | Self::Broker(_) => Ok("owner"),
             Self::Here(runtime) => {
                 runtime.stop().await?;
                 Ok("this_process")
@@ -118,21 +164,58 @@ impl Way {
     }
 }
 
+/// One of several ways to whoever drives a saga.
+enum Lane {
+    Socket(Control),
+    Client(Client),
+}
+
+impl Lane {
+    /// Asks for one thing after the other, until the way breaks.
+    async fn ask(
+        mut self,
+        requests: Vec<(usize, Request)>,
+    ) -> Vec<(usize, Result<Answer, CliError>)> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for (place, request) in requests {
+            let answer = match &mut self {
+                Self::Socket(owner) => over(owner, &request).await,
+                Self::Client(client) => client.ask(request).await.map_err(CliError::from),
+            };
+            let broke = answer.as_ref().is_err_and(|error| !error.is_refusal());
+            answers.push((place, answer));
+            if broke {
+                break;
+            }
+        }
+        answers
+    }
+}
+
+async fn over(owner: &mut Control, request: &Request) -> Result<Answer, CliError> {
+    owner.ask(request).await.map_err(|error| match error {
+        ControlError::Refused(refused) => CliError::refused(&refused),
+        error => CliError::new("connection_broke", Exit::Failed, chain(&error)),
+    })
+}
+
+fn unreachable(socket: &Path, error: &io::Error) -> CliError {
+    let message = format!("{} cannot be reached: {error}", socket.display());
+    CliError::new("owner_unreachable", Exit::Failed, message)
+        .fix("run this as the user that drives the log")
+}
+
 async fn over_the_socket(file: &Path, first: &Request, app: &App) -> Result<Way, CliError> {
     // Also says whether there is such a log, and whether this release can read it.
     let log = Arc::new(SqliteLog::read_only(file).await?);
     let socket = socket_of(file);
     match Control::connect(&socket).await {
-        Ok(Some(owner)) => Ok(Way::Socket(owner)),
+        Ok(Some(owner)) => Ok(Way::Socket { owner, socket }),
         Ok(None) => {
             check_that_we_can(log, first, app).await?;
             take(file, app).await.map(Way::Here)
         }
-        Err(error) => {
-            let message = format!("{} cannot be reached: {error}", socket.display());
-            Err(CliError::new("owner_unreachable", Exit::Failed, message)
-                .fix("run this as the user that drives the log"))
-        }
+        Err(error) => Err(unreachable(&socket, &error)),
     }
 }
 

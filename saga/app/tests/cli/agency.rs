@@ -4,8 +4,8 @@
 use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use sagalog::{
-    AnyDefinition, Attempt, EventLog, Failure, Found, InProcess, PostgresLog, Retry, Runtime, Saga,
-    SagaState, Signal, SqliteLog, Step, Transport, Why, Worker, clock::ManualClock,
+    AnyDefinition, Attempt, EventLog, Failure, Found, InProcess, PostgresLog, RabbitMq, Retry,
+    Runtime, Saga, SagaState, Signal, SqliteLog, Step, Transport, Why, Worker, clock::ManualClock,
     control::socket_of, just, log::Time,
 };
 use sagalog_cli::App;
@@ -62,10 +62,22 @@ impl Agency {
 
     /// One whose log is in PostgreSQL, which nobody reaches over a socket.
     pub(crate) async fn in_postgres(database: &str) -> Self {
+        Self::shared(database, Arc::new(InProcess::new())).await
+    }
+
+    /// The same, whose owner is reached over the broker at this URL.
+    pub(crate) async fn over(broker: &str, database: &str) -> Self {
+        let broker = RabbitMq::connect(broker)
+            .await
+            .expect("the broker is there");
+        Self::shared(database, Arc::new(broker)).await
+    }
+
+    async fn shared(database: &str, transport: Arc<dyn Transport>) -> Self {
         let mut agency = Self {
             log: PostgresServer::shared().new_database(database).into(),
             clock: ManualClock::at(OPENING),
-            transport: Arc::new(InProcess::new()),
+            transport,
             runtime: None,
             folder: TempDir::new().expect("room"),
             absent: None,

@@ -1,6 +1,9 @@
 //! The program from outside: what it prints, what it exits with, and whom it reaches.
 
 mod agency;
+#[path = "../../../../transport/tests/broker/mod.rs"]
+mod broker;
+mod over_broker;
 mod postgres;
 mod program;
 

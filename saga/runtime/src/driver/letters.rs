@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sagalog_engine::{Refusal, Resend};
 use sagalog_model::{
     SagaId,
-    dead_letter::{Body, Cause, DeadLetter, LetterId},
+    dead_letter::{Body, Cause, DeadLetter, Envelope, LetterId},
     log::{Digest, Time},
 };
 use sagalog_transport::{ConsumerError, Delivery, Kind, Message, MessageId, Queue, WhyDead};
@@ -79,6 +79,7 @@ impl Burial {
                 .map(|About { saga }| saga),
             size: seen.size as u64,
             sha_256: seen.digest.to_string().into(),
+            envelope: envelope(message),
         };
         let body = if seen.size > seen.bytes.len() {
             Body::head(seen.bytes)
@@ -112,6 +113,24 @@ struct About {
     saga: SagaId,
 }
 
+/// What its sender said beside its content, if anything.
+fn envelope(message: &Message) -> Option<Box<Envelope>> {
+    let mut envelope = Envelope {
+        causation: message.causation.map(|id| id.to_string().into()),
+        ..Envelope::default()
+    };
+    if let Some(details) = &message.details {
+        envelope.traceparent = details.traceparent.as_deref().map(Arc::from);
+        envelope.tracestate = details.tracestate.as_deref().map(Arc::from);
+        let said = details.metadata.iter();
+        let said = said.filter(|(name, _)| ![LETTER, RETRY].contains(&name.as_str()));
+        envelope.metadata = said
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+    }
+    (envelope != Envelope::default()).then(|| Box::new(envelope))
+}
+
 /// Which letter a message is, if it was sent again, and which time that was.
 pub(super) fn sent_again(message: &Message) -> Option<(LetterId, u32)> {
     let metadata = &message.details.as_ref()?.metadata;
@@ -136,7 +155,14 @@ fn message(resend: &Resend) -> Option<Message> {
     message.correlation = letter.correlation.as_ref().and_then(|id| id.parse().ok());
     // Another body may have been given because the time had passed; it says itself until when it is good.
     message.deadline = letter.deadline.filter(|_| !resend.is_edited);
-    let metadata = &mut message.details.get_or_insert_default().metadata;
+    let details = message.details.get_or_insert_default();
+    if let Some(envelope) = &letter.envelope {
+        message.causation = envelope.causation.as_ref().and_then(|id| id.parse().ok());
+        details.traceparent = envelope.traceparent.as_deref().map(str::to_owned);
+        details.tracestate = envelope.tracestate.as_deref().map(str::to_owned);
+        details.metadata.clone_from(&envelope.metadata);
+    }
+    let metadata = &mut details.metadata;
     metadata.insert(LETTER.to_owned(), letter.id.to_string());
     metadata.insert(RETRY.to_owned(), resend.retry.to_string());
     Some(message)
