@@ -18,6 +18,8 @@ const CANARIES: &[Mutant] = &[
     Mutant::KeysHoldTheAttempt,
     Mutant::AnswersBeforeTheAppend,
     Mutant::ForgetsContradictions,
+    Mutant::WatermarkIsOffByOne,
+    Mutant::StampsRepeatsAnew,
     Mutant::UndoesFromTheFirst,
     Mutant::AsksOnceTooOften,
     Mutant::FiresTooEarly,
