@@ -932,7 +932,7 @@ impl SagaState {
 }
 
 impl Outputs for SagaState {
-    fn output(&self, node: NodeIndex) -> Option<&str> {
-        self.node(node).output.as_ref().map(Payload::as_str)
+    fn output(&self, node: NodeIndex) -> Option<&Payload> {
+        self.node(node).output.as_ref()
     }
 }

@@ -74,7 +74,7 @@ impl AnyDefinition {
         let graph = &self.0.graph;
         let reading = Reading { outputs, graph };
         match (source, code) {
-            (Source::Copy(node), _) => reading.text(*node).map(Payload::from_json_text),
+            (Source::Copy(node), _) => reading.output(*node).cloned(),
             (Source::Constant(payload), _) => Ok(payload.clone()),
             (Source::Computed { .. }, Some(code)) => code(&reading),
             (Source::Computed { .. }, None) => Err(ExpressionError::NoExpression),
@@ -258,11 +258,18 @@ mod tests {
     const DOUBLE: Step<u64, u64> = Step::new("maths.double").compensatable();
 
     /// What nodes gave: node 0 is the saga's input.
-    struct Gave(&'static [&'static str]);
+    struct Gave(Vec<Payload>);
+
+    impl Gave {
+        fn of(texts: &[&'static str]) -> Self {
+            let gave = texts.iter().map(|text| Payload::from_json_text(*text));
+            Self(gave.collect())
+        }
+    }
 
     impl Outputs for Gave {
-        fn output(&self, node: NodeIndex) -> Option<&str> {
-            self.0.get(node.0 as usize).copied()
+        fn output(&self, node: NodeIndex) -> Option<&Payload> {
+            self.0.get(node.0 as usize)
         }
     }
 
@@ -273,7 +280,7 @@ mod tests {
     ) -> Result<String, ExpressionError> {
         let definition = definition.expect("the definition is sound");
         let node = definition.graph().find(id).expect("the node exists");
-        let payload = definition.evaluate(Expression::Node(node), &Gave(gave))?;
+        let payload = definition.evaluate(Expression::Node(node), &Gave::of(gave))?;
         Ok(payload.to_string())
     }
 
@@ -418,7 +425,10 @@ mod tests {
         });
         let definition = saga.returns(said).expect("it is sound");
         // Node 1 is the choice, node 2 the entry of its arm.
-        let result = definition.evaluate(Expression::Result(BlockIndex(1)), &Gave(&["5", "", "6"]));
+        let result = definition.evaluate(
+            Expression::Result(BlockIndex(1)),
+            &Gave::of(&["5", "", "6"]),
+        );
         assert_eq!(result, Ok(Payload::from_json_text("\"6\"")));
     }
 
@@ -431,7 +441,7 @@ mod tests {
         let definition = saga.returns(just(String::new()));
         let definition = definition.expect("it is sound");
         let span = |node| {
-            let span = definition.evaluate(Expression::Node(NodeIndex(node)), &Gave(&["1500"]));
+            let span = definition.evaluate(Expression::Node(NodeIndex(node)), &Gave::of(&["1500"]));
             let span = span.expect("it evaluates").read::<Duration>();
             span.expect("it is a span")
         };
@@ -449,7 +459,7 @@ mod tests {
             Expression::Result(Graph::MAIN),
             Expression::Result(BlockIndex(99)),
         ] {
-            let error = definition.evaluate(nothing, &Gave(&[]));
+            let error = definition.evaluate(nothing, &Gave::of(&[]));
             assert_eq!(error, Err(ExpressionError::NoExpression));
         }
     }

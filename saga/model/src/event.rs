@@ -7,7 +7,7 @@
 use alloc::{borrow::Cow, format, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 
 use crate::{
     fingerprint::Fingerprint,
@@ -131,6 +131,7 @@ events! {
     /// is used by all that follow.
     AttemptAsked(1) {
         /// The step's node.
+        #[serde(deserialize_with = "shared")]
         node: NodeId,
         /// What is asked.
         #[serde(default = "action", skip_serializing_if = "is_action")]
@@ -149,6 +150,7 @@ events! {
     /// An attempt took effect. Any attempt's success settles its direction.
     AttemptSucceeded(1) {
         /// The step's node.
+        #[serde(deserialize_with = "shared")]
         node: NodeId,
         /// What was asked.
         #[serde(default = "action", skip_serializing_if = "is_action")]
@@ -697,6 +699,25 @@ pub enum ParkCause {
     Action,
     /// A compensation, and its alternative if there is one, failed for good.
     Compensation,
+}
+
+/// Reads a text into where it stays; serde copies it twice. For what is read most often.
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = Arc<str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+            Ok(text.into())
+        }
+    }
+
+    deserializer.deserialize_str(Text)
 }
 
 const fn action() -> Direction {

@@ -13,7 +13,7 @@ use serde::Serialize;
 #[doc(hidden)]
 pub use self::recipe::Recipe;
 pub(crate) use self::recipe::{Code, Making, Reading, Slot, write};
-use crate::{contract::Json, graph::NodeIndex};
+use crate::{contract::Json, graph::NodeIndex, payload::Payload};
 
 /// A handle to what a node gives. It is copied freely; where the node may not have run, the
 /// definition is refused.
@@ -57,7 +57,7 @@ pub trait Gives<T>: sealed::Gives {
 /// Where the outputs of a saga's nodes are found: the JSON text as it was logged.
 pub trait Outputs {
     /// What the node gave, if it has given anything.
-    fn output(&self, node: NodeIndex) -> Option<&str>;
+    fn output(&self, node: NodeIndex) -> Option<&Payload>;
 }
 
 /// Why an expression gave nothing. It parks the node that needed it.

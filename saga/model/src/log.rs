@@ -259,6 +259,12 @@ impl From<StreamName> for String {
     }
 }
 
+impl From<StreamName> for Arc<str> {
+    fn from(name: StreamName) -> Self {
+        name.0
+    }
+}
+
 /// Why a text cannot name a stream (or a saga, whose id names its stream).
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]

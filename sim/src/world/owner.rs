@@ -396,7 +396,7 @@ impl World {
             }
             let first = row.events().first()?;
             let saga = match &row.batch().name {
-                Some(name) => SagaId::new(name.as_str()).ok(),
+                Some(name) => SagaId::new(name.clone()).ok(),
                 None => log.saga(row.batch().stream).cloned(),
             };
             Some((saga?, subject_of(first)))

@@ -135,16 +135,17 @@ fn note_read(reads: &mut Vec<Slot>, slot: Slot) {
 }
 
 impl Reading<'_> {
-    /// What the node gave, as text.
-    pub(crate) fn text(&self, node: NodeIndex) -> Result<&str, ExpressionError> {
-        let text = self.outputs.output(node);
-        text.ok_or_else(|| ExpressionError::Missing {
+    /// What the node gave.
+    pub(crate) fn output(&self, node: NodeIndex) -> Result<&Payload, ExpressionError> {
+        let output = self.outputs.output(node);
+        output.ok_or_else(|| ExpressionError::Missing {
             node: self.id(node),
         })
     }
 
     fn read<T: DeserializeOwned>(&self, node: NodeIndex) -> Result<T, ExpressionError> {
-        serde_json::from_str(self.text(node)?).map_err(|error| ExpressionError::Unreadable {
+        let output = self.output(node)?;
+        output.read().map_err(|error| ExpressionError::Unreadable {
             node: self.id(node),
             wanted: type_name::<T>(),
             message: error.to_string(),

@@ -207,7 +207,7 @@ impl LogPartition {
             saga: batch
                 .name
                 .as_ref()
-                .and_then(|name| SagaId::new(name.as_str()).ok()),
+                .and_then(|name| SagaId::new(name.clone()).ok()),
             rows: Vec::new(),
         });
         stream.rows.push(self.rows.len() as u32);
