@@ -4,7 +4,7 @@
 //! themselves stay in the [`Definition`](crate::Definition) that the graph was built with.
 
 use alloc::{string::String, sync::Arc, vec::Vec};
-use core::{fmt, time::Duration};
+use core::{fmt, ptr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -288,10 +288,13 @@ impl Graph {
 
     /// The node with this id.
     pub fn find(&self, id: &str) -> Option<NodeIndex> {
-        self.nodes
-            .iter()
-            .position(|node| &*node.id == id)
-            .map(|at| NodeIndex(at as u32))
+        // Most often it is the graph's own text, so that no text needs to be read. Others differ early:
+        // looking at them byte by byte is over before a comparison of memory would begin.
+        let same = |node: &Node| ptr::eq(&*node.id, id);
+        let equal = |node: &Node| node.id.len() == id.len() && node.id.bytes().eq(id.bytes());
+        let at = self.nodes.iter().position(same);
+        let at = at.or_else(|| self.nodes.iter().position(equal))?;
+        Some(NodeIndex(at as u32))
     }
 
     /// What is done about numbers that are missing before a signal of this name.
