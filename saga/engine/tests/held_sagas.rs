@@ -272,7 +272,7 @@ fn a_person_has_a_saga_driven_again_that_can_be() {
     assert!(machine.held_sagas().is_empty());
     let state = machine.peek(&id()).expect("it is driven");
     assert!(state.signals().ids().contains("mail-1") && state.signals().ids().contains("mail-2"));
-    let batches = machine.poll_append();
+    let batches: Vec<_> = machine.poll_append().collect();
     let last = batches
         .last()
         .map_or(Position::new(0), |batch| batch.last_position());

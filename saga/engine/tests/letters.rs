@@ -48,7 +48,7 @@ impl Office {
     /// Everything decided becomes durable.
     fn commit(&mut self) {
         loop {
-            let batches = self.machine.poll_append();
+            let batches: Vec<_> = self.machine.poll_append().collect();
             let Some(last) = batches.last().map(Batch::last_position) else {
                 return;
             };
@@ -188,7 +188,8 @@ fn a_letter_that_comes_again_after_a_crash_is_one_letter() {
     office.commit();
     office.die();
     let again = office.dies("a", 0);
-    assert_eq!(office.machine.poll_append(), [], "it is on record");
+    let batches: Vec<_> = office.machine.poll_append().collect();
+    assert_eq!(batches, [], "it is on record");
     assert_eq!(office.seen().0, [again], "so it may leave its queue");
     assert_eq!(office.letters(), [("a".into(), Phase::Waiting, 1)]);
 }

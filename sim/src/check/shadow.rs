@@ -24,7 +24,8 @@ use crate::{
 /// What is durable, folded apart from the node's own state.
 #[derive(Clone, Default)]
 pub(crate) struct Shadow {
-    states: BTreeMap<SagaId, SagaState>,
+    /// Boxed, for a node of the map has room for eleven.
+    states: BTreeMap<SagaId, Box<SagaState>>,
     /// What the newest event of a saga took off its held inputs.
     taken: BTreeMap<SagaId, HeldInput>,
     /// By partition.
@@ -53,7 +54,7 @@ impl Shadow {
         if let SagaEvent::Started(started) = event {
             let state =
                 SagaState::start(saga.clone(), setup.definition.graph().clone(), started, at);
-            return match self.states.insert(saga.clone(), state) {
+            return match self.states.insert(saga.clone(), Box::new(state)) {
                 None => Ok(()),
                 Some(_) => Err(violation("I2", "it starts twice".into())),
             };
@@ -169,18 +170,15 @@ impl Shadow {
     }
 
     pub(crate) fn state(&self, saga: &str) -> Option<&SagaState> {
-        self.states
-            .iter()
-            .find(|(id, _)| id.as_str() == saga)
-            .map(|(_, state)| state)
+        self.states().find(|state| state.id().as_str() == saga)
     }
 
     pub(crate) fn states(&self) -> impl Iterator<Item = &SagaState> {
-        self.states.values()
+        self.states.values().map(|state| &**state)
     }
 
     pub(crate) fn of(&self, saga: &SagaId) -> Option<&SagaState> {
-        self.states.get(saga)
+        self.states.get(saga).map(|state| &**state)
     }
 }
 

@@ -243,11 +243,11 @@ impl World {
             return;
         }
         let batches = owner.machine.poll_append();
-        if batches.is_empty() {
+        if batches.len() == 0 {
             return;
         }
+        let rows: Vec<_> = batches.map(Row::new).map(Arc::new).collect();
         let node = owner.node;
-        let rows: Vec<_> = batches.into_iter().map(Row::new).map(Arc::new).collect();
         if let Some(why) = rows.iter().find_map(|row| row.unreadable()) {
             return self.violate("I3", why.to_owned());
         }
@@ -600,6 +600,8 @@ impl World {
             is_leaving: false,
             is_contested: false,
         };
+        // Seldom is there another; room for more would be large.
+        share.owners.reserve_exact(1);
         share.owners.insert(at, owner);
         let checked = check::taken_over(self, of);
         self.checked(checked);

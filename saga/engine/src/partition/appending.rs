@@ -1,7 +1,10 @@
 //! Batches on their way to the log: the machine assigns positions and versions, the log only checks
 //! them (I1).
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{
+    collections::{VecDeque, vec_deque},
+    vec::Vec,
+};
 
 use sagalog_model::{
     SagaEvent,
@@ -153,7 +156,7 @@ impl Appending {
     }
 
     /// The next commit: the oldest batches, within the bounds, at least one if there is one.
-    pub(super) fn take(&mut self, rules: &Rules) -> Vec<Batch> {
+    pub(super) fn take(&mut self, rules: &Rules) -> vec_deque::Drain<'_, Batch> {
         let mut bytes = 0;
         let fits = |batch: &Batch| {
             bytes += size(batch);
@@ -174,7 +177,7 @@ impl Appending {
             let answers = taken.filter(|batch| batch.events[0].kind == "AttemptSucceeded");
             self.answers_under_way = answers.map(|batch| batch.stream).collect();
         }
-        self.pending.drain(..count).collect()
+        self.pending.drain(..count)
     }
 }
 
@@ -209,7 +212,7 @@ fn batch_id(now: Time, stream: &StreamName, version: Version, input: InputId) ->
 impl<E: crate::Evaluate> super::Partition<E> {
     /// The batches of the next commit; none if everything is on its way. Ask only while no append
     /// is under way.
-    pub fn poll_append(&mut self) -> Vec<Batch> {
+    pub fn poll_append(&mut self) -> impl ExactSizeIterator<Item = Batch> {
         self.appending.take(&self.rules)
     }
 

@@ -1,6 +1,9 @@
 //! Commands that are to be published, within the window.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque},
+};
 
 use sagalog_model::{
     AttemptNumber, Command, Direction, IdempotencyKey, Missing, NodeIndex, SagaEvent, SagaId,
@@ -158,7 +161,7 @@ impl Asks {
     /// The next command; those that a later event has superseded are dropped (I6).
     pub(super) fn poll(
         &mut self,
-        sagas: &mut BTreeMap<SagaId, Live>,
+        sagas: &mut BTreeMap<SagaId, Box<Live>>,
         durable: Position,
         rules: &Rules,
     ) -> Option<Command> {

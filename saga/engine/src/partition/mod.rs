@@ -28,6 +28,7 @@ mod take_over;
 mod timing;
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     vec::Vec,
@@ -107,7 +108,8 @@ pub struct Partition<E> {
     rules: Rules,
     registry: Arc<Registry>,
     evaluate: E,
-    sagas: BTreeMap<SagaId, Live>,
+    /// Boxed, for a node of the map has room for eleven.
+    sagas: BTreeMap<SagaId, Box<Live>>,
     /// Sagas that have ended in batches that are not durable yet: until then they answer from here.
     ending: VecDeque<(Position, SagaId)>,
     /// Inputs for sagas that are not here, until a look-up has settled whether they exist.
@@ -175,7 +177,7 @@ impl<E: Evaluate> Partition<E> {
         };
         if let Some(live) = loaded {
             let ended = live.state.status().is_terminal();
-            self.sagas.insert(saga.clone(), live);
+            self.sagas.insert(saga.clone(), Box::new(live));
             for input in inputs {
                 self.handle_here(input, now);
             }

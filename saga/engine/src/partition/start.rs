@@ -1,5 +1,7 @@
 //! Starting sagas, once each.
 
+use alloc::boxed::Box;
+
 use sagalog_model::{
     Payload, SagaId,
     log::{StreamKey, Time},
@@ -58,10 +60,8 @@ impl<E: Evaluate> Partition<E> {
         };
         let (state, events) = start(saga.clone(), input, context);
         // The key is the position of the first event, which is assigned when the batch is taken.
-        self.sagas.insert(
-            saga.clone(),
-            Live::new(state, Some(definition), StreamKey::new(0)),
-        );
+        let live = Live::new(state, Some(definition), StreamKey::new(0));
+        self.sagas.insert(saga.clone(), Box::new(live));
         self.take_batch(&saga, &events, identity, now);
         self.answer(ticket, Answer::Recorded);
     }

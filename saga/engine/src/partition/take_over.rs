@@ -1,6 +1,7 @@
 //! Start, take-over and recovery: one operation.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
     string::{String, ToString},
     sync::Arc,
@@ -227,7 +228,7 @@ impl<E: Evaluate> Partition<E> {
             {
                 self.timing.disarm(&saga, &mut live);
             }
-            self.sagas.insert(saga, live);
+            self.sagas.insert(saga, Box::new(live));
         }
     }
 

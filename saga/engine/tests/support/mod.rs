@@ -359,7 +359,7 @@ impl World {
     }
 
     fn append(&mut self) {
-        let batches = self.machine.poll_append();
+        let batches: Vec<_> = self.machine.poll_append().collect();
         let Some(last) = batches.last().map(Batch::last_position) else {
             return;
         };

@@ -16,7 +16,7 @@ const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 impl Driver {
     /// Begins to append what was decided, if anything was.
     pub(super) fn append(&mut self) {
-        let batches = self.machine.poll_append();
+        let batches: Vec<_> = self.machine.poll_append().collect();
         if batches.is_empty() {
             return;
         }
