@@ -127,13 +127,37 @@ impl IdempotencyKey {
     /// The key of one direction of a node of a saga. A probe asks about the action, so it has the
     /// action's key.
     pub fn of(saga: &SagaId, node: &str, direction: Direction) -> Self {
+        // Put together by hand: every command has two keys, and formatting takes several times as long.
+        Self(Self::parts(saga, node, direction).join("/").into())
+    }
+
+    /// Whether it is [the key of](Self::of) this direction of this node of this saga.
+    ///
+    /// ```
+    /// use sagalog_model::{Direction, IdempotencyKey, SagaId};
+    ///
+    /// let saga = SagaId::new("s1")?;
+    /// let key = IdempotencyKey::of(&saga, "room", Direction::Probe);
+    /// assert!(key.is_of(&saga, "room", Direction::Action));
+    /// assert!(!key.is_of(&saga, "room", Direction::Compensation));
+    /// assert!(!key.is_of(&saga, "roo", Direction::Action));
+    /// # Ok::<(), sagalog_model::log::BadName>(())
+    /// ```
+    pub fn is_of(&self, saga: &SagaId, node: &str, direction: Direction) -> bool {
+        let [first, parts @ ..] = Self::parts(saga, node, direction);
+        let mut rest = self.0.strip_prefix(first);
+        for part in parts {
+            rest = rest.and_then(|rest| rest.strip_prefix('/')?.strip_prefix(part));
+        }
+        rest == Some("")
+    }
+
+    fn parts<'a>(saga: &'a SagaId, node: &'a str, direction: Direction) -> [&'a str; 4] {
         let direction = match direction {
             Direction::Probe => Direction::Action,
             direction => direction,
         };
-        // Put together by hand: every command has two keys, and formatting takes several times as long.
-        let parts = [TENANT, saga.as_str(), node, direction.as_str()];
-        Self(parts.join("/").into())
+        [TENANT, saga.as_str(), node, direction.as_str()]
     }
 
     /// The key as text.

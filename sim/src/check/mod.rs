@@ -71,10 +71,10 @@ impl Violation {
 
 /// A command was published.
 pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
-    asks::durable_before_published(world, command)?;
-    asks::no_action_after_the_turn(world, command)?;
-    asks::what_is_waited_for(world, command)?;
-    asks::what_was_decided(world, command)
+    let asked = asks::Asked::durably(world, command)?;
+    asked.not_after_the_turn()?;
+    asked.is_waited_for()?;
+    asked.as_decided()
 }
 
 /// A participant is told of a turn.
