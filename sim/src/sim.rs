@@ -67,6 +67,7 @@ impl Sim {
             definition,
             registry: Arc::new(registry),
             recorded: OnceLock::new(),
+            empty_log: OnceLock::new(),
             rules: Rules::DEFAULT,
             participants: BTreeMap::new(),
             models: Models::default(),
@@ -554,6 +555,7 @@ impl Sim {
         for step in setup.definition.steps() {
             let name = step.name.to_string();
             let participant = setup.participants.entry(name.clone()).or_default();
+            participant.queue = step.participant().into();
             if participant.action.is_none() {
                 let sample = setup.definition.sample_output(&name);
                 match sample.expect("a step of the definition has a type") {

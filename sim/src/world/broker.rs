@@ -154,21 +154,19 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
         Some(id)
     }
 
-    /// What is there for a consumer, at most `max`.
-    pub(crate) fn receive(&mut self, id: ConsumerId, max: usize) -> Vec<Delivery<M>> {
+    /// Adds what is there for a consumer, at most `max`.
+    pub(crate) fn receive(&mut self, id: ConsumerId, into: &mut Vec<Delivery<M>>, max: usize) {
         let mut consumers = self.consumers.iter_mut();
         let Some(consumer) = consumers.find(|consumer| consumer.id == id) else {
-            return Vec::new();
+            return;
         };
         let queue = self
             .queues
             .get_mut(&consumer.queue)
             .expect("it consumes it");
         let room = consumer.prefetch - consumer.held.len();
-        let mut deliveries = Vec::new();
-        while deliveries.len() < max.min(room)
-            && let Some(waiting) = queue.waiting.pop_front()
-        {
+        let received = max.min(room).min(queue.waiting.len());
+        for waiting in queue.waiting.drain(..received) {
             let Waiting {
                 place,
                 message,
@@ -181,13 +179,12 @@ impl<K: Clone + Ord, M: Clone> Broker<K, M> {
                 place,
                 message: message.clone(),
             });
-            deliveries.push(Delivery {
+            into.push(Delivery {
                 tag,
                 message,
                 redelivered,
             });
         }
-        deliveries
     }
 
     /// Ends a delivery: it is not made again. None if it is not outstanding there.

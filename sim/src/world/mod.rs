@@ -52,7 +52,7 @@ pub(crate) use share::Ownership;
 
 use self::{
     agenda::Agenda,
-    broker::{ConsumerId, Station, Tag},
+    broker::{ConsumerId, Delivery, Station, Tag},
     conditions::Conditions,
     jobs::{Job, JobName},
     letters::{Copy, Inbox, Incoming},
@@ -120,6 +120,9 @@ pub struct World {
     effects: u64,
     /// Commands in the queues of their participants, by the participant's name.
     commands: Station<Arc<str>, Arc<Sent>>,
+    /// Room for what is received at once; empty in between.
+    received_commands: Vec<Delivery<Arc<Sent>>>,
+    received: Vec<Delivery<Incoming>>,
     overtaken: BTreeMap<String, Command>,
     /// What participants have accepted and not completed.
     jobs: BTreeMap<JobName, Job>,
@@ -219,7 +222,7 @@ impl World {
             broker_down_until: BEGINNING,
             database_down_until: BEGINNING,
             agenda,
-            log: SimLog::with_partitions(setup.partitions().get()),
+            log: setup.log(),
             ledger: Ledger::over(setup.models.clone()),
             inboxes: Station::new(),
             poisoned: BTreeMap::new(),
@@ -227,6 +230,8 @@ impl World {
             parked: BTreeMap::new(),
             effects: 0,
             commands: Station::new(),
+            received_commands: Vec::new(),
+            received: Vec::new(),
             overtaken: BTreeMap::new(),
             jobs: BTreeMap::new(),
             heard: BTreeMap::new(),

@@ -688,11 +688,14 @@ impl World {
         if self.share(partition).inbox_is_held {
             return;
         }
+        let mut received = std::mem::take(&mut self.received);
         for inbox in Inbox::all_of(partition) {
-            for delivery in self.inboxes.receive(&inbox) {
+            self.inboxes.receive(&inbox, &mut received);
+            for delivery in received.drain(..) {
                 self.take_delivery(partition, delivery);
             }
         }
+        self.received = received;
     }
 
     fn take_delivery(&mut self, partition: PartitionId, delivery: Delivery<Incoming>) {

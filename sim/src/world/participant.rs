@@ -17,6 +17,8 @@ pub(crate) type Probe =
 /// What the author says of a step's participant.
 #[derive(Clone, Default)]
 pub(crate) struct Participant {
+    /// The queue that it takes commands from.
+    pub(crate) queue: Arc<str>,
     pub(crate) action: Option<Function>,
     pub(crate) undo: Option<Function>,
     pub(crate) probe: Option<Probe>,

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use sagalog_model::{
-    Command, Direction, FailureClass, Outcome, Reply, graph::participant, log::Time,
-};
+use sagalog_model::{Command, Direction, FailureClass, Outcome, Reply, log::Time};
 
 use super::{
     DOWN, HOP, Happening, LONG_AFTER, Lane, Ownership, World, broker::ConsumerId, jobs::under_way,
@@ -91,7 +89,7 @@ impl World {
 
     /// A command comes to its participant's queue.
     pub(super) fn command_arrives(&mut self, sent: Arc<Sent>) {
-        let queue = participant(&sent.command.step).into();
+        let queue = self.setup.participants[&*sent.command.step].queue.clone();
         self.commands.arrives(&queue, sent);
         self.work(&queue);
     }
@@ -104,13 +102,16 @@ impl World {
 
     /// A worker takes what is in its queue, and acknowledges what it has answered.
     fn work(&mut self, queue: &Arc<str>) {
-        for delivery in self.commands.receive(queue) {
+        let mut received = std::mem::take(&mut self.received_commands);
+        self.commands.receive(queue, &mut received);
+        for delivery in received.drain(..) {
             let Sent { command, in_time } = &*delivery.message;
             match self.take(command, *in_time) {
                 Worker::Lives => drop(self.commands.acknowledge(queue, delivery.tag)),
                 Worker::Dies => self.worker_dies(queue),
             }
         }
+        self.received_commands = received;
     }
 
     fn worker_dies(&mut self, queue: &Arc<str>) {

@@ -14,7 +14,10 @@ use sagalog_model::{
     system::SystemEvent,
 };
 
-use super::{Models, Participant, World, log::system_event};
+use super::{
+    Models, Participant, World,
+    log::{SimLog, system_event},
+};
 use crate::{
     fault::Fault,
     mend::{Decides, Mends},
@@ -52,6 +55,8 @@ pub(crate) struct Setup {
     /// The registry with what the first take-over records: the same bytes in every run, so they are
     /// read once.
     pub(crate) recorded: OnceLock<(NewEvent, Arc<Registry>)>,
+    /// The log as every run begins.
+    pub(crate) empty_log: OnceLock<SimLog>,
     pub(crate) rules: Rules,
     /// Who serves each step, by its contract's name.
     pub(crate) participants: BTreeMap<String, Participant>,
@@ -96,6 +101,12 @@ impl Setup {
     /// Into how many partitions the log is split.
     pub(crate) fn partitions(&self) -> NonZeroU32 {
         self.partitions.unwrap_or(self.nodes)
+    }
+
+    /// A log in which nothing has happened yet.
+    pub(super) fn log(&self) -> SimLog {
+        let empty = || SimLog::with_partitions(self.partitions().get());
+        self.empty_log.get_or_init(empty).clone()
     }
 
     /// Where a saga is.

@@ -2,6 +2,9 @@
 
 use crate::site::{Point, Subject};
 
+/// About as many places of a kind as a small saga comes to: room for them is made at once.
+const PLACES: usize = 8;
+
 /// The visits of each place, by saga. A saga has few places of a kind, so looking through them is
 /// faster than any map.
 #[derive(Clone, Default)]
@@ -25,6 +28,9 @@ impl Visits {
                 *nth
             }
             None => {
+                if visits.is_empty() {
+                    visits.reserve(PLACES);
+                }
                 visits.push((subject.clone(), 1));
                 1
             }

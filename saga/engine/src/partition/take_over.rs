@@ -63,6 +63,7 @@ pub struct Taken {
 }
 
 /// Where the system's streams are.
+#[derive(Clone, Debug)]
 pub struct SystemHeads {
     /// `$partition-N`.
     pub partition: SystemHead,

@@ -167,7 +167,9 @@ impl Consumer for SimConsumer {
             if let Err(closed) = self.check_open() {
                 return Some(Err(closed));
             }
-            let received = self.transport.broker().receive(self.id, max);
+            let mut received = Vec::new();
+            let mut broker = self.transport.broker();
+            broker.receive(self.id, &mut received, max);
             (!received.is_empty()).then_some(Ok(received))
         });
         let received = received.await?;

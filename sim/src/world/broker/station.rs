@@ -30,17 +30,16 @@ impl<K: Clone + Ord, M: Clone> Station<K, M> {
     }
 
     /// What waits in a queue goes to its receiver, to a new one if there is none.
-    pub(in crate::world) fn receive(&mut self, queue: &K) -> Vec<Delivery<M>> {
-        self.broker.declare(queue, CAPACITY);
-        let begin = || self.broker.consume(queue, CAPACITY);
+    pub(in crate::world) fn receive(&mut self, queue: &K, into: &mut Vec<Delivery<M>>) {
         let known = self.receivers.get(queue).copied();
-        let Some(receiver) = known.or_else(begin) else {
-            unreachable!("a declared queue can be consumed");
+        // There is no queue before something comes to it.
+        let Some(receiver) = known.or_else(|| self.broker.consume(queue, CAPACITY)) else {
+            return;
         };
         if known.is_none() {
             self.receivers.insert(queue.clone(), receiver);
         }
-        self.broker.receive(receiver, CAPACITY)
+        self.broker.receive(receiver, into, CAPACITY);
     }
 
     /// The receiver of a queue has done what a message asked for.

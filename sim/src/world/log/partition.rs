@@ -11,15 +11,20 @@ use sagalog_model::{
         Batch, Epoch, NewEvent, PartitionId, Position, StreamKey, StreamName, StreamState, Time,
         Version,
     },
-    system::{LateSuccess, SystemEvent, dead_letters_stream},
+    system::{LateSuccess, SystemEvent},
 };
 
 use super::{row::Row, storable::storable, system_event};
+
+/// About as many rows as a small run stores: room for them is made at once.
+const ROWS: usize = 16;
 
 /// A partition. Nodes are known by their numbers.
 #[derive(Clone)]
 pub(crate) struct LogPartition {
     id: PartitionId,
+    /// Where the system's streams are before they begin: their names, written once.
+    begins: Arc<SystemHeads>,
     epoch: Epoch,
     owner: Option<u32>,
     rows: Vec<Stored>,
@@ -54,6 +59,7 @@ impl LogPartition {
     pub(super) fn new(id: PartitionId) -> Self {
         Self {
             id,
+            begins: Arc::new(SystemHeads::none(id)),
             epoch: Epoch::default(),
             owner: None,
             rows: Vec::new(),
@@ -212,6 +218,9 @@ impl LogPartition {
         });
         stream.rows.push(self.rows.len() as u32);
         self.events += row.events().len() as u64;
+        if self.rows.is_empty() {
+            self.rows.reserve(ROWS);
+        }
         self.rows.push(Stored {
             epoch,
             row: row.clone(),
@@ -359,7 +368,7 @@ impl LogPartition {
     }
 
     pub(crate) fn heads(&self) -> SystemHeads {
-        let mut heads = SystemHeads::none(self.id);
+        let mut heads = SystemHeads::clone(&self.begins);
         for head in [
             &mut heads.partition,
             &mut heads.definitions,
@@ -376,7 +385,7 @@ impl LogPartition {
 
     /// What there is to fold of the dead letters: the newest event says where it begins.
     pub(crate) fn letters(&self) -> Vec<(Version, Time, LetterEvent)> {
-        let Some(key) = self.keys.get(&dead_letters_stream(self.id)) else {
+        let Some(key) = self.keys.get(&self.begins.letters.name) else {
             return Vec::new();
         };
         let newest = self.stream(*key).next_back();

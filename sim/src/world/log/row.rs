@@ -32,14 +32,14 @@ impl Row {
         let read = |event: &NewEvent| {
             SagaEvent::decode(&event.kind, event.schema, &event.control, &event.data)
         };
-        let content = match batch.events.iter().map(read).collect() {
-            Ok(events) => Content::Saga(events),
-            Err(_) if batch.events.iter().all(is_of_a_letter) => match letters(&batch) {
-                Some(events) => Content::Letters(events),
-                None => Content::Unreadable("what is recorded of a dead letter".into()),
-            },
-            Err(_) if batch.events.iter().all(is_of_the_system) => Content::System,
-            Err(why) => Content::Unreadable(why.to_string()),
+        let content = if batch.events.iter().all(is_of_the_system) {
+            Content::System
+        } else if batch.events.iter().all(is_of_a_letter) {
+            let unreadable = || Content::Unreadable("what is recorded of a dead letter".into());
+            letters(&batch).map_or_else(unreadable, Content::Letters)
+        } else {
+            let events = batch.events.iter().map(read).collect::<Result<_, _>>();
+            events.map_or_else(|why| Content::Unreadable(why.to_string()), Content::Saga)
         };
         Self { batch, content }
     }
