@@ -77,6 +77,11 @@ impl Site {
         self.point == Point::Deliver && matches!(self.subject, Subject::Other(_))
     }
 
+    /// A signal by its number. Written otherwise than an attempt, so that a plan can be read back.
+    pub(crate) fn numbered(producer: &str, number: u64) -> Subject {
+        Subject::Other(format!("{producer}/{number}").into())
+    }
+
     /// What a call is about that says until when it may come again.
     pub(crate) fn timed(word: &str, lifetime: Duration) -> Subject {
         Subject::Other(format!("{word}@{}ms", lifetime.as_millis()).into())

@@ -98,3 +98,21 @@ fn a_compensation_that_is_given_up_and_was_done() {
     let saga = run.world().saga("s1").expect("it was started");
     assert_eq!(saga.status(), Status::Compensated, "{}", run.timeline());
 }
+
+#[test]
+fn a_signal_that_is_rejected_in_the_commit_that_its_producer_is_told_of() {
+    let plan = include_str!("plans/rejected-while-it-was-told.plan");
+    replay(&sagas::waits::prices_or_none(), plan);
+}
+
+#[test]
+fn a_producer_that_is_asked_for_what_came_meanwhile() {
+    let plan = include_str!("plans/asked-for-what-has-come.plan");
+    replay(&sagas::waits::prices_that_are_asked_for(), plan);
+}
+
+#[test]
+fn a_signal_sent_twice_that_is_forgotten_in_between() {
+    let plan = include_str!("plans/said-once.plan");
+    replay(&sagas::waits::visits_in_a_long_life(), plan);
+}

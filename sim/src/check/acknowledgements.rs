@@ -3,7 +3,7 @@
 
 use sagalog_engine::{Answer, Query};
 use sagalog_model::{
-    Direction, Numbered, Outcome, RecoveryClass, Reply, SagaEvent,
+    Direction, Numbered, Outcome, RecoveryClass, Reply, SagaEvent, SagaId,
     event::Origin,
     log::{PartitionId, Time},
 };
@@ -134,6 +134,14 @@ fn is_recorded(world: &World, state: &SagaState, id: &str) -> bool {
         || events.any(|event| matches!(event, SagaEvent::SignalReceived(e) if *e.id == *id))
 }
 
+/// Whether it is on record that a number was kept; it may have been rejected since, with what is missing.
+fn was_kept(world: &World, saga: &SagaId, producer: &str, number: u64) -> bool {
+    let mut events = world.log().events_of(saga);
+    events.any(|event| {
+        matches!(event, SagaEvent::SignalAhead(e) if *e.producer == *producer && e.number == number)
+    })
+}
+
 fn is_held(state: &SagaState, is_it: impl Fn(&Origin) -> bool) -> bool {
     state.held().iter().any(|held| is_it(&held.input))
 }
@@ -173,6 +181,7 @@ pub(super) fn answers_what_is_durable(
             let sequences = state.sequences();
             let standing = sequences.standing(producer, *number, signal, payload);
             standing == Standing::Known { differs: false }
+                || was_kept(world, state.id(), producer, *number)
                 || is_held(state, |held| {
                     matches!(held, Origin::Numbered { producer: of, number: known, .. } if of == producer && known == number)
                 })

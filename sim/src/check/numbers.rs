@@ -115,7 +115,12 @@ pub(super) fn asked_on_record(world: &World, missing: &Missing) -> Result<(), Vi
     let on_record = producer.is_some_and(|(_, producer)| {
         producer.watermark >= missing.to || producer.gap.is_none_or(|gap| gap.asked > 0)
     });
-    if on_record {
+    // Some of it may have come while it was being asked.
+    let was_asked = |event: &SagaEvent| {
+        matches!(event, SagaEvent::MissingAsked(e)
+            if e.producer == missing.producer && e.from <= missing.from && e.to >= missing.to)
+    };
+    if on_record || world.log().events_of(&missing.saga).any(was_asked) {
         return Ok(());
     }
     let what = format!("{} is asked before that is durable", missing.producer);

@@ -7,7 +7,6 @@ use sagalog_model::{
     Missing, SagaId,
     log::{PartitionId, Time},
 };
-use sagalog_projections::sequence::id_of;
 
 use super::{ClientCall, DOWN, HOP, Happening, JUMP, Wants, World};
 use crate::{
@@ -29,6 +28,7 @@ impl World {
             Some(Fault::Lost) if matches!(call.wants, Wants::Saga(Query::Numbered(_))) => {}
             Some(Fault::Lost) => self.agenda.add(self.now.after(DOWN), again),
             Some(Fault::Duplicated) => {
+                let again = Happening::Call(call.repeated());
                 self.agenda.add(self.now.after(DOWN), again);
                 self.call_arrives(call);
             }
@@ -203,6 +203,14 @@ impl ClientCall {
         }
     }
 
+    /// The same call once more. It says what it said before, whatever its client's clock shows by now.
+    fn repeated(&self) -> Arc<Self> {
+        Arc::new(Self {
+            lifetime: None,
+            ..self.clone()
+        })
+    }
+
     /// The same call, which says that it may come until another time.
     fn said_until(&self, said: Time) -> Arc<Self> {
         let mut call = self.clone();
@@ -230,7 +238,7 @@ pub(super) fn subject(wants: &Wants) -> Subject {
     let word: Arc<str> = match query {
         Query::Start { .. } => "start".into(),
         Query::Signal { signal, .. } => signal.clone(),
-        Query::Numbered(numbered) => id_of(&numbered.producer, numbered.number),
+        Query::Numbered(numbered) => return Site::numbered(&numbered.producer, numbered.number),
         Query::Reply(_) => "reply".into(),
         Query::State => "state".into(),
         Query::End => "end".into(),

@@ -13,7 +13,6 @@ use sagalog_model::{
     event::SagaEvent as E,
     log::{Epoch, PartitionId, Time},
 };
-use sagalog_projections::sequence::id_of;
 
 use super::{
     DOWN, HOP, Happening, JUMP, Lane, World,
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     author, check,
     fault::Fault,
-    site::{Point, Subject},
+    site::{Point, Site, Subject},
 };
 
 /// Tickets of deliveries begin here, those of calls at 1.
@@ -773,8 +772,8 @@ fn subject_of(first: &SagaEvent) -> Subject {
         E::AttemptExtended(e) => attempt(&e.node, sagalog_model::Direction::Action, e.attempt.0),
         E::ActionNotFound(e) => attempt(&e.node, sagalog_model::Direction::Probe, e.attempt.0),
         E::SignalReceived(e) => Subject::Other(e.signal.clone()),
-        E::NumberedSignalReceived(e) => Subject::Other(id_of(&e.producer, e.number)),
-        E::SignalAhead(e) => Subject::Other(id_of(&e.producer, e.number)),
+        E::NumberedSignalReceived(e) => Site::numbered(&e.producer, e.number),
+        E::SignalAhead(e) => Site::numbered(&e.producer, e.number),
         E::GapTimedOut(e) => Subject::Other(e.producer.clone()),
         E::InputHeld(_) => other("held"),
         E::HeldReleased(_) => other("release"),
