@@ -111,12 +111,8 @@ impl Sim {
         let definition = self.setup.definition.graph().saga.as_str().into();
         let input = Payload::of(input).expect("the input is written as JSON");
         self.setup.sagas.push(id.clone());
-        self.setup.calls.push(Arc::new(ClientCall {
-            after: Duration::ZERO,
-            saga: id,
-            wants: Wants::Saga(Query::Start { definition, input }),
-            lifetime: None,
-        }));
+        let start = Query::Start { definition, input };
+        self.call(Duration::ZERO, id, start, None);
         self
     }
 
@@ -333,6 +329,15 @@ impl Sim {
         self
     }
 
+    fn call(&mut self, after: Duration, saga: SagaId, query: Query, lifetime: Option<Duration>) {
+        self.setup.calls.push(Arc::new(ClientCall {
+            after,
+            saga,
+            wants: Wants::Saga(query),
+            lifetime,
+        }));
+    }
+
     fn signal_payload(self, after: Duration, signal: &str, payload: &Payload) -> Self {
         self.signal_of(after, signal, payload, None)
     }
@@ -353,12 +358,7 @@ impl Sim {
                 until: lifetime.map(|lifetime| BEGINNING.after(after).after(lifetime)),
                 payload: payload.clone(),
             };
-            self.setup.calls.push(Arc::new(ClientCall {
-                after,
-                saga,
-                wants: Wants::Saga(query),
-                lifetime,
-            }));
+            self.call(after, saga, query, lifetime);
         }
         self
     }
@@ -384,12 +384,7 @@ impl Sim {
                 number,
                 payload: payload.clone(),
             });
-            self.setup.calls.push(Arc::new(ClientCall {
-                after,
-                saga,
-                wants: Wants::Saga(query),
-                lifetime: None,
-            }));
+            self.call(after, saga, query, None);
         }
         self
     }
@@ -408,12 +403,7 @@ impl Sim {
                 until: None,
                 wish,
             });
-            self.setup.calls.push(Arc::new(ClientCall {
-                after,
-                saga,
-                wants: Wants::Saga(query),
-                lifetime: None,
-            }));
+            self.call(after, saga, query, None);
         }
         self
     }

@@ -128,7 +128,7 @@ impl DriveError {
                 | Self::Append(
                     AppendError::Fenced { .. }
                         | AppendError::NotOwned { .. }
-                        | AppendError::Refused(Refusal::Unreachable { .. } | Refusal::Full { .. },),
+                        | AppendError::Refused(Refusal::Unreachable { .. } | Refusal::Full { .. }),
                 )
                 | Self::Lost(_)
                 | Self::Declare(DeclareError::Unavailable(_))
@@ -308,15 +308,7 @@ impl Driver {
             self.inbox.ack(&tags).await?;
         }
         self.acknowledge_dead().await?;
-        if self.publishing.is_none() && !self.outgoing.is_empty() {
-            self.publish();
-        }
-        if self.looking_up.is_none() {
-            self.look_up();
-        }
-        if self.appending.is_none() {
-            self.append();
-        }
+        self.begin();
         if self.renewing.is_none() {
             self.renew();
         }
@@ -335,6 +327,19 @@ impl Driver {
         let due = due.into_iter().chain(ends).chain(announced).min();
         if due != self.waking.as_ref().map(|(at, _)| *at) {
             self.waking = due.map(|at| (at, self.clock.sleep_until(at)));
+        }
+    }
+
+    /// Begins what is wanted and not under way.
+    fn begin(&mut self) {
+        if self.publishing.is_none() && !self.outgoing.is_empty() {
+            self.publish();
+        }
+        if self.looking_up.is_none() {
+            self.look_up();
+        }
+        if self.appending.is_none() {
+            self.append();
         }
     }
 

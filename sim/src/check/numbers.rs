@@ -108,19 +108,14 @@ fn is_stuck(producer: &Producer) -> Option<String> {
     }
 }
 
-/// I5: a producer is asked only for what is on record as missing.
+/// I5: a producer is asked only for what is on record as asked for.
 pub(super) fn asked_on_record(world: &World, missing: &Missing) -> Result<(), Violation> {
-    let state = world.shadow().of(&missing.saga);
-    let producer = state.and_then(|state| state.sequences().find(&missing.producer));
-    let on_record = producer.is_some_and(|(_, producer)| {
-        producer.watermark >= missing.to || producer.gap.is_none_or(|gap| gap.asked > 0)
-    });
-    // Some of it may have come while it was being asked.
-    let was_asked = |event: &SagaEvent| {
+    // The log says it, and not the state: some of it may have come while it was being asked.
+    let asks = |event: &SagaEvent| {
         matches!(event, SagaEvent::MissingAsked(e)
             if e.producer == missing.producer && e.from <= missing.from && e.to >= missing.to)
     };
-    if on_record || world.log().events_of(&missing.saga).any(was_asked) {
+    if world.log().events_of(&missing.saga).any(asks) {
         return Ok(());
     }
     let what = format!("{} is asked before that is durable", missing.producer);

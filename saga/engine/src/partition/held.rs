@@ -70,8 +70,8 @@ impl<E: Evaluate> Partition<E> {
             }
         }
         let held = self.held.fold.iter().map(|(saga, _)| saga);
-        let free: Vec<_> = held.filter(|saga| !bad.contains_key(*saga)).collect();
-        for saga in free.into_iter().cloned().collect::<Vec<_>>() {
+        let free = held.filter(|saga| !bad.contains_key(*saga)).cloned();
+        for saga in free.collect::<Vec<_>>() {
             self.release_saga(&saga, now);
         }
     }
@@ -94,26 +94,14 @@ impl<E: Evaluate> Partition<E> {
     fn waits(&mut self, saga: &SagaId, what: Query, now: Time) -> Result<(), Refusal> {
         let held = self.held.fold.get(saga);
         let held = held.expect("the caller has looked that it is held");
-        let told = match what {
-            Query::Reply(reply) => SagaInput::Reply(reply),
-            Query::Signal {
-                signal,
-                id,
-                until,
-                payload,
-            } => SagaInput::Signal {
-                signal,
-                id,
-                until,
-                payload,
-            },
-            Query::Numbered(numbered) => SagaInput::Numbered(numbered),
-            Query::Start { .. } | Query::Request(_) | Query::State | Query::End => {
+        let told = match what.told() {
+            Ok(SagaInput::Request(_)) | Err(_) => {
                 return Err(Refusal::SagaHeld {
                     saga: saga.clone(),
                     why: held.reason.clone(),
                 });
             }
+            Ok(told) => told,
         };
         self.within_bounds(&told)?;
         let Some((input, content)) = parts(&told) else {

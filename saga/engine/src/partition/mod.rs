@@ -102,6 +102,41 @@ pub enum Query {
     End,
 }
 
+/// A query that tells a saga nothing.
+enum Untold {
+    Start {
+        definition: Arc<str>,
+        input: Payload,
+    },
+    State,
+    End,
+}
+
+impl Query {
+    /// What it tells a saga, if it does.
+    fn told(self) -> Result<SagaInput, Untold> {
+        Ok(match self {
+            Self::Start { definition, input } => return Err(Untold::Start { definition, input }),
+            Self::State => return Err(Untold::State),
+            Self::End => return Err(Untold::End),
+            Self::Reply(reply) => SagaInput::Reply(reply),
+            Self::Signal {
+                signal,
+                id,
+                until,
+                payload,
+            } => SagaInput::Signal {
+                signal,
+                id,
+                until,
+                payload,
+            },
+            Self::Numbered(numbered) => SagaInput::Numbered(numbered),
+            Self::Request(request) => SagaInput::Request(request),
+        })
+    }
+}
+
 /// The machine of one partition. See the module's text for how it is driven.
 #[derive(Clone)]
 pub struct Partition<E> {
@@ -203,26 +238,13 @@ impl<E: Evaluate> Partition<E> {
 
     fn handle_here(&mut self, input: Input, now: Time) {
         let Input { ticket, saga, what } = input;
-        let told = match what {
-            Query::Start { definition, input } => {
+        let told = match what.told() {
+            Ok(told) => told,
+            Err(Untold::Start { definition, input }) => {
                 return self.start_again(ticket, &saga, &definition, &input);
             }
-            Query::State => return self.answer_state(ticket, &saga),
-            Query::End => return self.answer_end(ticket, &saga),
-            Query::Signal {
-                signal,
-                id,
-                until,
-                payload,
-            } => SagaInput::Signal {
-                signal,
-                id,
-                until,
-                payload,
-            },
-            Query::Numbered(numbered) => SagaInput::Numbered(numbered),
-            Query::Request(request) => SagaInput::Request(request),
-            Query::Reply(reply) => SagaInput::Reply(reply),
+            Err(Untold::State) => return self.answer_state(ticket, &saga),
+            Err(Untold::End) => return self.answer_end(ticket, &saga),
         };
         let told = self
             .within_bounds(&told)

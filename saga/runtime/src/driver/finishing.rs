@@ -55,14 +55,6 @@ impl Driver {
         let is_answer =
             |message: &Message| message.kind == Kind::Response && sent_again(message).is_none();
         self.outgoing.retain(is_answer);
-        if self.publishing.is_none() && !self.outgoing.is_empty() {
-            self.publish();
-        }
-        if self.looking_up.is_none() {
-            self.look_up();
-        }
-        if self.appending.is_none() {
-            self.append();
-        }
+        self.begin();
     }
 }
