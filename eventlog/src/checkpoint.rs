@@ -8,10 +8,15 @@ use std::{
 
 use sagalog_model::log::{PartitionId, Position};
 use sqlx::{
-    ConnectOptions, Row as _, SqliteConnection,
+    Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::sync::Mutex;
+
+use crate::sqlite::connect_patiently;
+
+/// How long to wait for another process that writes checkpoints.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Checkpoints by name and partition: the last position that a subscriber has fully handled.
 ///
@@ -45,10 +50,9 @@ impl CheckpointStore {
             .filename(&file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(Duration::from_secs(5));
+            .synchronous(SqliteSynchronous::Normal);
         let opened = async {
-            let mut connection = options.connect().await?;
+            let mut connection = connect_patiently(options, PATIENCE).await?;
             sqlx::raw_sql(
                 "create table if not exists checkpoint (name text not null, partition integer not null, \
                  position integer not null, primary key (name, partition)) strict, without rowid",

@@ -50,6 +50,8 @@ pub use page::{BadPage, NamedRow, PAGE_ROWS, PAGE_TEXT_BYTES, Page, PageWriter, 
 pub use postgres::{PostgresLog, PostgresOptions};
 pub use row::{Event, Recorded, Row};
 pub use sharing::Sharer;
+#[doc(hidden)]
+pub use sqlite::connect_patiently;
 pub use sqlite::{Durability, SqliteLog, SqliteOptions};
 pub use subscription::{Subscription, SubscriptionError};
 pub use verify::{Fault, Verified, VerifyError, verify};

@@ -6,6 +6,7 @@
 //!   log.db.lock   held by the owner, names it          freed when its process ends
 //! ```
 
+mod connect;
 mod failure;
 mod insert;
 mod lock;
@@ -23,12 +24,10 @@ use std::{
 
 use async_trait::async_trait;
 use sagalog_model::log::{Batch, Epoch, PartitionId, Position, StreamKey, StreamName, Version};
-use sqlx::{
-    ConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::connect::connect as connect_patiently;
 use self::{
     reader::Reader,
     recovery::PARTITION,
@@ -126,7 +125,6 @@ impl SqliteLog {
         let mut connect = connect
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous)
-            .busy_timeout(options.patience)
             // What a statement gathers on its way stays in memory; an append is bounded.
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
@@ -136,8 +134,7 @@ impl SqliteLog {
                 (bytes / u64::from(PAGE_SIZE)).max(1).to_string(),
             );
         }
-        let mut connection = connect
-            .connect()
+        let mut connection = connect::connect(connect, options.patience)
             .await
             .map_err(|error| schema::unreadable(file, error))?;
         if found == Found::Nothing {

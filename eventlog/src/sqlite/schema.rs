@@ -1,16 +1,22 @@
 //! What makes a file a Sagalog log, and of which format.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::failure::{self, Failure};
+use super::{
+    connect::connect,
+    failure::{self, Failure},
+};
 use crate::error::{Damage, OpenError};
 
 /// "Sagl".
 const APPLICATION_ID: i64 = 0x5361_676c;
 /// The format that this version of the program writes.
 const FORMAT: i64 = 1;
+
+/// How long to wait for another process that is making the file.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const CREATE: &str = include_str!("schema.sql");
 
@@ -37,11 +43,8 @@ pub(super) async fn look(file: &Path) -> Result<Found, OpenError> {
         }
     }
     let looking = async {
-        let mut connection = SqliteConnectOptions::new()
-            .filename(file)
-            .read_only(true)
-            .connect()
-            .await?;
+        let options = SqliteConnectOptions::new().filename(file).read_only(true);
+        let mut connection = connect(options, PATIENCE).await?;
         let found = identify(&mut connection).await;
         connection.close().await?;
         found

@@ -3,6 +3,7 @@
 mod damage;
 mod format;
 mod intruder;
+mod opening;
 mod pages;
 mod process;
 mod recovery;

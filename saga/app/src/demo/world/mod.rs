@@ -54,7 +54,9 @@ impl World {
         let (opened, opening) = std::sync::mpsc::channel();
         let thread = thread::Builder::new().name("world".into());
         let spawned = thread.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build();
             let runtime = match runtime {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(opened.send(Err(Unreachable::because(&error)))),
@@ -178,6 +180,22 @@ mod tests {
             .expect("it answers");
         assert!(matches!(late, Answer::Refused(_)), "{late:?}");
         assert_eq!(effects(folder.path()).await, [""; 0]);
+    }
+
+    #[test]
+    fn a_new_world_may_be_opened_by_many_at_once() {
+        for _ in 0..8 {
+            let folder = tempfile::tempdir().expect("there is room for a folder");
+            thread::scope(|scope| {
+                let opening: Vec<_> = (0..8)
+                    .map(|_| scope.spawn(|| World::open(folder.path())))
+                    .collect();
+                for opened in opening {
+                    let opened = opened.join().expect("it does not panic");
+                    assert_eq!(opened.err().map(|error| error.to_string()), None);
+                }
+            });
+        }
     }
 
     #[tokio::test]

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
+use sagalog_eventlog::connect_patiently;
 use sqlx::{
-    ConnectOptions, Row as _, SqliteConnection,
+    Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -32,10 +33,9 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // It must survive the end of the process, which is all that the demo does to it.
-            .synchronous(SqliteSynchronous::Normal)
-            // Other processes act in it, too, and may be slow.
-            .busy_timeout(BUSY);
-        let mut connection = connect.connect().await?;
+            .synchronous(SqliteSynchronous::Normal);
+        // Other processes act in it, too, and may be slow.
+        let mut connection = connect_patiently(connect, BUSY).await?;
         sqlx::raw_sql(TABLES).execute(&mut connection).await?;
         Ok(Self(connection))
     }
