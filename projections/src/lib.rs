@@ -1,7 +1,7 @@
 //! The folds of Sagalog: what the events of a saga add up to. They decide nothing.
 //!
 //! [`SagaState`] is the one fold of a saga's stream; everything else here is a view of it:
-//! [`timers`], [`undoing`] and [`why`] keep no state of their own, so nothing can disagree.
+//! [`timers`], [`undoing`], [`waits`] and [`why`] keep no state of their own, so nothing can disagree.
 #![no_std]
 extern crate alloc;
 
@@ -23,6 +23,8 @@ pub mod step;
 pub mod timeline;
 pub mod timers;
 pub mod undoing;
+pub mod views;
+pub mod waits;
 pub mod why;
 
 pub use attempts::{Attempts, OpenAttempt};

@@ -4,7 +4,7 @@
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
-    Direction, GapEnd, Kind, NodeIndex, StepSpec,
+    Direction, GapEnd, Kind, NodeIndex,
     event::{NodeId, Origin, ParkCause, TurnCause},
     graph::participant,
     log::Time,
@@ -12,11 +12,11 @@ use sagalog_model::{
 use serde::Serialize;
 
 use crate::{
-    attempts::{Attempts, Retrying},
+    attempts::Attempts,
     saga::{Phase, SagaState, Status},
     sequence::Producer,
-    step::StepState,
     undoing::{self, Undoing},
+    waits::{self, On, Wait},
 };
 
 /// The answer to "why is it waiting".
@@ -241,121 +241,102 @@ fn missing_of(state: &SagaState, producer: &Producer) -> Option<Missing> {
 }
 
 fn waits_of(state: &SagaState, index: NodeIndex, waiting: &mut Vec<Waiting>) {
-    let graph = state.graph();
-    let node = state.node(index);
-    let id = graph.node(index).id.clone();
-    if let Some(parked) = &node.parked {
+    let id = &state.graph().node(index).id;
+    waits::each(state, index, |wait| {
+        let (what, who, next) = in_words(state, index, &wait);
         waiting.push(Waiting {
-            what: WaitsFor::Person {
+            node: id.clone(),
+            what,
+            since: wait.since,
+            until: wait.until,
+            who,
+            next,
+        });
+    });
+}
+
+/// What is waited for, who can unblock it, and what happens next.
+fn in_words(state: &SagaState, index: NodeIndex, wait: &Wait<'_>) -> (WaitsFor, String, String) {
+    let id = &state.graph().node(index).id;
+    match wait.on {
+        On::Person(parked) => (
+            WaitsFor::Person {
                 cause: parked.cause,
                 reason: parked.reason.clone(),
             },
-            since: parked.since,
-            until: None,
-            who: String::from("an operator"),
-            next: format!("`saga retry`, `saga resolve` or `saga skip` of node {id}"),
-            node: id,
-        });
-        return;
-    }
-    let turned = state.turn().is_some();
-    match (&graph.node(index).kind, node.phase) {
-        (Kind::Sleep { .. }, Phase::Sleeping { until }) if !turned => waiting.push(Waiting {
-            node: id,
-            what: WaitsFor::Sleep,
-            since: node.since,
-            until: Some(until),
-            who: String::from("nobody: it ends by itself"),
-            next: after(state, index),
-        }),
-        (Kind::Signal { signal, .. }, Phase::Waiting { until }) if !turned => {
-            waiting.push(Waiting {
-                node: id,
-                what: WaitsFor::Signal {
-                    signal: signal.clone(),
-                },
-                since: node.since,
-                until: Some(until),
-                who: format!("whoever sends the signal {signal}"),
-                next: format!(
-                    "{}; without the signal the same, with none",
-                    after(state, index)
-                ),
-            })
+            String::from("an operator"),
+            format!("`saga retry`, `saga resolve` or `saga skip` of node {id}"),
+        ),
+        On::Sleep => (
+            WaitsFor::Sleep,
+            String::from("nobody: it ends by itself"),
+            after(state, index),
+        ),
+        On::Signal(signal) => (
+            WaitsFor::Signal {
+                signal: signal.into(),
+            },
+            format!("whoever sends the signal {signal}"),
+            format!(
+                "{}; without the signal the same, with none",
+                after(state, index)
+            ),
+        ),
+        On::Reply {
+            contract,
+            direction,
+            attempt,
+        } => {
+            let heard = attempts(state, index, direction).and_then(|it| it.heard.as_ref());
+            let what = WaitsFor::Reply {
+                step: contract.clone(),
+                direction,
+                attempt: attempt.0,
+                progress: heard.map(|heard| heard.progress.clone()),
+            };
+            let next = if direction.is_forward() && state.turn().is_some() {
+                String::from("it is undone once this is settled")
+            } else {
+                format!(
+                    "without an answer it counts as unknown; {}",
+                    left_of_budget(state, index, direction)
+                )
+            };
+            (what, format!("participant {}", participant(contract)), next)
         }
-        _ => {
-            if let Some((spec, step)) = state.step(index) {
-                waits_of_step(state, index, spec, step, waiting);
-            }
-        }
-    }
-}
-
-fn waits_of_step(
-    state: &SagaState,
-    index: NodeIndex,
-    spec: &StepSpec,
-    step: &StepState,
-    waiting: &mut Vec<Waiting>,
-) {
-    let id = &state.graph().node(index).id;
-    for direction in Direction::ALL {
-        let Some(terms) = spec
-            .terms(direction)
-            .filter(|_| state.awaits(spec, step, direction))
-        else {
-            continue;
-        };
-        let attempts = step.attempts(direction);
-        let contract = terms.name;
-        if let Some(open) = attempts.open {
-            waiting.push(Waiting {
-                node: id.clone(),
-                what: WaitsFor::Reply {
-                    step: contract.clone(),
-                    direction,
-                    attempt: open.number.0,
-                    progress: attempts.heard.as_ref().map(|heard| heard.progress.clone()),
-                },
-                since: open.asked_at,
-                until: Some(open.deadline),
-                who: format!("participant {}", participant(contract)),
-                next: if direction.is_forward() && state.turn().is_some() {
-                    String::from("it is undone once this is settled")
-                } else {
-                    format!(
-                        "without an answer it counts as unknown; {}",
-                        left_of_budget(spec, direction, attempts)
-                    )
-                },
-            });
-        }
-        if let Retrying::At(due) = attempts.retry {
-            let trouble = attempts.trouble.as_ref();
-            waiting.push(Waiting {
-                node: id.clone(),
-                what: WaitsFor::Retry {
-                    direction,
-                    attempt: attempts.next().0,
-                    trouble: trouble.map(|trouble| trouble.reason.clone()),
-                },
-                since: trouble.map_or_else(|| state.changed_at(), |trouble| trouble.at),
-                until: Some(due),
-                who: format!("nobody: {} is asked again by itself", participant(contract)),
-                next: left_of_budget(spec, direction, attempts),
-            });
+        On::Retry {
+            contract,
+            direction,
+            attempt,
+        } => {
+            let trouble = attempts(state, index, direction).and_then(|it| it.trouble.as_ref());
+            let what = WaitsFor::Retry {
+                direction,
+                attempt: attempt.0,
+                trouble: trouble.map(|trouble| trouble.reason.clone()),
+            };
+            let who = format!("nobody: {} is asked again by itself", participant(contract));
+            (what, who, left_of_budget(state, index, direction))
         }
     }
 }
 
-fn left_of_budget(spec: &StepSpec, direction: Direction, attempts: &Attempts) -> String {
-    let budget = spec
-        .terms(direction)
-        .map_or(0, |terms| terms.retry.attempts);
+fn attempts(state: &SagaState, index: NodeIndex, direction: Direction) -> Option<&Attempts> {
+    let (_, step) = state.step(index)?;
+    Some(step.attempts(direction))
+}
+
+fn left_of_budget(state: &SagaState, index: NodeIndex, direction: Direction) -> String {
     if direction == Direction::Probe {
         return String::from("then the action is asked again, if its budget allows");
     }
-    match budget.saturating_sub(attempts.spent()) {
+    let left = state.step(index).map_or(0, |(spec, step)| {
+        let budget = spec
+            .terms(direction)
+            .map_or(0, |terms| terms.retry.attempts);
+        budget.saturating_sub(step.attempts(direction).spent())
+    });
+    match left {
         0 => String::from("no further attempt is left in its budget"),
         1 => String::from("1 further attempt is left in its budget"),
         more => format!("{more} further attempts are left in its budget"),

@@ -9,4 +9,5 @@ mod prefixes;
 mod timers;
 mod trip;
 mod undoing;
+mod views;
 mod why;

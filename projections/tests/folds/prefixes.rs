@@ -59,7 +59,7 @@ proptest! {
 }
 
 /// A legal history after its start: those of the candidates that can follow, each a second later.
-fn legal(candidates: Vec<SagaEvent>) -> Vec<(SagaEvent, Time)> {
+pub(crate) fn legal(candidates: Vec<SagaEvent>) -> Vec<(SagaEvent, Time)> {
     let mut state = begin();
     let mut history = Vec::new();
     for candidate in candidates {
@@ -86,7 +86,7 @@ fn fold(history: &[(SagaEvent, Time)]) -> SagaState {
     state
 }
 
-fn candidates() -> impl Strategy<Value = Vec<SagaEvent>> {
+pub(crate) fn candidates() -> impl Strategy<Value = Vec<SagaEvent>> {
     vec(candidate(), 0..120)
 }
 
