@@ -113,24 +113,6 @@ fn hex(digest: &Digest, to: &mut Vec<u8>) {
     }
 }
 
-/// Reads a hash of 64 lower-case hexadecimal digits.
-pub(crate) fn unhex(text: &str) -> Option<Digest> {
-    let nibble = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let mut digest = [0; 32];
-    if !rest.is_empty() || pairs.len() != digest.len() {
-        return None;
-    }
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
-    }
-    Some(Digest(digest))
-}
-
 /// An event as it stands in the array.
 struct Stored(Recorded);
 
@@ -152,6 +134,9 @@ impl<'de> Visitor<'de> for StoredVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Recorded, A::Error> {
         let missing = |index| A::Error::invalid_length(index, &Self);
         let kind: &str = seq.next_element()?.ok_or_else(|| missing(0))?;
+        if kind.len() > MAX_KIND_BYTES {
+            return Err(A::Error::custom("an event's type is too long"));
+        }
         let schema = SchemaVersion::new(seq.next_element()?.ok_or_else(|| missing(1))?);
         let control: &RawValue = seq.next_element()?.ok_or_else(|| missing(2))?;
         let data = match seq.next_element::<&RawValue>()? {
@@ -159,7 +144,7 @@ impl<'de> Visitor<'de> for StoredVisitor {
             Some(data) => match seq.next_element::<&str>()? {
                 None => Data::Inline(Arc::from(data.get())),
                 Some(hash) if data.get() == "null" => {
-                    Data::Erased(unhex(hash).ok_or_else(|| {
+                    Data::Erased(Digest::parse(hash).ok_or_else(|| {
                         A::Error::custom("the hash of erased data is not 64 hex digits")
                     })?)
                 }
@@ -241,6 +226,14 @@ mod tests {
         fn any_text_decodes_or_is_refused(body in ".*") {
             let _ = decode(&body);
         }
+    }
+
+    /// What others wrote is hashed, and hashes have room for so much.
+    #[test]
+    fn a_type_that_is_too_long_is_refused() {
+        let body = |bytes| format!("[[\"{}\",1,{{}}]]", "A".repeat(bytes));
+        assert!(decode(&body(MAX_KIND_BYTES)).is_ok());
+        assert!(decode(&body(MAX_KIND_BYTES + 1)).is_err());
     }
 
     #[test]

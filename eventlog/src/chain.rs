@@ -51,7 +51,7 @@ pub(crate) mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::{body, leaf::sha256};
+    use crate::body;
 
     /// A row as the document writes it.
     #[derive(Deserialize)]
@@ -148,7 +148,7 @@ pub(crate) mod tests {
         let Data::Inline(data) = &row.events[0].data else {
             panic!("the first vector has data")
         };
-        row.events[0].data = Data::Erased(sha256(data.as_bytes()));
+        row.events[0].data = Data::Erased(Digest::of(data.as_bytes()));
         assert_eq!(
             Chain::after(PartitionId::new(0), Digest::default()).next(&row),
             before

@@ -1,7 +1,6 @@
 //! The hash of one event. The exact bytes are in `docs/log-format.md`.
 
 use sagalog_model::log::{Data, Digest, PartitionId, StreamState};
-use sha2::{Digest as _, Sha256};
 
 use crate::row::Row;
 
@@ -47,10 +46,10 @@ impl Leaves {
         bytes.extend_from_slice(event.control.as_bytes());
         match &event.data {
             Data::None => bytes.push(0),
-            Data::Inline(data) => hashed(bytes, &sha256(data.as_bytes())),
+            Data::Inline(data) => hashed(bytes, &Digest::of(data.as_bytes())),
             Data::Erased(digest) => hashed(bytes, digest),
         }
-        sha256(bytes)
+        Digest::of(bytes)
     }
 }
 
@@ -78,8 +77,4 @@ fn short(bytes: &mut Vec<u8>, text: &str) {
 fn hashed(bytes: &mut Vec<u8>, digest: &Digest) {
     bytes.push(1);
     bytes.extend_from_slice(&digest.0);
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> Digest {
-    Digest(Sha256::digest(bytes).into())
 }

@@ -6,8 +6,8 @@
 use std::{fmt::Write as _, ops::Range};
 
 use sagalog_model::log::{
-    BatchId, Epoch, InputId, PartitionId, Position, StreamKey, StreamName, StreamState, Time,
-    Version,
+    BatchId, Digest, Epoch, InputId, PartitionId, Position, StreamKey, StreamName, StreamState,
+    Time, Version,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -44,9 +44,9 @@ pub struct NamedRow {
     pub row: Row,
 }
 
-/// A text that is no page.
+/// A text that is neither a page nor a row.
 #[derive(Debug, thiserror::Error)]
-#[error("it is no page of a published log: {0}")]
+#[error("it is no text of a published log: {0}")]
 pub struct BadPage(String);
 
 /// Writes rows into pages.
@@ -77,6 +77,7 @@ impl PageWriter {
     pub fn add(&mut self, name: &StreamName, row: &Row) {
         let before = self.rows.len();
         write_row(name, row, &mut self.rows);
+        self.rows.push(',');
         let bytes = self.rows.len() - before;
         let is_full = self.count == PAGE_ROWS || before > 0 && self.rows.len() > PAGE_TEXT_BYTES;
         if is_full {
@@ -124,7 +125,7 @@ impl PageWriter {
     }
 }
 
-/// A row and a comma.
+/// A row.
 fn write_row(name: &StreamName, row: &Row, to: &mut String) {
     let name = serde_json::to_string(name.as_str()).expect("a text is JSON");
     let state = match row.state {
@@ -149,7 +150,25 @@ fn write_row(name: &StreamName, row: &Row, to: &mut String) {
     let mut events = Vec::new();
     body::encode(&row.events, &mut events);
     to.push_str(str::from_utf8(&events).expect("a body is made of text"));
-    to.push_str("},");
+    to.push('}');
+}
+
+impl NamedRow {
+    /// The row as JSON, with the bytes of its control and data as they are stored.
+    pub fn to_json(&self) -> String {
+        let mut text = String::new();
+        write_row(&self.name, &self.row, &mut text);
+        text
+    }
+
+    /// Reads such a text back.
+    ///
+    /// # Errors
+    /// [`BadPage`] says what is wrong with the text.
+    pub fn from_json(text: &str) -> Result<Self, BadPage> {
+        let row = serde_json::from_str::<ReadRow<'_>>(text);
+        row.map_err(|error| BadPage(error.to_string()))?.read()
+    }
 }
 
 impl Page {
@@ -221,7 +240,7 @@ impl ReadRow<'_> {
             let id = u128::from_str_radix(text, 16).ok();
             id.filter(|_| is_written_well)
         };
-        let hash = |text, what| body::unhex(text).ok_or_else(|| bad(what));
+        let hash = |text, what| Digest::parse(text).ok_or_else(|| bad(what));
         let events = body::decode(self.events.get());
         let events = events.map_err(|error| bad(&format!("the events ({error})")))?;
         if events.is_empty() || events.len() != self.count {

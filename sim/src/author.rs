@@ -25,7 +25,11 @@ pub(crate) fn call<T>(name: impl FnOnce() -> String, function: impl FnOnce() -> 
 
 /// What a panic says.
 pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
+    said(panic).unwrap_or("no text")
+}
+
+/// What a panic says, if that is a text.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> Option<&str> {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no text")
 }

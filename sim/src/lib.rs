@@ -9,6 +9,7 @@
 mod hook;
 
 mod author;
+mod capture;
 mod check;
 mod coverage;
 mod explore;
@@ -19,6 +20,7 @@ mod mend;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod plan;
+mod replay;
 mod report;
 mod run;
 mod shrink;
@@ -26,6 +28,9 @@ mod sim;
 mod site;
 mod world;
 
+pub use capture::{
+    BadCapture, BadPointer, CannotRedact, Capture, CapturedRow, Leak, Owner, Redacted, Redaction,
+};
 pub use check::Violation;
 pub use coverage::{Coverage, Covered};
 pub use explore::{Explore, Failure, Report};
@@ -34,6 +39,7 @@ pub use fault::{BadFault, Fault};
 pub use matrix::{Cell, Crash, Found, IntoSim, Matrix, Trouble, Way};
 pub use mend::{Decide, Mend};
 pub use plan::{BadPlan, Plan, WhyBad};
+pub use replay::{CannotReplay, Difference, OtherRules, Replay, Replayed, Side, Stored, What};
 pub use report::{
     Bite, Changed, ExplorationDocument, FailureDocument, Happened, HistoryDocument, NodeEnd,
     PlannedFault, RunDocument, SagaEnd, SagaHistory, Sometimes, Tried, Violated,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    capture::Capture,
     check::{DETERMINISM, Violation, differs_when_repeated},
     explore::{Explore, baked_in, explore, healthy, verdict},
     explored::Explored,
@@ -91,6 +92,11 @@ impl Run {
         });
         let report = explore(&setup, self.world.plan(), events, budget);
         Explored::of(setup, self.world.plan().clone(), report)
+    }
+
+    /// What the log holds of a saga, as an export of it; none if it has not begun.
+    pub fn capture(&self, saga: &str) -> Option<Capture> {
+        self.world.capture(saga)
     }
 
     /// What happened, as text for people and snapshots.

@@ -1,15 +1,13 @@
 //! Making a schema a log, and bringing an older one forward.
 
+use sagalog_model::log::Digest;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::{
     failure::{self, Failure},
     place::Place,
 };
-use crate::{
-    error::{Damage, OpenError},
-    leaf::sha256,
-};
+use crate::error::{Damage, OpenError};
 
 /// The oldest server that a log is kept on.
 const OLDEST: u32 = 15;
@@ -109,7 +107,7 @@ async fn bring_forward(
             "{}\ninsert into migration (version, checksum) values ({}, decode('{}', 'hex'));",
             migration.sql,
             migration.version,
-            sha256(migration.sql.as_bytes()),
+            Digest::of(migration.sql.as_bytes()),
         );
         sqlx::raw_sql(AssertSqlSafe(sql))
             .execute(&mut *connection)
@@ -152,7 +150,7 @@ async fn found(
                 known: i64::from(newest(migrations)),
             });
         };
-        if sha256(known.sql.as_bytes()).0[..] != checksum {
+        if Digest::of(known.sql.as_bytes()).0[..] != checksum {
             return Err(Damage {
                 log: place.name.to_string(),
                 position: None,
@@ -258,7 +256,7 @@ fn newest(migrations: &[Migration]) -> i32 {
 
 /// The advisory lock of a schema.
 fn lock_key(place: &Place) -> i64 {
-    let digest = sha256(format!("sagalog migrates {}", place.schema).as_bytes());
+    let digest = Digest::of(format!("sagalog migrates {}", place.schema).as_bytes());
     i64::from_be_bytes(*digest.0.first_chunk().expect("a hash has 32 bytes"))
 }
 

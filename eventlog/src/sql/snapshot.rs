@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use sagalog_model::log::{Digest, Position, StreamKey, StreamState, Version};
 
 use crate::{
-    leaf::sha256,
     ledger::{End, Ledger},
     sql::columns::Columns,
 };
@@ -128,7 +127,7 @@ pub(crate) fn is_due(ledger: &Ledger, last: Position, every: u64) -> bool {
 }
 
 fn digest(position: Position, chain: Digest, open: &[u8]) -> Digest {
-    sha256(&[&position.get().to_be_bytes(), &chain.0[..], open].concat())
+    Digest::of(&[&position.get().to_be_bytes(), &chain.0[..], open].concat())
 }
 
 fn to_bytes(open: &Open) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    App, bench, demo, dlq,
+    App, bench, capture, demo, dlq,
     error::CliError,
     graph, history, node,
     output::{Format, Output},
@@ -44,6 +44,9 @@ enum Command {
     /// The log itself: read, verify
     #[command(subcommand)]
     Log(history::Command),
+    /// A saga's history as a file that others can check, decided again: export, view, verify, replay
+    #[command(subcommand)]
+    History(capture::Command),
     /// Dead letters: messages that nobody could use
     #[command(subcommand)]
     Dlq(dlq::Command),
@@ -78,6 +81,7 @@ impl Cli {
             Command::Saga(command) => command.run(app, output).await,
             Command::Held(command) => command.run(app, output).await,
             Command::Log(command) => command.run(output).await,
+            Command::History(command) => command.run(app, output).await,
             Command::Dlq(command) => command.run(app, output).await,
             Command::Request(command) => command.run(output).await,
             Command::Participant(command) => command.run(app, output).await,

@@ -35,6 +35,7 @@ mod stop;
 mod telemetry;
 mod words;
 
+mod capture;
 mod dlq;
 mod graph;
 mod history;

@@ -40,7 +40,9 @@ use serde::Serialize;
 pub(crate) use dice::{Dice, SplitMix};
 pub use ledger::{Account, Ledger};
 pub(crate) use letters::{Dead, Poisoned};
+#[cfg(feature = "mutants")]
 pub(crate) use log::Row;
+pub(crate) use log::{Stored, system_event};
 pub(crate) use models::Models;
 pub(crate) use node::NodeNumber;
 pub(crate) use order::Chain;

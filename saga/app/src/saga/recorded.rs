@@ -30,7 +30,7 @@ pub(super) struct Recorded {
 }
 
 /// Takes a saga's id from the command line.
-pub(super) fn saga_id(id: &str) -> Result<SagaId, CliError> {
+pub(crate) fn saga_id(id: &str) -> Result<SagaId, CliError> {
     SagaId::new(id).map_err(|why| {
         CliError::new(
             "bad_id",
@@ -114,7 +114,7 @@ impl Recorded {
 }
 
 /// The events of a stream, none if the log does not have it.
-pub(super) async fn events<T>(
+pub(crate) async fn events<T>(
     log: &dyn EventLog,
     partition: PartitionId,
     stream: &StreamName,

@@ -25,7 +25,7 @@ const TIME: usize = 12;
 const MOMENT: usize = 2 + "attempt 1".len();
 
 /// The lines of a timeline.
-pub(super) fn of(timeline: &Timeline, output: Output) -> Vec<String> {
+pub(crate) fn of(timeline: &Timeline, output: Output) -> Vec<String> {
     let mut rows = Rows {
         timeline,
         output,

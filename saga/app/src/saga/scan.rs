@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 
 /// Which sagas are looked for; all unless something is said.
 #[derive(Debug, clap::Args)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     /// Only those of this status; may be given more than once
     #[arg(long, value_enum, ignore_case = true)]
     status: Vec<Wanted>,
@@ -47,6 +47,11 @@ enum Wanted {
 }
 
 impl Filter {
+    /// Whether it says nothing.
+    pub(crate) const fn is_all(&self) -> bool {
+        self.status.is_empty() && self.definition.is_none()
+    }
+
     fn fits(&self, state: &SagaState) -> bool {
         let status = |wanted: &Wanted| match wanted {
             Wanted::Running => state.status() == Status::Running,
@@ -65,7 +70,7 @@ impl Filter {
 }
 
 /// A way through a log.
-pub(super) struct Scan {
+pub(crate) struct Scan {
     log: Arc<dyn EventLog>,
     /// The partition that is being read; those before it were.
     partition: PartitionId,
@@ -79,7 +84,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Begins behind this place; 0 is the beginning of the log.
-    pub(super) async fn of(log: Arc<dyn EventLog>, after: u64) -> Result<Self, CliError> {
+    pub(crate) async fn of(log: Arc<dyn EventLog>, after: u64) -> Result<Self, CliError> {
         let count = u64::from(log.partitions());
         let partition = PartitionId::new((after % count) as u32);
         let reader = Reader::new(log.clone(), partition);
@@ -95,7 +100,7 @@ impl Scan {
     }
 
     /// The next saga that fits; none at the end of the log.
-    pub(super) async fn next(&mut self, filter: &Filter) -> Result<Option<SagaState>, CliError> {
+    pub(crate) async fn next(&mut self, filter: &Filter) -> Result<Option<SagaState>, CliError> {
         while self.has_more().await? {
             let Some((key, state)) = self.ahead.pop_front() else {
                 continue;
@@ -123,7 +128,7 @@ impl Scan {
     }
 
     /// How many sagas were passed whose histories do not read or fold.
-    pub(super) const fn left_out(&self) -> u64 {
+    pub(crate) const fn left_out(&self) -> u64 {
         self.left_out
     }
 

@@ -10,6 +10,7 @@ mod program;
 mod dlq;
 mod export;
 mod held;
+mod history;
 mod list;
 mod log;
 mod node;
