@@ -97,6 +97,10 @@ pub enum Fault {
     Frozen,
     /// Nobody can use it: it becomes a dead letter, and a person sends it again.
     Poisoned,
+    /// The node dies when the append is durable; for a while nobody can read the saga's history.
+    Unreadable,
+    /// The node dies when the append is durable; for a while the next one lacks the definition.
+    Undefined,
     /// The client never makes the call, as if it were not there.
     LeftOut,
     /// It comes once more, an hour after the time until which it may.
@@ -111,7 +115,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -156,6 +160,8 @@ impl Fault {
         Self::Drift,
         Self::Frozen,
         Self::Poisoned,
+        Self::Unreadable,
+        Self::Undefined,
         Self::LeftOut,
         Self::AgainAfterItsTime,
         Self::AgainInItsLastMoment,
@@ -203,6 +209,8 @@ impl Fault {
                 Self::SuccessorAhead,
                 Self::SuccessorBehind,
                 Self::Frozen,
+                Self::Unreadable,
+                Self::Undefined,
             ],
             Point::Deliver => &[
                 Self::Duplicated,
@@ -338,6 +346,7 @@ impl Fault {
                 | Self::RacedAppending
                 | Self::Drift
                 | Self::Frozen
+                | Self::Unreadable
                 | Self::AgainAfterItsTime
                 | Self::AgainInItsLastMoment
         )
@@ -389,6 +398,8 @@ impl Fault {
             Self::Drift => "clocks drift",
             Self::Frozen => "frozen",
             Self::Poisoned => "poisoned",
+            Self::Unreadable => "cannot be read",
+            Self::Undefined => "definition missing",
             Self::LeftOut => "left out",
             Self::AgainAfterItsTime => "again after its time",
             Self::AgainInItsLastMoment => "again in its last moment",

@@ -17,7 +17,10 @@ use sagalog_projections::{
     step::UndoEnd,
 };
 
-use crate::{partition::Taken, rules::Rules};
+use crate::{
+    partition::{Taken, Unreadable},
+    rules::Rules,
+};
 
 macro_rules! planted {
     ($($(#[doc = $doc:literal])+ $name:ident = ($pattern:expr, $faults:expr),)+) => {
@@ -112,6 +115,24 @@ planted! {
     ReleasesTheNewestFirst = (47, 0),
     /// `partition::asking`: while inputs of one saga are held, nobody is asked for any. Two sagas.
     HeldSagaStopsItsNeighbours = (47, 0),
+
+    // Sagas that cannot be driven.
+    /// `partition::waits`: what comes for a held saga is acknowledged and not recorded. A saga is held.
+    LetsWhatWaitsGoUnrecorded = (1, 1),
+    /// `partition::release_saga`: what waited is not processed. A saga is held.
+    ForgetsWhatWaits = (16, 1),
+    /// `partition::release_saga`: what waited is processed from the newest on. A saga is held.
+    ProcessesTheNewestFirst = (47, 1),
+    /// `partition::release_saga`: that a saga is driven again is recorded, and then what waited is processed. A
+    /// saga is held.
+    ReleasesBeforeWhatWaits = (16, 1),
+    /// `partition::take_over`: when one saga cannot be driven, none is. Two sagas.
+    HoldsThemAll = (47, 1),
+    /// `partition::take_over`: what waited is forgotten. A saga is held, then a crash.
+    ForgetsHeldSagasInACrash = (34, 1),
+    /// `partition::hold_and_release`: what was held stays held. A saga is held, then a program has its
+    /// definition.
+    KeepsSagasHeld = (28, 1),
 
     // Dead letters.
     /// `partition::bury`: a dead letter is answered, and then recorded. An answer that nobody can read.
@@ -469,6 +490,17 @@ pub(crate) fn read(rules: &Rules, mut taken: Taken) -> Taken {
             .open
             .retain(|(_, history)| !history.events.iter().any(turned));
     }
+    if mutant!(rules, ForgetsHeldSagasInACrash) {
+        taken.held.clear();
+    }
+    if mutant!(rules, HoldsThemAll) && !taken.unreadable.is_empty() {
+        let all = taken.open.drain(..);
+        taken.unreadable.extend(all.map(|(saga, _)| {
+            let why = String::from("another saga cannot be driven");
+            let is_newer = false;
+            (saga, Unreadable { why, is_newer })
+        }));
+    }
     taken
 }
 
@@ -583,4 +615,14 @@ pub(crate) fn newest_held(held: &Held) -> Option<HeldInput> {
     let number = held.first()?.number;
     let newest = held.iter().last()?.clone();
     Some(HeldInput { number, ..newest })
+}
+
+/// What waited for a saga, as far as a mutated engine processes it, and in its order.
+pub(crate) fn processed(rules: &Rules, mut inputs: Vec<HeldInput>) -> Vec<HeldInput> {
+    match rules.mutant {
+        Some(Mutant::ForgetsWhatWaits) => inputs.clear(),
+        Some(Mutant::ProcessesTheNewestFirst) => inputs.reverse(),
+        _ => {}
+    }
+    inputs
 }

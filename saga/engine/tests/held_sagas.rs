@@ -4,7 +4,7 @@
 mod sagas;
 mod support;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use sagalog_engine::{
     Answer, Effect, Input, Partition, Query, Request, Rules, Ticket,
@@ -286,4 +286,69 @@ fn a_person_has_a_saga_driven_again_that_can_be() {
         }
     }
     assert_eq!(recorded, 3);
+}
+
+#[test]
+fn what_ended_by_what_waited_is_released_after_a_crash_with_nothing_refused() {
+    let mut world = two();
+    world.is_followed_by(&[sagas::three()]);
+    world.signal("s", "approval", "mail-1", "true");
+    answered(&mut world);
+    world.signal("s", "approval", "mail-2", "true");
+    world.settle();
+    world.is_followed_by(&[sagas::two_approvals(), sagas::three()]);
+    assert_eq!(world.status("s"), Status::Completed);
+    // It died before the last of that was durable: that the saga is released.
+    let released = world.rows.pop().expect("there are rows");
+    assert_eq!(released.events[0].kind, "SagaReleased");
+    world.is_followed_by(&[sagas::two_approvals(), sagas::three()]);
+    world.settle();
+    assert_eq!(waits(&world), None);
+    let again = world.rows.last().expect("there are rows");
+    assert_eq!(again.events[0].kind, "SagaReleased");
+    assert!(!again.events[0].control.contains("refused"), "{again:?}");
+}
+
+#[test]
+fn an_attempt_that_fell_due_while_its_saga_was_held_is_asked_again_under_its_number() {
+    let world = two();
+    let (mut found, registry) = taken(&world.rows, 2, &[sagas::two_approvals()], world.now);
+    let (_, history) = found.open.pop().expect("it is under way");
+    let why = "a page did not read".to_owned();
+    let unreadable = Unreadable {
+        why,
+        is_newer: false,
+    };
+    found.unreadable = vec![(id(), unreadable)];
+    let machine = Partition::take_over(found, registry, support::Guard, Rules::DEFAULT);
+    let mut machine = machine.expect("it holds that saga alone");
+    machine.inbox_is_empty();
+    let later = world.now.after(Duration::from_secs(3_600));
+    let request = Request {
+        id: "ticket-1".into(),
+        by: "ada".into(),
+        until: None,
+        wish: release(),
+    };
+    let input = Input {
+        ticket: Ticket(1),
+        saga: id(),
+        what: Query::Request(request),
+    };
+    machine.handle(input, later);
+    machine.found(&id(), Found::History(history), later);
+    machine.fire_timers(later);
+    let batches = machine.poll_append();
+    let kinds: Vec<_> = batches
+        .flat_map(|batch| batch.events.clone())
+        .map(|event| event.kind)
+        .collect();
+    assert!(
+        kinds.iter().any(|kind| kind == "AttemptRenewed"),
+        "{kinds:?}"
+    );
+    assert!(
+        !kinds.iter().any(|kind| kind == "AttemptTimedOut"),
+        "{kinds:?}"
+    );
 }

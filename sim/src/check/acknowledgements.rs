@@ -1,19 +1,39 @@
 //! I8: an acknowledgement or an answer covers only what is durable; I9, I13: what was asked for is
 //! taken, and what comes after the end and contradicts it is recorded.
 
-use sagalog_engine::{Answer, Query};
+use sagalog_engine::{Answer, Query, Request, input::Wish};
 use sagalog_model::{
-    Direction, Numbered, Outcome, RecoveryClass, Reply, SagaEvent, SagaId,
+    Direction, Outcome, Payload, RecoveryClass, Reply, SagaEvent, SagaId,
     event::Origin,
     log::{PartitionId, Time},
 };
 use sagalog_projections::{SagaState, StepState, sequence::Standing, step::UndoEnd};
 
-use super::{Violation, held, letters};
+use super::{Violation, held, held_sagas, letters};
 use crate::world::{ClientCall, Wants, World};
 
 /// After the acknowledgement nobody will say again what the reply said.
 pub(super) fn covers_what_is_durable(
+    world: &World,
+    reply: &Reply,
+    answer: &Answer,
+) -> Result<(), Violation> {
+    if matches!(answer, Answer::Recorded) && has_waited(world, reply) {
+        return Ok(());
+    }
+    is_in_the_log(world, reply, answer)
+}
+
+/// Whether it is on record that an answer waited while its saga was held.
+fn has_waited(world: &World, reply: &Reply) -> bool {
+    let partition = world.setup().partition(&reply.saga);
+    let undriven = world.shadow().undriven(partition);
+    let (origin, content) = held_sagas::parts(reply);
+    undriven.is_some_and(|undriven| undriven.has_waited(&reply.saga, &origin, &content))
+}
+
+/// The saga's own events say what the reply said, or that it says nothing new.
+pub(super) fn is_in_the_log(
     world: &World,
     reply: &Reply,
     answer: &Answer,
@@ -64,6 +84,10 @@ pub(super) fn keeps_what_is_alive(
     else {
         return Ok(());
     };
+    // It is heard of when the saga is driven again.
+    if has_waited(world, reply) {
+        return Ok(());
+    }
     let state = world.shadow().of(&reply.saga);
     let forward = state.filter(|state| state.turn().is_none() && !state.status().is_terminal());
     let step = forward.and_then(|state| state.step(state.graph().find(&reply.node)?));
@@ -146,6 +170,33 @@ fn is_held(state: &SagaState, is_it: impl Fn(&Origin) -> bool) -> bool {
     state.held().iter().any(|held| is_it(&held.input))
 }
 
+/// Whether a signal is on record in its saga.
+pub(super) fn knows(world: &World, saga: &SagaId, origin: &Origin, content: &Payload) -> bool {
+    let Some(state) = world.shadow().of(saga) else {
+        return false;
+    };
+    match origin {
+        Origin::Signal { id, .. } => {
+            let is_it = |held: &Origin| matches!(held, Origin::Signal { id: of, .. } if of == id);
+            is_recorded(world, state, id) || is_held(state, is_it)
+        }
+        Origin::Numbered {
+            signal,
+            producer,
+            number,
+        } => {
+            let is_it = |held: &Origin| matches!(held, Origin::Numbered { producer: of, number: known, .. } if of == producer && known == number);
+            let standing = state
+                .sequences()
+                .standing(producer, *number, signal, content);
+            standing == Standing::Known { differs: false }
+                || was_kept(world, saga, producer, *number)
+                || is_held(state, is_it)
+        }
+        Origin::Reply { .. } => false,
+    }
+}
+
 /// A client was told that something is recorded.
 pub(super) fn answers_what_is_durable(
     world: &World,
@@ -162,30 +213,38 @@ pub(super) fn answers_what_is_durable(
         Wants::Letter(request) if letters::is_durable(world, partition, request) => return Ok(()),
         Wants::Letter(_) => return Err(not_durable(world, call)),
     };
+    let has_waited = |origin, content: &Payload| {
+        let undriven = world.shadow().undriven(partition);
+        undriven.is_some_and(|undriven| undriven.has_waited(&call.saga, &origin, content))
+    };
     let durable = match query {
         Query::Start { .. } => state.is_some(),
-        Query::Signal { id, .. } => state.is_some_and(|state| {
-            is_recorded(world, state, id)
-                || is_held(
-                    state,
-                    |held| matches!(held, Origin::Signal { id: known, .. } if known == id),
-                )
-        }),
-        Query::Numbered(numbered) => state.is_some_and(|state| {
-            let Numbered {
-                signal,
-                producer,
-                number,
-                payload,
-            } = numbered;
-            let sequences = state.sequences();
-            let standing = sequences.standing(producer, *number, signal, payload);
-            standing == Standing::Known { differs: false }
-                || was_kept(world, state.id(), producer, *number)
-                || is_held(state, |held| {
-                    matches!(held, Origin::Numbered { producer: of, number: known, .. } if of == producer && known == number)
-                })
-        }),
+        Query::Signal {
+            signal,
+            id,
+            until,
+            payload,
+        } => {
+            let (signal, id, until) = (signal.clone(), id.clone(), *until);
+            let origin = Origin::Signal { signal, id, until };
+            knows(world, &call.saga, &origin, payload) || has_waited(origin, payload)
+        }
+        Query::Numbered(numbered) => {
+            let origin = Origin::Numbered {
+                signal: numbered.signal.clone(),
+                producer: numbered.producer.clone(),
+                number: numbered.number,
+            };
+            knows(world, &call.saga, &origin, &numbered.payload)
+                || has_waited(origin, &numbered.payload)
+        }
+        Query::Request(Request {
+            wish: Wish::Release { number: 0, .. },
+            ..
+        }) => {
+            let undriven = world.shadow().undriven(partition);
+            undriven.is_none_or(|undriven| undriven.get(&call.saga).is_none())
+        }
         Query::Request(request) => state.is_some_and(|state| {
             // A cancel of a saga that goes back already says nothing new.
             state.requests().contains(&request.id) || state.turn().is_some()

@@ -1,6 +1,8 @@
 //! I13: what the log says of an attempt is what its participant answered about that attempt.
 
-use sagalog_model::{Direction, Outcome, Reply, SagaEvent, SagaId};
+use std::sync::Arc;
+
+use sagalog_model::{AttemptNumber, Direction, Outcome, Reply, SagaEvent, SagaId, event::Origin};
 
 use super::Violation;
 use crate::world::World;
@@ -26,7 +28,10 @@ pub(super) fn recorded_as_given(
             && reply.attempt == attempt
     };
     let mut answers = world.inbox().filter(about_it);
-    if answers.any(|reply| says(&reply.outcome, event)) || was_held(world, saga, event) {
+    if answers.any(|reply| says(&reply.outcome, event))
+        || was_held(world, saga, event)
+        || has_waited(world, saga, (node, direction, attempt), event)
+    {
         return Ok(());
     }
     let what = format!("{direction} {node}#{attempt} is recorded otherwise than it was answered");
@@ -38,6 +43,28 @@ fn was_held(world: &World, saga: &SagaId, event: &SagaEvent) -> bool {
     let taken = world.shadow().taken(saga);
     let outcome = taken.and_then(|held| held.content.read::<Outcome>().ok());
     outcome.is_some_and(|outcome| says(&outcome, event))
+}
+
+/// Whether it is what waited while the saga was held.
+fn has_waited(
+    world: &World,
+    saga: &SagaId,
+    (node, direction, attempt): (&Arc<str>, Direction, AttemptNumber),
+    event: &SagaEvent,
+) -> bool {
+    let partition = world.setup().partition(saga);
+    let undriven = world.shadow().undriven(partition);
+    let held = undriven.and_then(|undriven| undriven.get(saga));
+    let origin = Origin::Reply {
+        node: node.clone(),
+        direction,
+        attempt,
+    };
+    held.into_iter()
+        .flat_map(|held| held.inputs.iter())
+        .filter(|input| input.input == origin)
+        .filter_map(|input| input.content.read::<Outcome>().ok())
+        .any(|outcome| says(&outcome, event))
 }
 
 fn says(outcome: &Outcome, event: &SagaEvent) -> bool {

@@ -47,7 +47,7 @@ pub(super) fn in_order(
 }
 
 /// The input that an event records.
-fn origin(event: &SagaEvent) -> Option<Origin> {
+pub(super) fn origin(event: &SagaEvent) -> Option<Origin> {
     let reply = |node: &std::sync::Arc<str>, direction, attempt| {
         let node = node.clone();
         Some(Origin::Reply {

@@ -37,6 +37,7 @@ fn nothing_is_left(world: &World, partition: PartitionId) -> Result<(), (&'stati
         return Err(("I17", format!("nobody owns partition {partition}")));
     };
     super::letters::none_is_left(world, partition)?;
+    super::held_sagas::none_is_left(world, partition)?;
     let unanswered = share.unanswered_calls();
     if unanswered > 0 {
         return Err(("I17", format!("{unanswered} calls were never answered")));

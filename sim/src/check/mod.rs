@@ -13,6 +13,7 @@ mod determinism;
 mod effects;
 mod ends;
 mod held;
+mod held_sagas;
 mod ids;
 mod letters;
 mod liveness;
@@ -27,6 +28,7 @@ mod transparency;
 use sagalog_engine::Answer;
 use sagalog_model::{
     Command, Missing, Reply, SagaEvent, SagaId, Withdrawal,
+    held_saga::HeldSagaEvent,
     log::{PartitionId, Time},
 };
 
@@ -75,6 +77,20 @@ pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
     asked.not_after_the_turn()?;
     asked.is_waited_for()?;
     asked.as_decided()
+}
+
+/// A command is published by this owner.
+pub(crate) fn published(world: &World, of: Ownership, command: &Command) -> Result<(), Violation> {
+    held_sagas::is_not_held(world, of, command)
+}
+
+/// What becomes of a saga that cannot be driven has become durable, and is not folded yet.
+pub(crate) fn held_saga_recorded(
+    world: &World,
+    partition: PartitionId,
+    event: &HeldSagaEvent,
+) -> Result<(), Violation> {
+    held_sagas::nothing_is_lost(world, partition, event)
 }
 
 /// A participant is told of a turn.
@@ -158,6 +174,7 @@ pub(crate) fn fenced(world: &World, of: Ownership) -> Result<(), Violation> {
 /// A node has taken over.
 pub(crate) fn taken_over(world: &World, of: Ownership) -> Result<(), Violation> {
     letters::are_recovered_whole(world, of)?;
+    held_sagas::are_recovered_whole(world, of)?;
     shadow::is_recovered_whole(world, of)
 }
 

@@ -11,6 +11,8 @@ const FIRST_APPEND: std::time::Duration = std::time::Duration::from_millis(200);
 #[derive(Clone, Default)]
 pub(super) struct Publishing {
     owned_since: Time,
+    /// When sagas that were held were driven again.
+    driven_since: Vec<(SagaId, Time)>,
     asked: Vec<Place>,
     /// With the deadlines that the commands say: a renewed attempt has another.
     published: Vec<(Time, Place)>,
@@ -29,8 +31,14 @@ impl Publishing {
     /// After a take-over whatever is unanswered is published again, in an order of its own.
     pub(super) fn owned_anew(&mut self, now: Time) {
         self.owned_since = now;
+        self.driven_since.clear();
         self.asked.clear();
         self.published.clear();
+    }
+
+    /// A saga that was held is driven again.
+    pub(super) fn driven_again(&mut self, saga: &SagaId, at: Time) {
+        self.driven_since.push((saga.clone(), at));
     }
 
     /// An attempt was asked in the log.
@@ -98,7 +106,13 @@ impl Publishing {
                 && place.attempt == attempt
         };
         // An owner asks nothing again before its first append is durable.
-        deadline <= self.owned_since.after(FIRST_APPEND)
+        deadline <= self.driven_since(saga).after(FIRST_APPEND)
             || self.published.iter().any(|(_, place)| this(place))
+    }
+
+    fn driven_since(&self, saga: &SagaId) -> Time {
+        let mut again = self.driven_since.iter().rev();
+        let again = again.find(|(of, _)| of == saga);
+        again.map_or(self.owned_since, |(_, at)| *at)
     }
 }

@@ -9,12 +9,14 @@ use sagalog_engine::Resend;
 use sagalog_model::{
     Command, Direction, SagaEvent, SagaId,
     dead_letter::{LetterEvent, LetterId},
+    held_saga::HeldSagaEvent,
     log::{PartitionId, Time, Version},
 };
 use sagalog_projections::{SagaState, dead_letters as letters, held::HeldInput};
 
 use super::{
-    Broken, Violation, attempts, held, ids, letters::Letters, numbers, publishing::Publishing,
+    Broken, Violation, attempts, held, held_sagas::Undriven, ids, letters::Letters, numbers,
+    publishing::Publishing,
 };
 use crate::{
     fault::Fault,
@@ -31,6 +33,7 @@ pub(crate) struct Shadow {
     /// By partition.
     publishing: BTreeMap<PartitionId, Publishing>,
     letters: BTreeMap<PartitionId, Letters>,
+    undriven: BTreeMap<PartitionId, Undriven>,
     /// The dead letters that the broker has confirmed, each with the number of its retry.
     with_the_broker: BTreeSet<(LetterId, u32)>,
 }
@@ -113,6 +116,45 @@ impl Shadow {
         let with_the_broker = &self.with_the_broker;
         let letters = self.letters.entry(partition).or_default();
         letters.recorded(event, place, at, |copy| with_the_broker.contains(&copy))
+    }
+
+    /// What becomes of a saga that cannot be driven is durable.
+    pub(crate) fn held_saga_recorded(
+        &mut self,
+        partition: PartitionId,
+        event: &HeldSagaEvent,
+        place: Version,
+        at: Time,
+    ) -> Result<(), Broken> {
+        if let HeldSagaEvent::Released(event) = event {
+            let publishing = self.publishing.entry(partition).or_default();
+            publishing.driven_again(&event.saga, at);
+        }
+        let undriven = self.undriven.entry(partition).or_default();
+        undriven.recorded(event, place, at)
+    }
+
+    /// I13: a batch that begins with this is durable.
+    pub(crate) fn happened(
+        &mut self,
+        partition: PartitionId,
+        saga: &SagaId,
+        fact: &SagaEvent,
+    ) -> Result<(), Broken> {
+        match self.undriven.get_mut(&partition) {
+            Some(undriven) => undriven.happened(saga, fact),
+            None => Ok(()),
+        }
+    }
+
+    /// The sagas of a partition that cannot be driven, if there were any.
+    pub(super) fn undriven(&self, partition: PartitionId) -> Option<&Undriven> {
+        self.undriven.get(&partition)
+    }
+
+    /// How much waits for each saga that cannot be driven.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.undriven.values().flat_map(Undriven::waiting)
     }
 
     /// The owner publishes a dead letter.
@@ -214,13 +256,20 @@ pub(super) fn is_recovered_whole(world: &World, of: Ownership) -> Result<(), Vio
         .map(|(id, state, _)| (id, state))
         .collect();
     let under_way = |state: &&SagaState| !state.status().is_terminal();
-    for folded in world.sagas_of(of.partition).filter(under_way) {
+    // What waited for one that is held no more is processed already.
+    let undriven = world.shadow().undriven(of.partition);
+    let was_held = |saga: &SagaId| undriven.is_some_and(|undriven| undriven.get(saga).is_some());
+    let is_held = |saga: &SagaId| owner.machine().held_sagas().get(saga).is_some();
+    let driven =
+        |state: &&SagaState| under_way(state) && !is_held(state.id()) && !was_held(state.id());
+    for folded in world.sagas_of(of.partition).filter(driven) {
         if live.get(folded.id()).is_none_or(|live| *live != folded) {
             let what = "what was recovered is not what the log adds up to".into();
             return Err(Violation::of("I3", world, folded.id(), what));
         }
     }
-    if let Some(ended) = live.values().find(|state| state.status().is_terminal()) {
+    let mut recovered = live.values().filter(|state| !was_held(state.id()));
+    if let Some(ended) = recovered.find(|state| state.status().is_terminal()) {
         let what = "it has ended, and is recovered".into();
         return Err(Violation::of("I18", world, ended.id(), what));
     }

@@ -26,6 +26,9 @@ pub(super) fn situation(world: &World) -> u64 {
         discriminant(&phase).hash(&mut hash);
         retries.min(2).hash(&mut hash);
     }
+    for waiting in world.shadow().waiting() {
+        waiting.min(2).hash(&mut hash);
+    }
     hash.finish()
 }
 

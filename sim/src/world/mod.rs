@@ -7,6 +7,7 @@ mod clients;
 mod clock;
 mod conditions;
 mod dice;
+mod held_sagas;
 mod jobs;
 mod lease;
 mod ledger;
@@ -56,6 +57,7 @@ use self::{
     agenda::Agenda,
     broker::{ConsumerId, Delivery, Station, Tag},
     conditions::Conditions,
+    held_sagas::Trouble,
     jobs::{Job, JobName},
     letters::{Copy, Inbox, Incoming},
     log::SimLog,
@@ -114,6 +116,8 @@ pub struct World {
     ledger: Ledger,
     /// What waits for the owners.
     inboxes: Station<Inbox, Incoming>,
+    /// What keeps sagas from being driven.
+    trouble: Trouble,
     /// What was poisoned, as it was meant.
     poisoned: BTreeMap<LetterId, Arc<Poisoned>>,
     next_ticket: u64,
@@ -173,6 +177,7 @@ enum Happening {
     /// A call comes once more, and nothing goes wrong with it.
     CallAgain(Arc<ClientCall>),
     ComesBack(NodeNumber),
+    IsGivenDefinitions(NodeNumber),
     Stops(NodeNumber),
     InboxIsFree(PartitionId),
     LookAtTheLease(PartitionId),
@@ -227,6 +232,7 @@ impl World {
             log: setup.log(),
             ledger: Ledger::over(setup.models.clone()),
             inboxes: Station::new(),
+            trouble: Trouble::default(),
             poisoned: BTreeMap::new(),
             next_ticket: 0,
             parked: BTreeMap::new(),
@@ -329,6 +335,7 @@ impl World {
             Happening::Call(call) => self.call(call),
             Happening::CallAgain(call) => self.call_arrives(call),
             Happening::ComesBack(node) => self.comes_back(node),
+            Happening::IsGivenDefinitions(node) => self.is_given_definitions(node),
             Happening::Stops(node) => self.stops(node),
             Happening::InboxIsFree(partition) => self.inbox_is_free(partition),
             Happening::LookAtTheLease(partition) => self.look_at_the_lease(partition),
@@ -518,6 +525,12 @@ impl World {
     pub(crate) fn sagas_of(&self, partition: PartitionId) -> impl Iterator<Item = &SagaState> {
         let is_there = move |state: &&SagaState| self.setup.partition(state.id()) == partition;
         self.sagas().filter(is_there)
+    }
+
+    /// Whether a saga has begun and not ended, as far as the log goes.
+    pub(crate) fn is_under_way(&self, saga: &SagaId) -> bool {
+        let state = self.shadow.of(saga);
+        state.is_some_and(|state| !state.status().is_terminal())
     }
 
     /// What was violated.

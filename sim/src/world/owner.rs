@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sagalog_engine::{
-    Answer, Effect, Evaluate, Input, Partition, Query, Ticket,
-    decide::Refusal,
-    partition::{Found, Taken},
+    Answer, Effect, Evaluate, Input, Partition, Query, Ticket, decide::Refusal, partition::Taken,
 };
 use sagalog_eventlog::AppendError;
 use sagalog_model::{
@@ -23,7 +21,8 @@ use super::{
     share::{Ownership, Race},
 };
 use crate::{
-    author, check,
+    author,
+    check::{self, Violation},
     fault::Fault,
     site::{Point, Site, Subject},
 };
@@ -169,6 +168,8 @@ impl World {
                     if self.is_newest(of) {
                         let checked = check::asked(self, &command);
                         self.checked(checked);
+                        let checked = check::published(self, of, &command);
+                        self.checked(checked);
                         let owner = self.shares[of.partition.get() as usize].owner();
                         let live = owner.and_then(|owner| owner.machine.peek(&command.saga));
                         let checked = self
@@ -211,26 +212,24 @@ impl World {
         } else if let Some(call) = self.share_mut(partition).calls.remove(&ticket) {
             let checked = check::call_answered(self, partition, &call, answer);
             self.checked(checked);
-            if let Answer::Refused(Refusal::TooManyRemembered { .. }) = answer {
-                self.no_room_now(&call);
+            match answer {
+                Answer::Refused(Refusal::TooManyRemembered { .. }) => self.no_room_now(&call),
+                Answer::Refused(refusal) => self.refused_for_now(&call, refusal),
+                _ => {}
             }
         }
     }
 
     fn look_up(&mut self, of: Ownership) {
         let now = self.time_of_owner(of);
-        let share = &mut self.shares[of.partition.get() as usize];
-        let mut owners = share.owners.iter_mut();
-        let Some(owner) = owners.find(|owner| owner.epoch == of.epoch) else {
+        let Some(owner) = self.owner_mut(of) else {
             return;
         };
         for saga in owner.machine.poll_look_up() {
-            let found = self
-                .log
-                .partition(of.partition)
-                .history(&saga)
-                .map_or(Found::Nothing, Found::History);
-            owner.machine.found(&saga, found, now);
+            let found = self.found_of(of, &saga);
+            if let Some(owner) = self.owner_mut(of) {
+                owner.machine.found(&saga, found, now);
+            }
         }
     }
 
@@ -360,6 +359,10 @@ impl World {
                 self.dies(node);
                 self.share_mut(of.partition).raced = Some(Race::Appending);
             }
+            Fault::Unreadable | Fault::Undefined => {
+                self.store(of, &rows);
+                self.cannot_be_driven(of.partition, node, saga, fault);
+            }
             Fault::SuccessorAhead => {
                 self.dies(node);
                 let successor = self.another(of.partition, node);
@@ -391,6 +394,9 @@ impl World {
         let log = self.log.partition(partition);
         let (saga, subject) = rows.iter().find_map(|row| {
             if let Some(place) = self.letter_of(row) {
+                return Some(place);
+            }
+            if let Some(place) = self.held_saga_of(row) {
                 return Some(place);
             }
             let first = row.events().first()?;
@@ -473,8 +479,15 @@ impl World {
             }
             let Some(saga) = saga else {
                 self.letters_are_stored(partition, row);
+                self.held_sagas_are_stored(partition, row);
                 continue;
             };
+            if let Some(fact) = row.events().first() {
+                let happened = self.shadow.happened(partition, &saga, fact);
+                let checked = happened
+                    .map_err(|(invariant, what)| Violation::of(invariant, self, &saga, what));
+                self.checked(checked);
+            }
             for event in row.events() {
                 self.say_of(Lane::Log, Some(&saga), || crate::report::event(event));
                 let at = row.batch().at;
@@ -568,7 +581,8 @@ impl World {
         if let Some(early) = self.share_mut(of.partition).read_early.take() {
             return taken(&early, of, name, now);
         }
-        taken(self.log.partition(of.partition), of, name, now)
+        let taken = taken(self.log.partition(of.partition), of, name, now);
+        self.as_far_as_it_reads(taken)
     }
 
     fn own(&mut self, of: Ownership, node: NodeNumber, taken: Taken) {
@@ -576,9 +590,11 @@ impl World {
         self.shadow.owned_anew(partition, taken.now);
         let (which, epoch) = (self.in_words(partition), of.epoch);
         self.node_says(node, || format!("owns {which}, epoch {epoch}"));
-        let registry = self
-            .setup
-            .registry_with(self.log.partition(partition).system());
+        let recorded = self.log.partition(partition).system();
+        let registry = match self.lacks_the_definition(node) {
+            true => self.setup.registry_without_definitions(recorded),
+            false => self.setup.registry_with(recorded),
+        };
         let mut machine = match Partition::take_over(taken, registry, Guard, self.rules()) {
             Ok(machine) => machine,
             Err(error) => return self.violate("I3", error.to_string()),
@@ -748,7 +764,7 @@ fn taken(log: &LogPartition, of: Ownership, node: String, now: Time) -> Taken {
         late: log.late().collect(),
         unreadable: Vec::new(),
         letters: log.letters(),
-        held: Vec::new(),
+        held: log.held_sagas(),
         is_start: false,
         now,
     }

@@ -164,14 +164,30 @@ impl Setup {
         }
     }
 
-    fn record(&self, event: &NewEvent) -> Arc<Registry> {
-        let mut registry = Registry::clone(&self.registry);
-        let Some(SystemEvent::DefinitionRecorded(recorded, graph)) = system_event(event) else {
-            panic!("a recorded definition reads back");
-        };
-        registry
-            .record(recorded.fingerprint, graph)
-            .expect("the definition does not change in a run");
-        Arc::new(registry)
+    /// The definitions that the log holds, to a program that has none.
+    pub(crate) fn registry_without_definitions<'a>(
+        &self,
+        mut system: impl Iterator<Item = &'a NewEvent>,
+    ) -> Arc<Registry> {
+        let recorded = system.find(|event| event.kind == "DefinitionRecorded");
+        let none = Registry::default();
+        match recorded {
+            Some(event) => record(none, event),
+            None => Arc::new(none),
+        }
     }
+
+    fn record(&self, event: &NewEvent) -> Arc<Registry> {
+        record(Registry::clone(&self.registry), event)
+    }
+}
+
+fn record(mut registry: Registry, event: &NewEvent) -> Arc<Registry> {
+    let Some(SystemEvent::DefinitionRecorded(recorded, graph)) = system_event(event) else {
+        panic!("a recorded definition reads back");
+    };
+    registry
+        .record(recorded.fingerprint, graph)
+        .expect("the definition does not change in a run");
+    Arc::new(registry)
 }

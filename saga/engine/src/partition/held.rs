@@ -69,10 +69,20 @@ impl<E: Evaluate> Partition<E> {
                 self.record_held(HeldSagaEvent::Held(held), now);
             }
         }
+        if mutant!(self.rules, KeepsSagasHeld) {
+            return;
+        }
         let held = self.held.fold.iter().map(|(saga, _)| saga);
         let free = held.filter(|saga| !bad.contains_key(*saga)).cloned();
         for saga in free.collect::<Vec<_>>() {
-            self.release_saga(&saga, now);
+            if self.sagas.contains_key(&saga) {
+                self.release_saga(&saga, now);
+            } else {
+                // It ended by what waited, and its owner before that was on record: what is left to be
+                // processed may contradict the end.
+                self.to_look_up.push(saga.clone());
+                self.absent.insert(saga, Vec::new());
+            }
         }
     }
 
@@ -117,6 +127,9 @@ impl<E: Evaluate> Partition<E> {
         if !held.inputs.takes(&content) {
             return Err(Refusal::TooManyHeld);
         }
+        if mutant!(self.rules, LetsWhatWaitsGoUnrecorded) {
+            return Ok(());
+        }
         let waits = InputWaits {
             saga: saga.clone(),
             number: held.inputs.next(),
@@ -135,8 +148,11 @@ impl<E: Evaluate> Partition<E> {
         inputs: Vec<Input>,
         now: Time,
     ) {
+        let mut has_ended = false;
         let refusal = match found {
-            Ok(live) => {
+            Ok(mut live) => {
+                has_ended = live.state.status().is_terminal();
+                live.driven_since = self.appending.monotone(now);
                 self.take_lives(alloc::vec![live], now);
                 self.release_saga(saga, now);
                 None
@@ -153,6 +169,9 @@ impl<E: Evaluate> Partition<E> {
                 None => self.handle_here(input, now),
             }
         }
+        if has_ended {
+            self.sagas.remove(saga);
+        }
     }
 
     /// Processes what waited for a saga that is driven again, in order. That it is released comes last: after
@@ -162,25 +181,38 @@ impl<E: Evaluate> Partition<E> {
             return;
         };
         let inputs: Vec<_> = held.inputs.iter().cloned().collect();
+        #[cfg(feature = "mutants")]
+        let inputs = crate::mutants::processed(&self.rules, inputs);
+        if mutant!(self.rules, ReleasesBeforeWhatWaits) {
+            self.record_released(saga, Vec::new(), now);
+        }
         let mut refused = Vec::new();
-        for HeldInput {
-            number,
-            input,
-            content,
-            ..
-        } in inputs
-        {
-            let taken = told(saga, &input, &content).and_then(|told| {
-                if self.sagas.contains_key(saga) {
-                    return self.tell(saga, &told, now);
-                }
-                Err(Refusal::NoSuchSaga { saga: saga.clone() })
-            });
-            if let Err(refusal) = taken {
+        for input in inputs {
+            if let Err(refusal) = self.process_waiting(saga, &input, now) {
+                let number = input.number;
                 let reason = cut(&alloc::format!("{refusal}"), self.rules.reason_max);
                 refused.push(RefusedInput { number, reason });
             }
         }
+        if !mutant!(self.rules, ReleasesBeforeWhatWaits) {
+            self.record_released(saga, refused, now);
+        }
+    }
+
+    fn process_waiting(
+        &mut self,
+        saga: &SagaId,
+        waiting: &HeldInput,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let told = told(saga, &waiting.input, &waiting.content)?;
+        if !self.sagas.contains_key(saga) {
+            return Err(Refusal::NoSuchSaga { saga: saga.clone() });
+        }
+        self.tell(saga, &told, now)
+    }
+
+    fn record_released(&mut self, saga: &SagaId, refused: Vec<RefusedInput>, now: Time) {
         let released = SagaReleased {
             saga: saga.clone(),
             refused,

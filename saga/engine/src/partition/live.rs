@@ -70,6 +70,8 @@ pub(super) struct Live {
     /// None for one that has ended and whose definition the program no longer has.
     pub(super) definition: Option<AnyDefinition>,
     pub(super) key: StreamKey,
+    /// Since when it is driven again, if this owner found it held: what fell due before was missed.
+    pub(super) driven_since: Time,
     /// The earliest timer, as it is filed.
     pub(super) timer: Option<(Time, Timer)>,
     /// Commands that were published and are unanswered.
@@ -88,6 +90,7 @@ impl Live {
             state,
             definition,
             key,
+            driven_since: Time::from_micros(0),
             timer: None,
             published: Vec::new(),
             waiters: Vec::new(),

@@ -72,8 +72,8 @@ impl Timing {
         self.held_until.is_some()
     }
 
-    fn is_missed(&self, due: Time, timer: Timer) -> bool {
-        matches!(timer, Timer::Attempt { .. }) && due <= self.owned_since
+    fn is_missed(&self, due: Time, timer: Timer, driven_since: Time) -> bool {
+        matches!(timer, Timer::Attempt { .. }) && due <= self.owned_since.max(driven_since)
     }
 }
 
@@ -125,7 +125,7 @@ impl<E: Evaluate> Partition<E> {
             let (due, timer) = timers::first_due(&live.state, now)
                 .or(live.timer)
                 .expect("a filed saga has a timer");
-            let missed = self.timing.is_missed(due, timer);
+            let missed = self.timing.is_missed(due, timer, live.driven_since);
             let version = live.state.version();
             let fired = self.tell(&saga, &SagaInput::TimerFired { timer, missed }, now);
             assert!(fired.is_ok(), "a timer is never refused");

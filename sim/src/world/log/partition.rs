@@ -7,6 +7,7 @@ use sagalog_eventlog::{AppendError, Appended, Conflict, Head, Ownership, Refusal
 use sagalog_model::{
     SagaEvent, SagaId,
     dead_letter::LetterEvent,
+    held_saga::HeldSagaEvent,
     log::{
         Batch, Epoch, NewEvent, PartitionId, Position, StreamKey, StreamName, StreamState, Time,
         Version,
@@ -374,6 +375,7 @@ impl LogPartition {
             &mut heads.definitions,
             &mut heads.late,
             &mut heads.letters,
+            &mut heads.held,
         ] {
             if let Some(found) = self.head(&head.name) {
                 head.key = Some(found.stream);
@@ -383,18 +385,34 @@ impl LogPartition {
         heads
     }
 
-    /// What there is to fold of the dead letters: the newest event says where it begins.
+    /// What there is to fold of the dead letters.
     pub(crate) fn letters(&self) -> Vec<(Version, Time, LetterEvent)> {
-        let Some(key) = self.keys.get(&self.begins.letters.name) else {
+        self.since_the_oldest(&self.begins.letters.name, Row::letters, LetterEvent::oldest)
+    }
+
+    /// What there is to fold of the sagas that cannot be driven.
+    pub(crate) fn held_sagas(&self) -> Vec<(Version, Time, HeldSagaEvent)> {
+        let name = &self.begins.held.name;
+        self.since_the_oldest(name, Row::held_sagas, HeldSagaEvent::oldest)
+    }
+
+    /// The events of a stream whose newest event says where they begin.
+    fn since_the_oldest<T: Clone>(
+        &self,
+        name: &StreamName,
+        of: impl Fn(&Row) -> &[T],
+        oldest: impl Fn(&T) -> Version,
+    ) -> Vec<(Version, Time, T)> {
+        let Some(key) = self.keys.get(name) else {
             return Vec::new();
         };
         let newest = self.stream(*key).next_back();
-        let newest = newest.and_then(|stored| stored.row.letters().last());
-        let from = newest.map_or(Version::new(1), LetterEvent::oldest);
+        let newest = newest.and_then(|stored| of(&stored.row).last());
+        let from = newest.map_or(Version::new(1), oldest);
         let rows = self.read_stream(*key, from);
         let events = rows.flat_map(|stored| {
             let batch = stored.row.batch();
-            let events = (0..).zip(stored.row.letters());
+            let events = (0..).zip(of(&stored.row));
             events.map(|(index, event)| (batch.version.plus(index), batch.at, event.clone()))
         });
         events.filter(|(version, ..)| *version >= from).collect()

@@ -3,6 +3,7 @@
 use sagalog_model::{
     SagaEvent,
     dead_letter::LetterEvent,
+    held_saga::HeldSagaEvent,
     log::{Batch, NewEvent},
     system::SystemEvent,
 };
@@ -21,6 +22,8 @@ enum Content {
     Saga(Vec<SagaEvent>),
     /// What becomes of dead letters.
     Letters(Vec<LetterEvent>),
+    /// What becomes of sagas that cannot be driven.
+    HeldSagas(Vec<HeldSagaEvent>),
     System,
     /// What the engine could not read back, and why.
     Unreadable(String),
@@ -37,6 +40,9 @@ impl Row {
         } else if batch.events.iter().all(is_of_a_letter) {
             let unreadable = || Content::Unreadable("what is recorded of a dead letter".into());
             letters(&batch).map_or_else(unreadable, Content::Letters)
+        } else if batch.events.iter().all(is_of_a_held_saga) {
+            let unreadable = || Content::Unreadable("what is recorded of a held saga".into());
+            held_sagas(&batch).map_or_else(unreadable, Content::HeldSagas)
         } else {
             let events = batch.events.iter().map(read).collect::<Result<_, _>>();
             events.map_or_else(|why| Content::Unreadable(why.to_string()), Content::Saga)
@@ -52,7 +58,7 @@ impl Row {
     pub(crate) fn events(&self) -> &[SagaEvent] {
         match &self.content {
             Content::Saga(events) => events,
-            Content::Letters(_) | Content::System | Content::Unreadable(_) => &[],
+            _ => &[],
         }
     }
 
@@ -60,7 +66,15 @@ impl Row {
     pub(crate) fn letters(&self) -> &[LetterEvent] {
         match &self.content {
             Content::Letters(events) => events,
-            Content::Saga(_) | Content::System | Content::Unreadable(_) => &[],
+            _ => &[],
+        }
+    }
+
+    /// What becomes of sagas that cannot be driven.
+    pub(crate) fn held_sagas(&self) -> &[HeldSagaEvent] {
+        match &self.content {
+            Content::HeldSagas(events) => events,
+            _ => &[],
         }
     }
 
@@ -78,7 +92,7 @@ impl Row {
     pub(crate) fn unreadable(&self) -> Option<&str> {
         match &self.content {
             Content::Unreadable(why) => Some(why),
-            Content::Saga(_) | Content::Letters(_) | Content::System => None,
+            _ => None,
         }
     }
 }
@@ -91,18 +105,22 @@ fn letters(batch: &Batch) -> Option<Vec<LetterEvent>> {
     batch.events.iter().map(letter).collect()
 }
 
+fn held_sagas(batch: &Batch) -> Option<Vec<HeldSagaEvent>> {
+    let held = |event: &NewEvent| match system_event(event)? {
+        SystemEvent::HeldSaga(event) => Some(event),
+        _ => None,
+    };
+    batch.events.iter().map(held).collect()
+}
+
 fn is_of_a_letter(event: &NewEvent) -> bool {
     event.kind.starts_with("DeadLetter")
 }
 
+fn is_of_a_held_saga(event: &NewEvent) -> bool {
+    ["SagaHeld", "InputWaits", "SagaReleased"].contains(&&*event.kind)
+}
+
 fn is_of_the_system(event: &NewEvent) -> bool {
-    [
-        "PartitionOwned",
-        "DefinitionRecorded",
-        "LateSuccess",
-        "SagaHeld",
-        "InputWaits",
-        "SagaReleased",
-    ]
-    .contains(&&*event.kind)
+    ["PartitionOwned", "DefinitionRecorded", "LateSuccess"].contains(&&*event.kind)
 }
