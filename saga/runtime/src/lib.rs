@@ -47,6 +47,7 @@ pub mod history;
 pub mod postgres;
 pub mod request;
 pub mod runtime;
+pub mod views;
 pub mod worker;
 
 mod balance;
