@@ -14,6 +14,7 @@
 mod failure;
 mod insert;
 mod lease;
+mod look_ups;
 mod migrate;
 mod place;
 mod reader;

@@ -116,18 +116,26 @@ impl Place {
         Ok(connection)
     }
 
+    /// Connects, to read only.
+    pub(super) async fn connect_to_read(&self) -> Result<PgConnection, sqlx::Error> {
+        self.within(self.reading().connect()).await
+    }
+
+    fn reading(&self) -> PgConnectOptions {
+        let options = self.options.clone();
+        options.options([("default_transaction_read_only", "on")])
+    }
+
     /// Connections that cannot write. They are kept: opening one again costs more than keeping it.
     pub(super) fn readers(&self) -> PgPool {
-        let options = self
-            .options
-            .clone()
-            .options([("default_transaction_read_only", "on")]);
         PgPoolOptions::new()
             .max_connections(READERS)
+            // A connection that was lost is found out by the read itself, which is made again.
+            .test_before_acquire(false)
             .max_lifetime(None)
             .idle_timeout(None)
             .acquire_timeout(self.patience)
-            .connect_lazy_with(options)
+            .connect_lazy_with(self.reading())
     }
 
     /// An answer, or that none came. Then the connection must be thrown away.

@@ -1,13 +1,14 @@
 //! Reading: a small pool of connections that cannot write.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use sagalog_model::log::{PartitionId, Position, StreamKey, StreamName, Version};
-use sqlx::{PgPool, postgres::PgRow};
+use sqlx::{PgConnection, PgPool, postgres::PgRow};
 use tokio::time::{Instant, sleep};
 
 use super::{
     failure::{self, Failure},
+    look_ups::{Heads, LookUp, LookUps},
     place::Place,
 };
 use crate::{
@@ -36,6 +37,7 @@ macro_rules! page {
 pub(super) struct Reader {
     pool: PgPool,
     place: Place,
+    pub(super) look_ups: Arc<LookUps>,
 }
 
 impl Reader {
@@ -43,6 +45,7 @@ impl Reader {
         Self {
             pool: place.readers(),
             place,
+            look_ups: Arc::default(),
         }
     }
 
@@ -58,35 +61,35 @@ impl Reader {
         Ok(Position::new(tail.await?))
     }
 
-    pub(super) async fn heads(
+    /// The heads of what is wanted, for each who wants some, over a connection that is kept if it is sound.
+    pub(super) async fn look_up(
         &self,
-        partition: PartitionId,
-        names: &[StreamName],
-    ) -> Result<Vec<Option<Head>>, ReadError> {
-        let mut heads = vec![None; names.len()];
-        let names: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
-        let found = self.reading(|pool| {
-            let query = sqlx::query(
-                // The first at or behind a name, so that any plan looks it up in the index of the names. A plan
-                // is kept, and the one for an equal name may be to read all of them, as if they stayed few.
-                "select name.place - 1, first.stream, last.version + last.count - 1, last.state::bigint \
-                 from unnest($2::text[]) with ordinality as name (name, place) \
-                 cross join lateral (select log.name, stream from log \
-                 where partition = $1 and log.name >= name.name order by log.name limit 1) first \
-                 cross join lateral (select version, count, state from log \
-                 where partition = $1 and stream = first.stream order by version desc limit 1) last \
-                 where first.name = name.name",
-            );
-            let query = query.bind(partition.get() as i32).bind(names.clone());
-            async move {
-                let rows = query.fetch_all(&pool).await?;
-                rows.iter()
-                    .map(|row| Ok((row.number(0)?, row.head(1)?)))
-                    .collect::<Result<Vec<_>, sqlx::Error>>()
+        connection: &mut Option<PgConnection>,
+        wanted: &[LookUp],
+    ) -> Result<Vec<Heads>, ReadError> {
+        let (mut partitions, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (asker, wanted) in wanted.iter().enumerate() {
+            for (index, name) in wanted.names.iter().enumerate() {
+                partitions.push(wanted.partition.get() as i32);
+                names.push(name.as_str());
+                places.push((asker, index));
             }
-        });
-        for (index, head) in found.await? {
-            heads[index as usize] = Some(head);
+        }
+        let began = Instant::now();
+        let found = loop {
+            let looking = look_up_over(connection, &self.place, &partitions, &names);
+            match self.place.within(looking).await {
+                Ok(found) => break found,
+                Err(error) => self.before_again(began, error).await?,
+            }
+        };
+        let mut heads: Vec<_> = wanted
+            .iter()
+            .map(|wanted| vec![None; wanted.names.len()])
+            .collect();
+        for (place, head) in found {
+            let (asker, index) = places[place as usize];
+            heads[asker][index] = Some(head);
         }
         Ok(heads)
     }
@@ -233,15 +236,18 @@ impl Reader {
         loop {
             match self.place.within(read(self.pool.clone())).await {
                 Ok(read) => return Ok(read),
-                Err(error)
-                    if failure::of(&error) == Failure::Gone
-                        && began.elapsed() < self.place.patience =>
-                {
-                    sleep(PAUSE).await;
-                }
-                Err(error) => return Err(self.unreadable(error)),
+                Err(error) => self.before_again(began, error).await?,
             }
         }
+    }
+
+    /// Waits a little if the connection was lost, unless that has been tried for too long.
+    async fn before_again(&self, began: Instant, error: sqlx::Error) -> Result<(), ReadError> {
+        if failure::of(&error) != Failure::Gone || began.elapsed() >= self.place.patience {
+            return Err(self.unreadable(error));
+        }
+        sleep(PAUSE).await;
+        Ok(())
     }
 
     fn rows(&self, rows: &[PgRow]) -> Result<Vec<Row>, ReadError> {
@@ -275,4 +281,38 @@ impl Reader {
             },
         }
     }
+}
+
+/// The place among the names and the head of each that is there. The connection is gone if something
+/// goes wrong, or if nobody waits for the end.
+async fn look_up_over(
+    connection: &mut Option<PgConnection>,
+    place: &Place,
+    partitions: &[i32],
+    names: &[&str],
+) -> Result<Vec<(u64, Head)>, sqlx::Error> {
+    let mut reader = match connection.take() {
+        Some(reader) => reader,
+        None => place.connect_to_read().await?,
+    };
+    let query = sqlx::query(
+        // The first at or behind a name, so that any plan looks it up in the index of the names. A plan
+        // is kept, and the one for an equal name may be to read all of them, as if they stayed few.
+        "select name.place - 1, first.stream, last.version + last.count - 1, last.state::bigint \
+         from unnest($1::integer[], $2::text[]) with ordinality as name (partition, name, place) \
+         cross join lateral (select log.name, stream from log \
+         where partition = name.partition and log.name >= name.name order by log.name limit 1) first \
+         cross join lateral (select version, count, state from log \
+         where partition = name.partition and stream = first.stream order by version desc limit 1) last \
+         where first.name = name.name",
+    );
+    let rows = query
+        .bind(partitions)
+        .bind(names)
+        .fetch_all(&mut reader)
+        .await?;
+    *connection = Some(reader);
+    rows.iter()
+        .map(|row| Ok((row.number(0)?, row.head(1)?)))
+        .collect()
 }

@@ -12,7 +12,7 @@ use sagalog_eventlog::{
     test_servers::PostgresServer,
     verify,
 };
-use sagalog_model::log::{Epoch, Position};
+use sagalog_model::log::{Epoch, Position, StreamName};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tokio::{
     io::copy_bidirectional,
@@ -111,6 +111,25 @@ async fn an_append_over_a_cut_connection_is_in_doubt_until_it_is_acquired_again(
     }
     let verified = verify(&*log, PARTITION).await.expect("it is whole");
     assert_eq!(verified.rows, 10);
+}
+
+#[tokio::test]
+async fn names_are_looked_up_again_over_a_new_connection_when_one_was_cut() {
+    let wire = Wire::new().await;
+    let schema = wire.schema();
+    let log = schema.open().await;
+    let mut author = Author::on(log.clone()).await;
+    let batch = author.begin("stream");
+    author.append(vec![batch]).await.expect("it is owned");
+    let names = [StreamName::new("stream").expect("a fine name")];
+    for _ in 0..3 {
+        let heads = log
+            .heads(PARTITION, &names)
+            .await
+            .expect("it is read again");
+        assert!(heads[0].is_some());
+        wire.cut();
+    }
 }
 
 #[tokio::test]

@@ -176,3 +176,43 @@ async fn partitions_do_not_see_each_other() {
     let two = verify(&log, two).await.expect("it is whole").chain;
     assert_ne!(one, two);
 }
+
+/// Names are looked up for all partitions together, so whoever asks must get their own, whatever the
+/// others do meanwhile.
+#[tokio::test]
+async fn each_who_looks_names_up_at_the_same_time_is_told_of_their_own() {
+    let schema = Schema::new();
+    let log = Arc::new(schema.log().await);
+    let epochs = acquire_all(&log).await;
+    for partition in partitions() {
+        let batch = begin(Position::new(1), &format!("of-{}", partition.get()));
+        let stored = log.append(partition, epochs[&partition], vec![batch]).await;
+        stored.expect("it is owned");
+    }
+    let asked: Vec<_> = (0..200)
+        .map(|asker| {
+            let partition = PartitionId::new(asker % PostgresOptions::PARTITIONS);
+            let log = log.clone();
+            let asking = tokio::spawn(async move {
+                let named = |partition| StreamName::new(format!("of-{partition}"));
+                let names = [partition.get() + 1, partition.get()].map(named);
+                let names = names.map(|name| name.expect("a fine name"));
+                log.heads(partition, &names).await
+            });
+            (asker, asking)
+        })
+        .collect();
+    // Some go away before they are answered, also while they look for others.
+    for (_, asking) in asked.iter().filter(|(asker, _)| asker % 3 == 0) {
+        tokio::task::yield_now().await;
+        asking.abort();
+    }
+    for (asker, asking) in asked {
+        let Ok(heads) = asking.await else {
+            assert_eq!(asker % 3, 0, "only those that were aborted go away");
+            continue;
+        };
+        let heads = heads.expect("readable");
+        assert_eq!((heads[0].is_some(), heads[1].is_some()), (false, true));
+    }
+}
