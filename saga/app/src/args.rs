@@ -9,7 +9,7 @@ use crate::{
     error::CliError,
     graph, history, node,
     output::{Format, Output},
-    participant, request, saga, sim, worker,
+    participant, request, saga, sim, view, worker,
 };
 
 /// Runs sagas on an event log, and shows what it holds.
@@ -56,6 +56,9 @@ enum Command {
     /// Participants: which are there, and what they can do
     #[command(subcommand)]
     Participant(participant::Command),
+    /// Views: tables beside the log that answer questions about many sagas at once
+    #[command(subcommand)]
+    View(view::Command),
     /// A definition as text or as a flowchart
     Graph(graph::Args),
     /// Drives the sagas of a log until told to stop, alone or with other nodes
@@ -85,6 +88,7 @@ impl Cli {
             Command::Dlq(command) => command.run(app, output).await,
             Command::Request(command) => command.run(output).await,
             Command::Participant(command) => command.run(app, output).await,
+            Command::View(command) => command.run(output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,
             Command::Worker(args) => worker::run(args, app, output).await,

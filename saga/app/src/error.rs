@@ -4,6 +4,7 @@ use std::{borrow::Cow, error::Error, fmt, io, process::ExitCode};
 
 use sagalog::{
     CallError, Refusal, StartError, StopError, history::HistoryError, runtime::DriveError,
+    views::ViewError,
 };
 use sagalog_eventlog::{AcquireError, OpenError, ReadError, SubscriptionError, VerifyError};
 use serde::Serialize;
@@ -208,6 +209,16 @@ impl From<HistoryError> for CliError {
         match error {
             HistoryError::Read(error) => error.into(),
             error => Self::new("unreadable_history", Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+impl From<ViewError> for CliError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Log(error) => error.into(),
+            ViewError::Subscription(error) => error.into(),
+            error => Self::new("unusable_views", Exit::Failed, chain(&error)),
         }
     }
 }

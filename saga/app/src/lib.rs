@@ -44,6 +44,8 @@ mod participant;
 mod request;
 mod saga;
 mod sim;
+mod view;
+mod when;
 mod worker;
 
 pub use app::{App, main, main_with};

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use sagalog::views::{ViewStore, Views};
 use sagalog_eventlog::{EventLog, PostgresLog, PostgresOptions, SqliteLog};
 use sagalog_model::{SagaId, log::PartitionId};
 
@@ -64,6 +65,17 @@ impl LogArg {
     /// The log, to drive its sagas; made if it is not there.
     pub(crate) async fn open(&self) -> Result<Arc<dyn EventLog>, CliError> {
         open(self.place()?).await
+    }
+
+    /// The views of the log, with the log to read.
+    pub(crate) async fn views(&self) -> Result<Views, CliError> {
+        let log = self.read().await?;
+        let place = self.place()?;
+        let store = match url(place) {
+            Some(url) => ViewStore::in_postgres(url, "sagalog_views"),
+            None => ViewStore::beside(place),
+        };
+        Ok(Views::new(log, store))
     }
 
     /// The log, to read, whoever drives it.

@@ -1,5 +1,7 @@
 //! `sagalog saga`: what sagas do, why they wait, and mending them.
 
+mod caught_up;
+mod count;
 mod export;
 pub(crate) mod held;
 mod list;
@@ -25,6 +27,8 @@ use crate::{App, error::CliError, output::Output};
 pub(crate) enum Command {
     /// Lists sagas in the order in which they began
     List(list::Args),
+    /// Counts sagas
+    Count(count::Args),
     /// Shows what a saga has done, is doing and has ahead
     Show(show::Args),
     /// Says what a saga waits for, since when, until when, and who can unblock it
@@ -49,6 +53,7 @@ impl Command {
     pub(crate) async fn run(self, app: &App, output: Output) -> Result<ExitCode, CliError> {
         match self {
             Self::List(args) => list::run(args, output).await,
+            Self::Count(args) => count::run(args, output).await,
             Self::Show(args) => show::run(args, output).await,
             Self::Why(args) => why::run(args, app, output).await,
             Self::Export(args) => export::run(args, output).await,

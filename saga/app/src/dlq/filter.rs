@@ -1,20 +1,15 @@
 //! Which letters are meant.
 
-use std::{
-    str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
-};
-
 use clap::{Args, ValueEnum};
 use sagalog::history::Reader;
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
     dead_letter::{Cause, LetterId},
-    log::{PartitionId, Time},
+    log::PartitionId,
 };
 use sagalog_projections::dead_letters::{Letter, Phase};
 
-use crate::{error::CliError, log::partitions, words};
+use crate::{error::CliError, log::partitions, when::When};
 
 /// Which letters are meant; all unless something is said.
 #[derive(Clone, Debug, Default, Args)]
@@ -51,27 +46,6 @@ enum Wanted {
     Sending,
     /// It was sent again, and has not died since
     Sent,
-}
-
-/// A moment.
-#[derive(Clone, Copy, Debug)]
-struct When(Time);
-
-impl FromStr for When {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(ago) = words::to_span(text) {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let then = now.unwrap_or_default().saturating_sub(ago);
-            let micros = u64::try_from(then.as_micros()).unwrap_or(u64::MAX);
-            return Ok(Self(Time::from_micros(micros)));
-        }
-        words::moment(text).map(Self).ok_or_else(|| {
-            "it is neither a moment in UTC, as 2026-11-20T20:07:30Z, nor a span, as 90s, 15m, 2h, 3d"
-                .to_owned()
-        })
-    }
 }
 
 fn cause(text: &str) -> Result<Cause, String> {

@@ -3,11 +3,16 @@
 use std::{process::ExitCode, sync::Arc};
 
 use comfy_table::Table;
-use sagalog::SagaState;
+use sagalog::views::{FoundNode, FoundSaga, SagaFilter, Views};
 use sagalog_eventlog::EventLog;
+use sagalog_model::log::{PartitionId, StreamKey, Time};
+use sagalog_projections::views::{Standing, WaitKind};
 use serde::Serialize;
 
-use super::scan::{Filter, Scan};
+use super::{
+    caught_up,
+    scan::{Filter, Scan},
+};
 use crate::{
     error::{CliError, Exit},
     log::LogArg,
@@ -61,13 +66,37 @@ struct Saga {
     events: u64,
     started_at: u64,
     changed_at: u64,
+    /// When it turns back by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<u64>,
+    /// When something happens to it by itself next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_timer: Option<u64>,
+    /// How many of its inputs wait for a person; missing if none do.
+    #[serde(skip_serializing_if = "is_none")]
+    held: u64,
+    /// The nodes that wait.
+    waiting: Vec<Wait>,
 }
 
-/// Lists sagas, folding each one's events: the cost is that of reading the histories that are
-/// looked at, so a rare status in a large log takes a while. A read model would answer that at once.
+/// A node that waits.
+#[derive(Serialize)]
+struct Wait {
+    node: String,
+    #[serde(rename = "for")]
+    kind: &'static str,
+    /// The contract or the signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
+    since: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+}
+
+/// Lists sagas: from the views if there are any, otherwise by folding each one's events; then the cost is that
+/// of reading the histories that are looked at.
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
-    let log: Arc<dyn EventLog> = args.log.read().await?;
-    let listed = list(&args, log).await?;
+    let listed = list(&args, output).await?;
     if output.is_json() {
         output.json(&listed)?;
         return Ok(Exit::Done.into());
@@ -89,7 +118,47 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     Ok(Exit::Done.into())
 }
 
-async fn list(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
+async fn list(args: &Args, output: Output) -> Result<Listed, CliError> {
+    let views = args.log.views().await?;
+    if let Some(filter) = args.filter.of_views()
+        && caught_up::by_now(&views, output).await
+        && let Some(listed) = in_views(args, &filter, &views).await?
+    {
+        return Ok(listed);
+    }
+    in_log(args, views.log().clone()).await
+}
+
+/// None if the views are gone meanwhile.
+async fn in_views(
+    args: &Args,
+    filter: &SagaFilter,
+    views: &Views,
+) -> Result<Option<Listed>, CliError> {
+    let count = u64::from(views.log().partitions());
+    let partition = PartitionId::new((args.after % count) as u32);
+    let after = (partition, StreamKey::new(args.after / count));
+    let found = views.sagas(filter, after, args.limit.saturating_add(1));
+    let Some(mut found) = found.await? else {
+        return Ok(None);
+    };
+    let has_more = found.len() > args.limit;
+    found.truncate(args.limit);
+    let place = |last: &FoundSaga| last.stream.get() * count + u64::from(last.partition.get());
+    let next = found.last().map(place).filter(|_| has_more);
+    let unreadable = SagaFilter {
+        standings: vec![Standing::Unreadable],
+        ..SagaFilter::default()
+    };
+    let left_out = views.count_sagas(&unreadable).await?.unwrap_or(0);
+    Ok(Some(Listed {
+        sagas: found.into_iter().map(Saga::of).collect(),
+        next,
+        left_out,
+    }))
+}
+
+async fn in_log(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
     let mut scan = Scan::of(log, args.after).await?;
     let mut sagas = Vec::new();
     while sagas.len() < args.limit {
@@ -100,7 +169,7 @@ async fn list(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
                 left_out: scan.left_out(),
             });
         };
-        sagas.push(Saga::of(&state));
+        sagas.push(Saga::of(scan.found(&state)));
     }
     let next = scan.has_more().await?.then(|| scan.place());
     let left_out = scan.left_out();
@@ -112,25 +181,42 @@ async fn list(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
 }
 
 impl Saga {
-    fn of(state: &SagaState) -> Self {
+    fn of(found: FoundSaga) -> Self {
+        let parked = found
+            .waiting
+            .iter()
+            .filter(|it| it.kind == WaitKind::Person);
         Self {
-            saga: state.id().to_string(),
-            definition: state.graph().saga.clone(),
-            definition_version: state.graph().version.0,
-            status: state.status().as_str(),
-            parked: state
-                .parked()
-                .map(|(index, _)| state.graph().node(index).id.to_string())
-                .collect(),
-            events: state.version().get(),
-            started_at: state.started_at().as_micros(),
-            changed_at: state.changed_at().as_micros(),
+            saga: found.saga,
+            definition: found.definition,
+            definition_version: found.version,
+            status: found.standing.as_str(),
+            parked: parked.map(|it| it.node.clone()).collect(),
+            events: found.events,
+            started_at: found.started_at.as_micros(),
+            changed_at: found.changed_at.as_micros(),
+            deadline: found.deadline.map(Time::as_micros),
+            next_timer: found.next_timer.map(Time::as_micros),
+            held: found.held,
+            waiting: found.waiting.into_iter().map(Wait::of).collect(),
+        }
+    }
+}
+
+impl Wait {
+    fn of(found: FoundNode) -> Self {
+        Self {
+            node: found.node,
+            kind: found.kind.as_str(),
+            of: found.of,
+            since: found.since.as_micros(),
+            until: found.until.map(Time::as_micros),
         }
     }
 }
 
 fn table(sagas: &[Saga]) -> Table {
-    let time = sagalog_model::log::Time::from_micros;
+    let time = Time::from_micros;
     let mut table = columns([
         "SAGA",
         "STATUS",

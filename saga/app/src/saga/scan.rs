@@ -4,16 +4,18 @@ use std::{collections::VecDeque, sync::Arc};
 
 use clap::ValueEnum;
 use sagalog::{
-    SagaState, Status,
+    SagaState,
     history::{Graphs, Reader},
+    views::{FoundSaga, SagaFilter, Waiting},
 };
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
     SagaId,
     log::{PartitionId, StreamKey},
 };
+use sagalog_projections::views::{NodeRow, SagaRow, Standing, WaitKind};
 
-use crate::error::CliError;
+use crate::{error::CliError, when::When};
 
 /// Streams whose histories are in memory at once.
 const PAGE: usize = 100;
@@ -27,6 +29,22 @@ pub(crate) struct Filter {
     /// Only those of this definition
     #[arg(long, value_name = "NAME")]
     definition: Option<String>,
+    /// Only those of this version of the definition
+    #[arg(id = "definition_version", long = "version", value_name = "N")]
+    version: Option<u32>,
+    /// Only those that wait for this: `reply`, `retry`, `sleep`, `signal`, `person` or `held`; `reply:payments.charge` or
+    /// `signal:approval` for one in particular
+    #[arg(long, value_name = "KIND[:NAME]", value_parser = waiting)]
+    waiting_for: Option<Waiting>,
+    /// Only those that wait for this participant
+    #[arg(long, value_name = "NAME")]
+    participant: Option<String>,
+    /// Only those that started before then: so long ago as 90s, 15m, 2h, 3d, or before a moment as 2026-11-20T20:07:30Z
+    #[arg(long, value_name = "WHEN")]
+    older_than: Option<When>,
+    /// Only those that started since then
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
 }
 
 /// A status to look for.
@@ -47,26 +65,87 @@ enum Wanted {
 }
 
 impl Filter {
-    /// Whether it says nothing.
-    pub(crate) const fn is_all(&self) -> bool {
-        self.status.is_empty() && self.definition.is_none()
+    /// The same question to the views. None if they cannot be asked it: they keep apart who waits for a person
+    /// and who stands where.
+    pub(super) fn of_views(&self) -> Option<SagaFilter> {
+        let parked = self.status.contains(&Wanted::Parked);
+        if !parked {
+            let standings = self.status.iter().filter_map(|it| it.standing());
+            return Some(SagaFilter {
+                standings: standings.collect(),
+                ..self.apart_from_status()
+            });
+        }
+        let is_alone = self.status.len() == 1 && self.waiting_for.is_none();
+        is_alone.then(|| SagaFilter {
+            waiting: Some(Waiting::Node(WaitKind::Person, None)),
+            ..self.apart_from_status()
+        })
+    }
+
+    /// Whether nothing was said.
+    pub(crate) fn is_all(&self) -> bool {
+        self.status.is_empty() && self.apart_from_status() == SagaFilter::default()
+    }
+
+    fn apart_from_status(&self) -> SagaFilter {
+        SagaFilter {
+            standings: Vec::new(),
+            definition: self.definition.clone(),
+            version: self.version,
+            waiting: self.waiting_for.clone(),
+            participant: self.participant.clone(),
+            from: self.since.map(|when| when.0),
+            before: self.older_than.map(|when| when.0),
+        }
     }
 
     fn fits(&self, state: &SagaState) -> bool {
-        let status = |wanted: &Wanted| match wanted {
-            Wanted::Running => state.status() == Status::Running,
-            Wanted::Compensating => state.status() == Status::Compensating,
-            Wanted::Completed => state.status() == Status::Completed,
-            Wanted::Compensated => state.status() == Status::Compensated,
-            Wanted::PartlyCompensated => state.status() == Status::PartlyCompensated,
-            Wanted::Parked => state.parked().next().is_some(),
+        let status = |wanted: &Wanted| match wanted.standing() {
+            Some(standing) => standing == state.status().into(),
+            None => state.parked().next().is_some(),
         };
-        (self.status.is_empty() || self.status.iter().any(status))
-            && self
-                .definition
-                .as_ref()
-                .is_none_or(|name| *name == state.graph().saga)
+        if !self.status.is_empty() && !self.status.iter().any(status) {
+            return false;
+        }
+        let (saga, nodes) = rows(StreamKey::default(), state);
+        self.apart_from_status().fits(&saga, &nodes)
     }
+}
+
+impl Wanted {
+    const fn standing(self) -> Option<Standing> {
+        Some(match self {
+            Self::Running => Standing::Running,
+            Self::Compensating => Standing::Compensating,
+            Self::Completed => Standing::Completed,
+            Self::Compensated => Standing::Compensated,
+            Self::PartlyCompensated => Standing::PartlyCompensated,
+            Self::Parked => return None,
+        })
+    }
+}
+
+fn waiting(text: &str) -> Result<Waiting, String> {
+    let (kind, name) = match text.split_once(':') {
+        Some((kind, name)) => (kind, Some(name.to_owned())),
+        None => (text, None),
+    };
+    if kind == "held" && name.is_none() {
+        return Ok(Waiting::Held);
+    }
+    let known = WaitKind::ALL.into_iter().find(|it| it.as_str() == kind);
+    known.map(|kind| Waiting::Node(kind, name)).ok_or_else(|| {
+        let words = WaitKind::ALL.map(WaitKind::as_str);
+        format!("known are: {}, held", words.join(", "))
+    })
+}
+
+/// What views say of a saga in this state.
+pub(super) fn rows(stream: StreamKey, state: &SagaState) -> (SagaRow, Vec<NodeRow>) {
+    let nodes = state.graph().iter();
+    let nodes = nodes.map(|(index, _)| NodeRow::of(stream, state, index));
+    (SagaRow::of(stream, state), nodes.collect())
 }
 
 /// A way through a log.
@@ -125,6 +204,12 @@ impl Scan {
     pub(super) fn place(&self) -> u64 {
         let count = u64::from(self.log.partitions());
         self.after.get() * count + u64::from(self.partition.get())
+    }
+
+    /// What views say of the saga that was found last, whose state this is.
+    pub(super) fn found(&self, state: &SagaState) -> FoundSaga {
+        let (saga, nodes) = rows(self.after, state);
+        FoundSaga::of(self.partition, &saga, &nodes)
     }
 
     /// How many sagas were passed whose histories do not read or fold.

@@ -22,7 +22,7 @@ async fn sagas_are_listed_in_the_order_in_which_they_began() {
     t-2   Compensated  trip 1      2026-11-20T20:00:00.420350Z  460 ms         10
     t-3   Running      trip 1      2026-11-20T20:00:00.880350Z  420 ms         11      ticket
     "#);
-    insta::assert_snapshot!(sagalog(&agency.log, "saga list --json").await.printed(), @r#"{"sagas":[{"saga":"t-1","definition":"trip","definition_version":1,"status":"Completed","parked":[],"events":11,"started_at":1795204800000000,"changed_at":1795204800420350},{"saga":"t-2","definition":"trip","definition_version":1,"status":"Compensated","parked":[],"events":10,"started_at":1795204800420350,"changed_at":1795204800880350},{"saga":"t-3","definition":"trip","definition_version":1,"status":"Running","parked":["ticket"],"events":11,"started_at":1795204800880350,"changed_at":1795204801300700}]}"#);
+    insta::assert_snapshot!(sagalog(&agency.log, "saga list --json").await.printed(), @r#"{"sagas":[{"saga":"t-1","definition":"trip","definition_version":1,"status":"Completed","parked":[],"events":11,"started_at":1795204800000000,"changed_at":1795204800420350,"deadline":1795377600000000,"waiting":[]},{"saga":"t-2","definition":"trip","definition_version":1,"status":"Compensated","parked":[],"events":10,"started_at":1795204800420350,"changed_at":1795204800880350,"deadline":1795377600420350,"waiting":[]},{"saga":"t-3","definition":"trip","definition_version":1,"status":"Running","parked":["ticket"],"events":11,"started_at":1795204800880350,"changed_at":1795204801300700,"deadline":1795377600880350,"next_timer":1795377600880350,"waiting":[{"node":"ticket","for":"person","since":1795204801300700}]}]}"#);
 }
 
 #[tokio::test]

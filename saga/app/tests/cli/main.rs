@@ -20,4 +20,5 @@ mod request;
 
 mod show;
 mod usage;
+mod view;
 mod why;
