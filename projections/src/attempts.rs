@@ -36,6 +36,8 @@ pub struct OpenAttempt {
     pub deadline: Time,
     /// Whether its deadline was renewed after a downtime; that is done once only.
     pub renewed: bool,
+    /// Whether its deadline passed while its command waited to be admitted; it has none until it is.
+    pub delayed: bool,
 }
 
 /// A sign of life of an attempt that takes long.
@@ -133,6 +135,7 @@ impl Attempts {
             asked_at,
             deadline,
             renewed: false,
+            delayed: false,
         });
     }
 

@@ -26,6 +26,8 @@ impl SagaState {
         match event {
             E::AttemptAsked(e) => self.may_ask(e),
             E::AttemptSucceeded(e) => self.may_succeed(&e.node, e.direction),
+            E::AttemptDelayed(e) => self.may_wait(e.direction),
+            E::AttemptAdmitted(e) => self.may_wait(e.direction),
             E::AttemptExtended(e) => self.may_extend(&e.node),
             E::RetryScheduled(e) => self.may_plan(&e.node, e.direction),
             E::StepDeadlinePassed(e) => {
@@ -151,6 +153,14 @@ impl SagaState {
     fn may_succeed(&self, node: &str, direction: Direction) -> Result<(), String> {
         let (_, step) = self.asked(node)?;
         expect(!step.is_settled(direction), "it was settled before")
+    }
+
+    /// After the turn no action waits to be asked (I10).
+    fn may_wait(&self, direction: Direction) -> Result<(), String> {
+        expect(
+            direction != Direction::Action || self.turn().is_none(),
+            "the saga has turned",
+        )
     }
 
     /// After the turn nothing is waited for longer than was recorded before it.

@@ -329,6 +329,23 @@ impl SagaState {
                     _ => return Err("only an open attempt is renewed, and once".into()),
                 }
             }
+            E::AttemptDelayed(e) => {
+                let step = self.asked_step(&e.node, e.direction, e.attempt)?;
+                match &mut step.attempts_mut(e.direction).open {
+                    Some(open) if open.number == e.attempt && !open.delayed => open.delayed = true,
+                    _ => return Err("only an open attempt is delayed, and not twice".into()),
+                }
+            }
+            E::AttemptAdmitted(e) => {
+                let step = self.asked_step(&e.node, e.direction, e.attempt)?;
+                match &mut step.attempts_mut(e.direction).open {
+                    Some(open) if open.number == e.attempt => {
+                        open.deadline = e.deadline;
+                        open.delayed = false;
+                    }
+                    _ => return Err("only an open attempt is admitted".into()),
+                }
+            }
             E::AttemptExtended(e) => {
                 let step = self.asked_step(&e.node, Direction::Action, e.attempt)?;
                 match &mut step.action.open {

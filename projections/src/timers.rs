@@ -3,7 +3,7 @@
 use sagalog_model::{AttemptNumber, Direction, NodeIndex, StepSpec, log::Time};
 
 use crate::{
-    attempts::Retrying,
+    attempts::{OpenAttempt, Retrying},
     saga::{Phase, SagaState},
     sequence::ProducerIndex,
     step::StepState,
@@ -105,6 +105,12 @@ pub fn each(state: &SagaState, mut found: impl FnMut(Time, Timer)) {
     }
 }
 
+/// The time of an attempt stands still while its command waits, but that of an action only until the
+/// turn: from there on it is not asked any more.
+const fn waits_to_be_admitted(direction: Direction, open: OpenAttempt, turned: bool) -> bool {
+    open.delayed && !(turned && matches!(direction, Direction::Action))
+}
+
 fn each_of_step(
     state: &SagaState,
     node: NodeIndex,
@@ -125,6 +131,7 @@ fn each_of_step(
         }
         if let Some(open) = attempts.open
             && !state.is_answered(node, direction, open.number)
+            && !waits_to_be_admitted(direction, open, turned)
         {
             found(
                 open.deadline,

@@ -96,7 +96,7 @@ fn each_of_step<'a>(state: &'a SagaState, index: NodeIndex, mut wait: impl FnMut
                     attempt: open.number,
                 },
                 since: open.asked_at,
-                until: Some(open.deadline),
+                until: (!open.delayed).then_some(open.deadline),
             });
         }
         if let Retrying::At(due) = attempts.retry {

@@ -294,7 +294,10 @@ fn in_words(state: &SagaState, index: NodeIndex, wait: &Wait<'_>) -> (WaitsFor, 
                 attempt: attempt.0,
                 progress: heard.map(|heard| heard.progress.clone()),
             };
-            let next = if direction.is_forward() && state.turn().is_some() {
+            let open = attempts(state, index, direction).and_then(|it| it.open);
+            let next = if open.is_some_and(|open| open.delayed) {
+                String::from("it is asked when its participant takes it; its time stands still")
+            } else if direction.is_forward() && state.turn().is_some() {
                 String::from("it is undone once this is settled")
             } else {
                 format!(

@@ -1,5 +1,6 @@
 //! One step after the other.
 
+use sagalog_engine::admission::{BreakerPolicy, BulkheadPolicy, Class, Policies, Policy};
 use sagalog_model::{Saga, Step};
 
 use super::{Sim, all_or_nothing, steps::*};
@@ -14,6 +15,27 @@ pub fn three() -> Sim {
     sim(saga.returns(c), &1).eventually("all or nothing", |world| {
         all_or_nothing(world, &["a", "b", "c"])
     })
+}
+
+/// Three sagas that ask one participant for two steps, one at a time; it is left alone for longer than an
+/// attempt lasts when one failed.
+pub fn left_alone() -> Sim {
+    const SAGA: Saga<u32, u32> = Saga::new("left-alone");
+    let (mut saga, n) = SAGA.define(1);
+    let first = saga.step("first", AGAIN, n);
+    let second = saga.step("second", AGAIN, first);
+    let breaker = BreakerPolicy::DEFAULT
+        .opens_at(1, 1)
+        .open_for(2 * SECOND, 4 * SECOND)
+        .trials(1);
+    let policy = Policy::DEFAULT
+        .bulkhead(BulkheadPolicy::DEFAULT.permits(3, 1))
+        .breaker(Class::Begins, Some(breaker))
+        .breaker(Class::Settles, Some(breaker));
+    sim(saga.returns(second), &1)
+        .and_saga(&2)
+        .and_saga(&3)
+        .admission(Policies::of_all(policy))
 }
 
 /// Two steps that are never asked twice.

@@ -47,6 +47,7 @@ pub fn all() -> Vec<Named> {
         two("transfer", lines::transfer()),
         two("provision", lines::provision()),
         one("two", lines::three().and_saga(&5)),
+        one("left-alone", lines::left_alone()),
         one("fork", branches::fork()),
         one("trip", branches::trip()),
         one("quotes", branches::quotes()),

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use sagalog_engine::{Query, Request, Rules, input::Wish, partition::Registry};
+use sagalog_engine::{
+    Query, Request, Rules, admission::Policies, input::Wish, partition::Registry,
+};
 use sagalog_model::{AnyDefinition, Json, NoSample, Numbered, Payload, SagaId, Signal, Step};
 
 use crate::{
@@ -69,6 +71,7 @@ impl Sim {
             recorded: OnceLock::new(),
             empty_log: OnceLock::new(),
             rules: Rules::DEFAULT,
+            policies: Arc::default(),
             participants: BTreeMap::new(),
             models: Models::default(),
             nodes: NonZeroU32::MIN,
@@ -326,6 +329,14 @@ impl Sim {
     /// simulation comes to forget some.
     pub fn remembers(mut self, ids: usize) -> Self {
         self.setup.rules.ids_max = ids;
+        self
+    }
+
+    /// Commands are admitted to participants by these policies, as
+    /// [in a runtime](sagalog_engine::admission); so few permits and so short a temper that the
+    /// simulation comes to wait for some.
+    pub fn admission(mut self, policies: Policies) -> Self {
+        self.setup.policies = Arc::new(policies);
         self
     }
 

@@ -31,6 +31,9 @@ const CANARIES: &[Mutant] = &[
     Mutant::DrawsANumber,
     Mutant::CancelIsOnlyRecorded,
     Mutant::KeepsNoTombstones,
+    Mutant::BreakerNeverTries,
+    Mutant::HalfOpenLetsAllThrough,
+    Mutant::WaitingSpendsAttempts,
 ];
 
 #[test]
@@ -119,7 +122,7 @@ fn the_guide_has_each_pattern_once() {
     let patterns = patterns();
     let numbers: Vec<_> = patterns.iter().map(|(number, _)| number.clone()).collect();
     let engines = (1..=76).map(|number: u32| number.to_string());
-    let stores = (1..=24).map(|number: u32| format!("S{number}"));
+    let stores = (1..=26).map(|number: u32| format!("S{number}"));
     assert_eq!(numbers, engines.chain(stores).collect::<Vec<_>>());
 }
 

@@ -138,6 +138,12 @@ impl Fold {
                 self.entry(e.direction, &e.node, place)
                     .renew(e.direction, e.attempt, e.deadline)
             }
+            // That it waits is told by `why`; its new deadline is told as one after a downtime is.
+            E::AttemptDelayed(_) => {}
+            E::AttemptAdmitted(e) => {
+                self.entry(e.direction, &e.node, place)
+                    .renew(e.direction, e.attempt, e.deadline)
+            }
             E::AttemptExtended(e) => self.entry(Direction::Action, &e.node, place).extend(
                 e.attempt,
                 e.deadline,

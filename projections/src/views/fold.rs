@@ -252,6 +252,8 @@ const fn node_of(event: &SagaEvent) -> Option<&NodeId> {
         E::AttemptUnknown(e) => &e.node,
         E::AttemptTimedOut(e) => &e.node,
         E::AttemptRenewed(e) => &e.node,
+        E::AttemptDelayed(e) => &e.node,
+        E::AttemptAdmitted(e) => &e.node,
         E::AttemptExtended(e) => &e.node,
         E::ActionNotFound(e) => &e.node,
         E::RetryScheduled(e) => &e.node,

@@ -121,6 +121,25 @@ fn only_an_open_attempt_is_renewed_and_once() {
 }
 
 #[test]
+fn only_an_open_attempt_waits_to_be_admitted_and_no_action_after_the_turn() {
+    let asking = Story::booking();
+    let turned = asking.clone().then(turned("hotel"));
+    assert_snapshot!(lines([
+        asking.refuses(delayed(Action, "hotel", 2)),
+        asking.clone().then(delayed(Action, "hotel", 1)).refuses(delayed(Action, "hotel", 1)),
+        asking.clone().then(in_doubt("hotel", 1)).refuses(let_in(Action, "hotel", 1, 90)),
+        turned.refuses(delayed(Action, "hotel", 1)),
+        turned.refuses(let_in(Action, "hotel", 1, 90)),
+    ]), @r"
+    AttemptDelayed: attempt 2 of the action of `hotel` was never asked
+    AttemptDelayed: only an open attempt is delayed, and not twice
+    AttemptAdmitted: only an open attempt is admitted
+    AttemptDelayed: the saga has turned
+    AttemptAdmitted: the saga has turned
+    ");
+}
+
+#[test]
 fn only_an_open_attempt_of_a_step_with_a_heartbeat_is_extended_and_to_a_later_time() {
     let asking = Story::booking();
     assert_snapshot!(lines([

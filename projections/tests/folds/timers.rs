@@ -49,6 +49,21 @@ fn the_saga_has_its_own_deadline_until_it_has_passed() {
 }
 
 #[test]
+fn the_time_of_an_attempt_stands_still_while_it_waits_and_that_of_an_action_until_the_turn() {
+    let asking = Story::booking();
+    let waiting = asking.clone().then(delayed(Action, "hotel", 1));
+    let of_hotel = |story: &Story| -> String {
+        let lines = timers_of(story);
+        let line = lines.lines().find(|line| line.contains("hotel: action"));
+        line.unwrap_or("none").trim().to_owned()
+    };
+    assert_snapshot!(of_hotel(&asking), @"30 hotel: action #1");
+    assert_snapshot!(of_hotel(&waiting), @"none");
+    assert_snapshot!(of_hotel(&waiting.clone().then(let_in(Action, "hotel", 1, 90))), @"90 hotel: action #1");
+    assert_snapshot!(of_hotel(&waiting.then(turned("flight"))), @"30 hotel: action #1");
+}
+
+#[test]
 fn a_heartbeat_moves_the_deadline_as_far_as_the_step_allows_and_not_after_the_turn() {
     let moved = |story: &Story, now| {
         let flight = story.state.graph().find("flight").expect("it is there");

@@ -352,6 +352,28 @@ pub(crate) fn renewed(node: &str, attempt: u32, deadline: u64) -> AttemptRenewed
     }
 }
 
+pub(crate) fn delayed(direction: Direction, node: &str, attempt: u32) -> AttemptDelayed {
+    AttemptDelayed {
+        node: node.into(),
+        direction,
+        attempt: AttemptNumber(attempt),
+    }
+}
+
+pub(crate) fn let_in(
+    direction: Direction,
+    node: &str,
+    attempt: u32,
+    deadline: u64,
+) -> AttemptAdmitted {
+    AttemptAdmitted {
+        node: node.into(),
+        direction,
+        attempt: AttemptNumber(attempt),
+        deadline: second(deadline),
+    }
+}
+
 pub(crate) fn extended(node: &str, attempt: u32, deadline: u64) -> AttemptExtended {
     AttemptExtended {
         node: node.into(),

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use sagalog_model::{
-    Direction, NodeIndex, Numbered, Outcome, Payload, Reply,
+    AttemptNumber, Direction, NodeIndex, Numbered, Outcome, Payload, Reply,
     log::{Digest, InputId, Time},
 };
 use sagalog_projections::Timer;
@@ -18,8 +18,17 @@ pub enum SagaInput {
     TimerFired {
         /// Which.
         timer: Timer,
-        /// Whether it passed while nobody owned the partition.
-        missed: bool,
+        /// What kept an attempt from its answer, if anything did.
+        meanwhile: Meanwhile,
+    },
+    /// The command of an attempt waited to be admitted to its participant for long, and leaves now.
+    Admitted {
+        /// The step's node.
+        node: NodeIndex,
+        /// What is asked.
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
     },
     /// Somebody sent a signal.
     Signal {
@@ -36,6 +45,17 @@ pub enum SagaInput {
     Numbered(Numbered),
     /// A person wants something.
     Request(Request),
+}
+
+/// What kept an attempt from its answer while its time passed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Meanwhile {
+    /// Nothing: its participant was asked.
+    Asked,
+    /// Nobody owned the partition.
+    Unowned,
+    /// Its command waited to be admitted.
+    Waiting,
 }
 
 /// What a person can want of a saga. `id` makes it safe to send twice; `by` says who it is; `until`,
@@ -117,10 +137,25 @@ impl SagaInput {
     pub fn identity(&self) -> Identity {
         match self {
             Self::Reply(reply) => reply_identity(reply),
-            Self::TimerFired { timer, missed } => {
+            Self::TimerFired { timer, meanwhile } => {
                 let mut identity = Builder::new("timer");
                 timer_key(&mut identity, *timer);
-                identity.content(&[u8::from(*missed)]);
+                identity.content(&[*meanwhile as u8]);
+                identity.finish()
+            }
+            Self::Admitted {
+                node,
+                direction,
+                attempt,
+            } => {
+                let mut identity = Builder::new("admitted");
+                let (node, direction, attempt) = (*node, *direction, *attempt);
+                let attempt = Timer::Attempt {
+                    node,
+                    direction,
+                    attempt,
+                };
+                timer_key(&mut identity, attempt);
                 identity.finish()
             }
             Self::Signal {

@@ -8,6 +8,7 @@ extern crate alloc;
 #[macro_use]
 mod hook;
 
+pub mod admission;
 pub mod command;
 pub mod decide;
 pub mod evaluate;

@@ -3,7 +3,7 @@
 //!
 //! `docs/simulation.md` says for each pattern what stands for it, or why nothing does.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use sagalog_model::{
     AttemptNumber, Command, Direction, FailureClass, IdempotencyKey, Outcome, Payload, Reply,
@@ -18,6 +18,7 @@ use sagalog_projections::{
 };
 
 use crate::{
+    admission::{Class, Policies, Policy},
     partition::{Taken, Unreadable},
     rules::Rules,
 };
@@ -276,6 +277,20 @@ planted! {
     /// The simulated client: a repeat says that it may come for longer. A repeat after its time.
     StampsRepeatsAnew = (14, 1),
 
+    // Admission to participants.
+    /// `partition::asking`: a breaker that opened stays open. An answer is lost.
+    BreakerNeverTries = (101, 1),
+    /// `partition::admitting`: a half-open breaker lets everything through. An answer is lost.
+    HalfOpenLetsAllThrough = (102, 1),
+    /// `partition::asking`: what timed out or failed keeps its permit. An answer is lost.
+    FailureKeepsItsPermit = (101, 1),
+    /// `partition::asking`: a command that is not admitted is dropped. An answer is lost.
+    DropsWhatIsNotAdmitted = (8, 1),
+    /// `partition::fire_timers`: what waits to be admitted times out. An answer is lost.
+    WaitingSpendsAttempts = (45, 1),
+    /// `partition::asking`: what waited leaves before its new deadline is durable. An answer is lost.
+    LeavesBeforeItIsAdmitted = (3, 1),
+
     // Timers.
     /// `partition::fire_timers`: timers fire before their time. An answer is lost.
     FiresTooEarly = (11, 0),
@@ -407,6 +422,20 @@ pub(crate) fn published(rules: &Rules, mut command: Command) -> Option<Command> 
         _ => {}
     }
     Some(command)
+}
+
+/// The policies that a mutated engine admits by.
+pub(crate) fn policies(rules: &Rules, policies: Arc<Policies>) -> Arc<Policies> {
+    if !mutant!(rules, HalfOpenLetsAllThrough) {
+        return policies;
+    }
+    let many = |policy: Policy| {
+        Class::ALL.into_iter().fold(policy, |policy, class| {
+            let breaker = policy.breakers[class as usize];
+            policy.breaker(class, breaker.map(|breaker| breaker.trials(1_000)))
+        })
+    };
+    Arc::new(policies.changed(many))
 }
 
 /// The answer that a mutated engine makes of an answer.

@@ -11,7 +11,7 @@ use sagalog_projections::{SagaState, Timer};
 
 use crate::{
     decide::{Context, Refusal, decide, held::told, start},
-    input::{Request, SagaInput, Wish},
+    input::{Meanwhile, Request, SagaInput, Wish},
 };
 
 /// Decides a recorded batch again. `before` is the fold of what the saga's stream holds before it,
@@ -76,7 +76,7 @@ impl SagaInput {
         };
         let fired = |timer| Self::TimerFired {
             timer,
-            missed: false,
+            meanwhile: Meanwhile::Asked,
         };
         let timer =
             |node: &str, timer: fn(NodeIndex) -> Timer| Some(fired(timer(graph.find(node)?)));
@@ -119,7 +119,20 @@ impl SagaInput {
                     direction: e.direction,
                     attempt: e.attempt,
                 },
-                missed: true,
+                meanwhile: Meanwhile::Unowned,
+            },
+            E::AttemptDelayed(e) => Self::TimerFired {
+                timer: Timer::Attempt {
+                    node: graph.find(&e.node)?,
+                    direction: e.direction,
+                    attempt: e.attempt,
+                },
+                meanwhile: Meanwhile::Waiting,
+            },
+            E::AttemptAdmitted(e) => Self::Admitted {
+                node: graph.find(&e.node)?,
+                direction: e.direction,
+                attempt: e.attempt,
             },
             E::RetryDue(e) => fired(Timer::Retry {
                 node: graph.find(&e.node)?,

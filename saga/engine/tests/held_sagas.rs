@@ -279,7 +279,7 @@ fn a_person_has_a_saga_driven_again_that_can_be() {
     assert!(batches.iter().all(|batch| batch.version > Version::new(0)));
     machine.committed(last);
     let mut recorded = 0;
-    while let Some(effect) = machine.poll_effect() {
+    while let Some(effect) = machine.poll_effect(world.now) {
         if let Effect::Answer { answer, .. } = effect {
             assert!(matches!(answer, Answer::Recorded), "{answer:?}");
             recorded += 1;

@@ -94,7 +94,7 @@ impl Office {
     /// What may be seen outside now: tickets that were answered, and what is to be sent.
     fn seen(&mut self) -> (Vec<u64>, Vec<Resend>) {
         let (mut answered, mut sent) = (Vec::new(), Vec::new());
-        while let Some(effect) = self.machine.poll_effect() {
+        while let Some(effect) = self.machine.poll_effect(self.now) {
             match effect {
                 Effect::Answer { ticket, answer } => {
                     assert!(matches!(answer, Answer::Recorded), "{answer:?}");
@@ -115,7 +115,7 @@ impl Office {
 
     fn refusal(&mut self) -> Refusal {
         self.commit();
-        match self.machine.poll_effect() {
+        match self.machine.poll_effect(self.now) {
             Some(Effect::Answer {
                 answer: Answer::Refused(refusal),
                 ..
@@ -392,7 +392,7 @@ fn at_the_bound_of_letters_the_oldest_gives_way_and_that_is_recorded() {
     office.retry("d", "r-1");
     office.commit();
     let refused = loop {
-        let effect = office.machine.poll_effect();
+        let effect = office.machine.poll_effect(office.now);
         if let Effect::Answer {
             answer: Answer::Refused(refusal),
             ..

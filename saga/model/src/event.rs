@@ -214,6 +214,31 @@ events! {
         deadline: Time,
     };
 
+    /// The attempt's deadline passed while its command waited to be admitted to its participant: its
+    /// time stands still until then.
+    AttemptDelayed(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What is asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    };
+
+    /// The attempt's command waited for long, and leaves now: it has its whole time again.
+    AttemptAdmitted(1) {
+        /// The step's node.
+        node: NodeId,
+        /// What is asked.
+        #[serde(default = "action", skip_serializing_if = "is_action")]
+        direction: Direction,
+        /// Which attempt.
+        attempt: AttemptNumber,
+        /// When it counts as unknown now.
+        deadline: Time,
+    };
+
     /// The participant has an action under way: the attempt ends later.
     AttemptExtended(1) {
         /// The step's node.

@@ -41,7 +41,7 @@ macro_rules! kinds {
 
 kinds! {
     Started AttemptAsked AttemptSucceeded AttemptFailed AttemptUnknown AttemptTimedOut
-    AttemptRenewed AttemptExtended ActionNotFound RetryScheduled RetryDue StepDeadlinePassed NodeCompleted ArmChosen
+    AttemptRenewed AttemptDelayed AttemptAdmitted AttemptExtended ActionNotFound RetryScheduled RetryDue StepDeadlinePassed NodeCompleted ArmChosen
     SleepStarted SleepEnded WaitStarted WaitTimedOut SignalReceived SignalConsumed
     NumberedSignalReceived SignalAhead GapOpened SignalAdmitted GapTimedOut MissingAsked GapAbandoned
     GapRejected SignalLate IdsForgotten
@@ -129,6 +129,8 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     AttemptUnknown 1 {"node":"charge","direction":"probe","attempt":2} + "the card is \"blocked\""
     AttemptTimedOut 1 {"node":"charge","attempt":2}
     AttemptRenewed 1 {"node":"charge","attempt":2,"deadline":1760000030000000}
+    AttemptDelayed 1 {"node":"charge","attempt":2}
+    AttemptAdmitted 1 {"node":"charge","direction":"compensation","attempt":2,"deadline":1760000030000000}
     AttemptExtended 1 {"node":"charge","attempt":2,"deadline":1760000030000000} + "3 of 7"
     ActionNotFound 1 {"node":"charge","attempt":2}
     RetryScheduled 1 {"node":"charge","due":1760000030000000}
@@ -462,6 +464,19 @@ fn one_of_each_form() -> Vec<SagaEvent> {
         AttemptRenewed {
             node: node(),
             direction: Direction::Action,
+            attempt,
+            deadline: at,
+        }
+        .into(),
+        AttemptDelayed {
+            node: node(),
+            direction: Direction::Action,
+            attempt,
+        }
+        .into(),
+        AttemptAdmitted {
+            node: node(),
+            direction: Direction::Compensation,
             attempt,
             deadline: at,
         }
@@ -813,6 +828,17 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             attempt: attempt(),
         }),
         any_event!(AttemptRenewed {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+            deadline: time(),
+        }),
+        any_event!(AttemptDelayed {
+            node: text(),
+            direction: direction(),
+            attempt: attempt(),
+        }),
+        any_event!(AttemptAdmitted {
             node: text(),
             direction: direction(),
             attempt: attempt(),

@@ -23,6 +23,7 @@ use std::{
 
 use sagalog_engine::{
     Partition, Rules, Ticket,
+    admission::Policies,
     partition::{CannotTakeOver, DefinitionChanged, Found, Registry},
 };
 use sagalog_eventlog::{
@@ -70,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) partition: PartitionId,
     pub(crate) registry: Registry,
     pub(crate) rules: Rules,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) node: String,
     pub(crate) inbox: Box<dyn Consumer>,
     /// The queue of the dead letters, for the one partition that records them.
@@ -148,6 +150,7 @@ pub(crate) struct Driver {
     partition: PartitionId,
     registry: Registry,
     rules: Rules,
+    policies: Arc<Policies>,
     node: String,
     inbox: Inbox,
     dead: Option<Inbox>,
@@ -300,7 +303,7 @@ impl Driver {
         self.machine.fire_timers(now);
         self.end_waiting(now);
         self.acknowledged.extend(self.announced.old(now));
-        while let Some(effect) = self.machine.poll_effect() {
+        while let Some(effect) = self.machine.poll_effect(now) {
             self.perform(effect);
         }
         if !self.acknowledged.is_empty() {

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sagalog_engine::{Rules, partition::Registry};
+use sagalog_engine::{Rules, admission::Policies, partition::Registry};
 use sagalog_eventlog::{EventLog, Owner, Sharer};
 use sagalog_model::log::PartitionId;
 use sagalog_transport::{Queue, Transport};
@@ -55,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Registry,
     pub(crate) rules: Rules,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) node: String,
     pub(crate) router: Arc<Router>,
     /// If the log is published.
@@ -337,6 +338,7 @@ impl Shared {
             partition,
             registry: self.registry.clone(),
             rules: self.rules,
+            policies: self.policies.clone(),
             node: self.node.clone(),
             calls: waiting,
             roll: self.roll.clone(),

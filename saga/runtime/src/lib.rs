@@ -63,7 +63,7 @@ pub use clock::{Clock, SystemClock};
 pub use runtime::{DriveError, Runtime, RuntimeBuilder, StartError, StopError};
 pub use worker::{Attempt, Failure, Found, Given, Worker};
 
-pub use sagalog_engine::{Refusal, Rules};
+pub use sagalog_engine::{Refusal, Rules, admission};
 pub use sagalog_eventlog::{EventLog, MemoryLog, SqliteLog, SqliteOptions};
 #[cfg(feature = "postgres")]
 pub use sagalog_eventlog::{PostgresLog, PostgresOptions};

@@ -8,6 +8,7 @@ use std::{
 
 use sagalog_engine::{
     Rules,
+    admission::Policies,
     partition::{DefinitionChanged, Registry},
 };
 use sagalog_eventlog::EventLog;
@@ -57,6 +58,7 @@ pub struct RuntimeBuilder {
     transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
     rules: Rules,
+    policies: Policies,
     node: String,
     #[cfg(unix)]
     socket: Option<std::path::PathBuf>,
@@ -131,6 +133,7 @@ impl Runtime {
             transport: None,
             clock: Arc::new(SystemClock),
             rules: Rules::DEFAULT,
+            policies: Policies::default(),
             node: default_node(),
             #[cfg(unix)]
             socket: None,
@@ -235,6 +238,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Admits commands to participants by these policies: how many may be under way, and when a
+    /// participant that fails is left alone. Each partition does so for itself.
+    pub fn admission(mut self, policies: Policies) -> Self {
+        self.policies = policies;
+        self
+    }
+
     /// What this process is called in the log and towards others that want the log.
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = name.into();
@@ -311,6 +321,7 @@ impl RuntimeBuilder {
             clock: self.clock,
             registry,
             rules: self.rules,
+            policies: Arc::new(self.policies),
             node: self.node,
             stop: stop.intake.clone(),
         })

@@ -32,6 +32,9 @@ pub(super) fn within_policy(state: &SagaState, event: &SagaEvent, at: Time) -> R
             let what = format!("the action of {} is asked again after the turn", e.node);
             Err(("I10", what))
         }
+        SagaEvent::AttemptAdmitted(e) if e.direction == Direction::Action => {
+            admitted(state, &e.node, e.deadline)
+        }
         SagaEvent::AttemptExtended(e) => extended(state, e, at),
         SagaEvent::RetryScheduled(e) => planned(state, e, at),
         SagaEvent::Turned(e) if e.cause == TurnCause::StepFailed => {
@@ -94,6 +97,17 @@ fn asked(state: &SagaState, e: &AttemptAsked) -> Result<(), Broken> {
         wait if wait.is_zero() => may_be_asked_again(step, spec, node, direction),
         _ => Err(("I11", format!("{node} is asked again without its wait"))),
     }
+}
+
+/// What waited for long has its whole time again, within that of its step.
+fn admitted(state: &SagaState, node: &str, deadline: Time) -> Result<(), Broken> {
+    let step = state.graph().find(node).and_then(|index| state.step(index));
+    let until = step.and_then(|(_, step)| step.until.filter(|_| !step.until_passed));
+    if until.is_some_and(|until| deadline > until) {
+        let what = format!("the attempt of {node} is admitted beyond its step's deadline");
+        return Err(("I12", what));
+    }
+    Ok(())
 }
 
 /// A heartbeat gives no more than the step allows, and nothing after the turn.

@@ -5,6 +5,7 @@
 //! at how the engine came to it.
 
 mod acknowledgements;
+mod admission;
 mod answers;
 mod asks;
 mod attempts;
@@ -91,6 +92,21 @@ pub(crate) fn held_saga_recorded(
     event: &HeldSagaEvent,
 ) -> Result<(), Violation> {
     held_sagas::nothing_is_lost(world, partition, event)
+}
+
+/// A command goes to its participant. Where admission is as usual nothing comes to wait.
+pub(crate) fn admitted(
+    world: &mut World,
+    partition: PartitionId,
+    command: &Command,
+) -> Result<(), Violation> {
+    if !world.setup().is_guarded() {
+        return Ok(());
+    }
+    let addressee = admission::is_within_policy(world, partition, command)
+        .map_err(|(invariant, what)| Violation::of(invariant, world, &command.saga, what))?;
+    world.shadow_mut().goes(partition, addressee, command);
+    Ok(())
 }
 
 /// A participant is told of a turn.

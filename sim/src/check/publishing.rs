@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sagalog_model::{Command, Direction, SagaId, event::AttemptAsked, log::Time};
+use sagalog_engine::admission::Class;
+use sagalog_model::{
+    AttemptNumber, Command, Direction, SagaId, event::AttemptAsked, graph::participant, log::Time,
+};
 
 /// What the first append of an owner may take.
 const FIRST_APPEND: std::time::Duration = std::time::Duration::from_millis(200);
@@ -16,15 +19,51 @@ pub(super) struct Publishing {
     asked: Vec<Place>,
     /// With the deadlines that the commands say: a renewed attempt has another.
     published: Vec<(Time, Place)>,
+    /// To whom, if somebody looks at that.
+    addressees: Vec<(Addressee, Place)>,
+}
+
+/// To whom a command goes, and how.
+#[derive(Clone)]
+pub(super) struct Addressee {
+    pub(super) participant: Arc<str>,
+    pub(super) class: Class,
+    /// Whether the participant's breaker was half-open.
+    pub(super) is_trial: bool,
+}
+
+impl Addressee {
+    pub(super) fn of(command: &Command) -> Self {
+        Self {
+            participant: participant(&command.step).into(),
+            class: Class::of(command.direction),
+            is_trial: false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
+pub(super) struct Place {
     // What is compared fastest comes first.
     attempt: u32,
-    direction: Direction,
-    node: Arc<str>,
-    saga: SagaId,
+    pub(super) direction: Direction,
+    pub(super) node: Arc<str>,
+    pub(super) saga: SagaId,
+}
+
+impl Place {
+    fn of(command: &Command) -> Self {
+        Self {
+            saga: command.saga.clone(),
+            node: command.node.clone(),
+            direction: command.direction,
+            attempt: command.attempt.0,
+        }
+    }
+
+    pub(super) const fn number(&self) -> AttemptNumber {
+        AttemptNumber(self.attempt)
+    }
 }
 
 impl Publishing {
@@ -34,6 +73,17 @@ impl Publishing {
         self.driven_since.clear();
         self.asked.clear();
         self.published.clear();
+        self.addressees.clear();
+    }
+
+    /// To whom the command goes that is being published.
+    pub(super) fn goes(&mut self, addressee: Addressee, command: &Command) {
+        self.addressees.push((addressee, Place::of(command)));
+    }
+
+    /// What was published, and to whom.
+    pub(super) fn addressees(&self) -> &[(Addressee, Place)] {
+        &self.addressees
     }
 
     /// A saga that was held is driven again.
@@ -51,18 +101,14 @@ impl Publishing {
         });
     }
 
-    /// A command is published. `is_open` says whether an earlier one still waits for its answer.
+    /// A command is published. `is_open` says whether an earlier one still waits for its answer, and
+    /// not to be admitted to its participant.
     pub(super) fn published(
         &mut self,
         command: &Command,
         is_open: impl Fn(&str, Direction, u32) -> bool,
     ) -> Result<(), (&'static str, String)> {
-        let place = Place {
-            saga: command.saga.clone(),
-            node: command.node.clone(),
-            direction: command.direction,
-            attempt: command.attempt.0,
-        };
+        let place = Place::of(command);
         let of = || format!("the {} of {}", command.direction, command.node);
         let published = (command.deadline, place);
         if self.published.contains(&published) {

@@ -15,12 +15,16 @@ use sagalog_model::{
 use sagalog_projections::{SagaState, dead_letters as letters, held::HeldInput};
 
 use super::{
-    Broken, Violation, attempts, held, held_sagas::Undriven, ids, letters::Letters, numbers,
-    publishing::Publishing,
+    Broken, Violation, attempts, held,
+    held_sagas::Undriven,
+    ids,
+    letters::Letters,
+    numbers,
+    publishing::{Addressee, Place, Publishing},
 };
 use crate::{
     fault::Fault,
-    world::{Ownership, Setup, World},
+    world::{Owner, Ownership, Setup, World},
 };
 
 /// What is durable, folded apart from the node's own state.
@@ -188,10 +192,15 @@ impl Shadow {
         &mut self,
         partition: PartitionId,
         command: &Command,
-        live: Option<&SagaState>,
+        owner: Option<&Owner>,
         at: Time,
     ) -> Result<(), Violation> {
+        let machine = owner.map(Owner::machine);
+        let live = machine.and_then(|machine| machine.peek(&command.saga));
         let is_open = |node: &str, direction: Direction, attempt: u32| {
+            if machine.is_some_and(|it| it.waits_to_be_admitted(&command.saga, node, direction)) {
+                return false;
+            }
             let step = live.and_then(|live| live.step(live.graph().find(node)?));
             step.is_some_and(|(spec, step)| {
                 let open = step.attempts(direction).open;
@@ -209,6 +218,18 @@ impl Shadow {
                 what,
                 at,
             })
+    }
+
+    /// A command goes to its participant.
+    pub(super) fn goes(&mut self, partition: PartitionId, addressee: Addressee, command: &Command) {
+        let publishing = self.publishing.entry(partition).or_default();
+        publishing.goes(addressee, command);
+    }
+
+    /// What the owner of a partition has published, and to whom.
+    pub(super) fn published_by(&self, partition: PartitionId) -> &[(Addressee, Place)] {
+        let publishing = self.publishing.get(&partition);
+        publishing.map_or(&[], Publishing::addressees)
     }
 
     pub(crate) fn state(&self, saga: &str) -> Option<&SagaState> {
@@ -305,8 +326,11 @@ pub(super) fn timed_out_only_what_was_published(
         let attempts = step.attempts(e.direction);
         // What was accepted was published, if by an earlier owner.
         let open = attempts.open.filter(|_| attempts.heard.is_none())?;
-        // One that may last no longer than an append takes is over before it can be published.
-        Some(open.deadline).filter(|deadline| deadline.since(open.asked_at) > SHORT)
+        // One that may last no longer than an append takes is over before it can be published, and an
+        // action that waited until the turn is not asked any more.
+        Some(open.deadline)
+            .filter(|deadline| deadline.since(open.asked_at) > SHORT)
+            .filter(|_| state.turn().is_none() || !world.setup().is_guarded())
     });
     let accounted = deadline.is_none_or(|deadline| {
         let publishing = world.shadow().publishing.get(&partition);

@@ -16,8 +16,7 @@ impl Story {
         let mut stories = BTreeMap::new();
         for state in world.sagas() {
             let events = world.log().events_of(state.id());
-            // How often something is heard of is a matter of time.
-            let events = events.filter(|event| !matches!(event, SagaEvent::AttemptExtended(_)));
+            let events = events.filter(|event| !is_a_matter_of_time(event));
             let mut lines: Vec<_> = events.map(without_times).collect();
             lines.sort();
             stories.insert(state.id().clone(), lines);
@@ -51,6 +50,16 @@ pub(crate) fn differs(healthy: &Story, other: &Story) -> Option<(SagaId, String)
         }
     }
     None
+}
+
+/// How often something is heard of, and how long a command waits to be admitted.
+const fn is_a_matter_of_time(event: &SagaEvent) -> bool {
+    matches!(
+        event,
+        SagaEvent::AttemptExtended(_)
+            | SagaEvent::AttemptDelayed(_)
+            | SagaEvent::AttemptAdmitted(_)
+    )
 }
 
 fn without_times(event: &SagaEvent) -> String {

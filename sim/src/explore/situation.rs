@@ -60,7 +60,7 @@ fn of_step(step: &StepState, hash: &mut impl Hasher) {
 fn of_attempts(attempts: &Attempts, hash: &mut impl Hasher) {
     attempts.asked.min(2).hash(hash);
     let open = attempts.open.as_ref();
-    open.map(|open| open.renewed).hash(hash);
+    open.map(|open| (open.renewed, open.delayed)).hash(hash);
     (attempts.doubtful.is_empty(), attempts.succeeded).hash(hash);
     discriminant(&attempts.retry).hash(hash);
     let trouble = attempts.trouble.as_ref();

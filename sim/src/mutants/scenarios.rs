@@ -46,6 +46,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "put right beside another",
             waits::approval_that_is_put_right().and_saga(&5),
         ),
+        plain("left alone", lines::left_alone()),
         cancelled("cancel", lines::three(), 7),
         cancelled("late cancel", lines::order(), 17),
     ]

@@ -30,6 +30,8 @@ pub(crate) fn event(event: &SagaEvent) -> String {
         E::AttemptUnknown(e) => format!("{} unknown", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptTimedOut(e) => format!("{} timed out", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptRenewed(e) => format!("{} renewed", of(&e.node, e.direction, e.attempt.0)),
+        E::AttemptDelayed(e) => format!("{} delayed", of(&e.node, e.direction, e.attempt.0)),
+        E::AttemptAdmitted(e) => format!("{} admitted", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptExtended(e) => {
             format!("{} alive", of(&e.node, Direction::Action, e.attempt.0))
         }

@@ -47,7 +47,7 @@ pub(crate) use log::{Stored, system_event};
 pub(crate) use models::Models;
 pub(crate) use node::NodeNumber;
 pub(crate) use order::Chain;
-pub(crate) use owner::Guard;
+pub(crate) use owner::{Guard, Owner};
 pub use participant::Fails;
 pub(crate) use participant::{Needed, Participant, read, write};
 pub(crate) use setup::{ClientCall, Property, Setup, Wants};
@@ -62,7 +62,7 @@ use self::{
     letters::{Copy, Inbox, Incoming},
     log::SimLog,
     node::Node,
-    owner::{Owner, Zombie},
+    owner::Zombie,
     participants::Sent,
     share::Share,
     visits::Visits,
@@ -625,6 +625,10 @@ impl World {
 
     pub(crate) fn shadow(&self) -> &Shadow {
         &self.shadow
+    }
+
+    pub(crate) fn shadow_mut(&mut self) -> &mut Shadow {
+        &mut self.shadow
     }
 
     /// The replies of all partitions that are not acknowledged.

@@ -158,9 +158,10 @@ impl World {
     }
 
     fn perform(&mut self, of: Ownership) {
+        let now = self.time_of_owner(of);
         while let Some(effect) = self
             .owner_mut(of)
-            .and_then(|owner| owner.machine.poll_effect())
+            .and_then(|owner| owner.machine.poll_effect(now))
         {
             match effect {
                 Effect::Ask(command) => {
@@ -170,11 +171,12 @@ impl World {
                         self.checked(checked);
                         let checked = check::published(self, of, &command);
                         self.checked(checked);
+                        let checked = check::admitted(self, of.partition, &command);
+                        self.checked(checked);
                         let owner = self.shares[of.partition.get() as usize].owner();
-                        let live = owner.and_then(|owner| owner.machine.peek(&command.saga));
-                        let checked = self
-                            .shadow
-                            .published(of.partition, &command, live, self.now);
+                        let checked =
+                            self.shadow
+                                .published(of.partition, &command, owner, self.now);
                         self.checked(checked);
                     }
                     self.send(of, command);
@@ -596,7 +598,7 @@ impl World {
             false => self.setup.registry_with(recorded),
         };
         let mut machine = match Partition::take_over(taken, registry, Guard, self.rules()) {
-            Ok(machine) => machine,
+            Ok(machine) => machine.admitting(self.setup.policies.clone()),
             Err(error) => return self.violate("I3", error.to_string()),
         };
         if !self.share(partition).inbox_is_held {
@@ -785,6 +787,8 @@ fn subject_of(first: &SagaEvent) -> Subject {
         E::AttemptUnknown(e) => attempt(&e.node, e.direction, e.attempt.0),
         E::AttemptTimedOut(e) => attempt(&e.node, e.direction, e.attempt.0),
         E::AttemptRenewed(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::AttemptDelayed(e) => attempt(&e.node, e.direction, e.attempt.0),
+        E::AttemptAdmitted(e) => attempt(&e.node, e.direction, e.attempt.0),
         E::AttemptExtended(e) => attempt(&e.node, sagalog_model::Direction::Action, e.attempt.0),
         E::ActionNotFound(e) => attempt(&e.node, sagalog_model::Direction::Probe, e.attempt.0),
         E::SignalReceived(e) => Subject::Other(e.signal.clone()),

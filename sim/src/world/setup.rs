@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sagalog_engine::{LetterRequest, Query, Rules, partition::Registry};
+use sagalog_engine::{LetterRequest, Query, Rules, admission::Policies, partition::Registry};
 use sagalog_model::{
     AnyDefinition, Kind, SagaId,
     log::{NewEvent, PartitionId},
@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     /// The log as every run begins.
     pub(crate) empty_log: OnceLock<SimLog>,
     pub(crate) rules: Rules,
+    /// By which commands are admitted to participants.
+    pub(crate) policies: Arc<Policies>,
     /// Who serves each step, by its contract's name.
     pub(crate) participants: BTreeMap<String, Participant>,
     /// What their functions work on, as every run begins.
@@ -96,6 +98,11 @@ impl Setup {
         let mut nodes = self.definition.graph().nodes.iter();
         let mut branches = || nodes.any(|node| matches!(node.kind, Kind::All { .. }));
         !self.models.is_empty() && (sagas || branches())
+    }
+
+    /// Whether commands are admitted otherwise than usual, so that some come to wait.
+    pub(crate) fn is_guarded(&self) -> bool {
+        *self.policies != Policies::default()
     }
 
     /// Into how many partitions the log is split.

@@ -12,7 +12,7 @@ use sagalog_model::{
     log::Time,
 };
 use sagalog_projections::{
-    Attempts, Phase,
+    Attempts, Phase, SagaState,
     attempts::Retrying,
     retry::{Jitter, wait_after},
     step::failed_permanently,
@@ -212,12 +212,26 @@ impl Decider<'_> {
     }
 }
 
+/// When an attempt of a step counts as unknown if it is asked now.
+pub(crate) fn fresh_deadline(
+    state: &SagaState,
+    index: NodeIndex,
+    direction: Direction,
+    now: Time,
+) -> Time {
+    let (spec, step) = state.step(index).expect("an attempt belongs to a step");
+    let until = step
+        .until
+        .filter(|_| direction == Direction::Action && !step.until_passed);
+    earlier(now.after(timeout(spec, direction)), until)
+}
+
 /// How long one attempt in a direction may take.
-pub(super) fn timeout(spec: &StepSpec, direction: Direction) -> core::time::Duration {
+fn timeout(spec: &StepSpec, direction: Direction) -> core::time::Duration {
     let terms = spec.terms(direction);
     terms.expect("only what the policy names is asked").timeout
 }
 
-pub(super) fn earlier(one: Time, other: Option<Time>) -> Time {
+fn earlier(one: Time, other: Option<Time>) -> Time {
     other.map_or(one, |other| one.min(other))
 }

@@ -203,7 +203,7 @@ fn is_news(state: &SagaState, input: &SagaInput) -> bool {
             matches!(standing, Standing::Next | Standing::Ahead)
         }
         SagaInput::Reply(reply) => is_awaited(state, reply),
-        SagaInput::TimerFired { .. } | SagaInput::Request(_) => false,
+        SagaInput::TimerFired { .. } | SagaInput::Admitted { .. } | SagaInput::Request(_) => false,
     }
 }
 
@@ -252,7 +252,7 @@ pub(crate) fn parts(input: &SagaInput) -> Option<(Origin, Payload)> {
             let outcome = Payload::of(&reply.outcome);
             Some((origin, outcome.expect("an outcome is plain data")))
         }
-        SagaInput::TimerFired { .. } | SagaInput::Request(_) => None,
+        SagaInput::TimerFired { .. } | SagaInput::Admitted { .. } | SagaInput::Request(_) => None,
     }
 }
 

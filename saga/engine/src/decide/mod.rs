@@ -28,6 +28,7 @@ use sagalog_projections::SagaState;
 
 pub use refusal::Refusal;
 
+pub(crate) use asking::fresh_deadline;
 pub(crate) use reply::cut;
 
 use crate::{evaluate::Evaluate, input::SagaInput, rules::Rules};
@@ -113,8 +114,16 @@ impl Decider<'_> {
     fn process(&mut self, input: &SagaInput) -> Result<(), Refusal> {
         match input {
             SagaInput::Reply(reply) => self.reply(reply),
-            SagaInput::TimerFired { timer, missed } => {
-                self.timer_fired(*timer, *missed);
+            SagaInput::TimerFired { timer, meanwhile } => {
+                self.timer_fired(*timer, *meanwhile);
+                Ok(())
+            }
+            SagaInput::Admitted {
+                node,
+                direction,
+                attempt,
+            } => {
+                self.admitted(*node, *direction, *attempt);
                 Ok(())
             }
             SagaInput::Signal {

@@ -3,20 +3,18 @@
 use sagalog_model::{
     AttemptNumber, Direction, NodeIndex,
     event::{
-        AttemptRenewed, AttemptTimedOut, DeadlinePassed, RetryDue, SleepEnded, StepDeadlinePassed,
-        WaitTimedOut,
+        AttemptAdmitted, AttemptDelayed, AttemptRenewed, AttemptTimedOut, DeadlinePassed, RetryDue,
+        SleepEnded, StepDeadlinePassed, WaitTimedOut,
     },
 };
 use sagalog_projections::{Timer, timers};
 
-use super::{
-    Decider,
-    asking::{earlier, timeout},
-};
+use super::{Decider, asking::fresh_deadline};
+use crate::input::Meanwhile;
 
 impl Decider<'_> {
     /// I12: only a timer that the state has, and whose recorded deadline has come, fires.
-    pub(super) fn timer_fired(&mut self, timer: Timer, missed: bool) {
+    pub(super) fn timer_fired(&mut self, timer: Timer, meanwhile: Meanwhile) {
         let mut is_due = false;
         timers::each(self.state, |due, found| {
             is_due |= found == timer && due <= self.context.now
@@ -29,7 +27,7 @@ impl Decider<'_> {
                 node,
                 direction,
                 attempt,
-            } => self.attempt_is_over(node, direction, attempt, missed),
+            } => self.attempt_is_over(node, direction, attempt, meanwhile),
             Timer::Retry { node, direction } => self.emit(RetryDue {
                 node: self.id(node),
                 direction,
@@ -50,15 +48,16 @@ impl Decider<'_> {
     }
 
     /// An attempt that timed out while nobody owned the partition had nobody to take its answer: it
-    /// is asked again under its number, once. Not so an action after the turn (I10).
+    /// is asked again under its number, once. One that was not asked at all goes on waiting. Not so an
+    /// action after the turn (I10).
     fn attempt_is_over(
         &mut self,
         index: NodeIndex,
         direction: Direction,
         attempt: AttemptNumber,
-        missed: bool,
+        meanwhile: Meanwhile,
     ) {
-        let (spec, step) = self
+        let (_, step) = self
             .state
             .step(index)
             .expect("an attempt belongs to a step");
@@ -66,13 +65,16 @@ impl Decider<'_> {
             .attempts(direction)
             .open
             .is_some_and(|open| open.renewed);
-        let until = step
-            .until
-            .filter(|_| direction == Direction::Action && !step.until_passed);
-        let deadline = earlier(self.context.now.after(timeout(spec, direction)), until);
+        let deadline = fresh_deadline(self.state, index, direction, self.context.now);
         let node = self.id(index);
         let is_asked_no_more = direction == Direction::Action && self.state.turn().is_some();
-        if missed
+        if meanwhile == Meanwhile::Waiting && !is_asked_no_more {
+            self.emit(AttemptDelayed {
+                node,
+                direction,
+                attempt,
+            });
+        } else if meanwhile == Meanwhile::Unowned
             && !is_asked_no_more
             && (!renewed || mutant!(self.context.rules, RenewsForEver))
             && deadline > self.context.now
@@ -90,5 +92,21 @@ impl Decider<'_> {
                 attempt,
             });
         }
+    }
+
+    /// What waited for long leaves, with its whole time.
+    pub(super) fn admitted(
+        &mut self,
+        index: NodeIndex,
+        direction: Direction,
+        attempt: AttemptNumber,
+    ) {
+        let deadline = fresh_deadline(self.state, index, direction, self.context.now);
+        self.emit(AttemptAdmitted {
+            node: self.id(index),
+            direction,
+            attempt,
+            deadline,
+        });
     }
 }

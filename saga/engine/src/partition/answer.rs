@@ -8,8 +8,8 @@ use sagalog_model::{
 };
 use sagalog_projections::SagaState;
 
-use super::{Partition, Resend};
-use crate::{decide::Refusal, evaluate::Evaluate};
+use super::{Partition, Resend, asking::Next};
+use crate::{decide::Refusal, evaluate::Evaluate, input::SagaInput};
 
 /// Names an input in its answer. Chosen by whoever drives the machine.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -50,8 +50,8 @@ pub enum Answer {
 
 impl<E: Evaluate> Partition<E> {
     /// What may be seen outside next: answers first, then withdrawals, requests for missing numbers, and dead
-    /// letters that are sent again, then commands within the publish window.
-    pub fn poll_effect(&mut self) -> Option<Effect> {
+    /// letters that are sent again, then commands within the publish window that are admitted to their participants.
+    pub fn poll_effect(&mut self, now: Time) -> Option<Effect> {
         let durable = self.appending.durable();
         if let Some((_, effect)) = self.answers.pop_front_if(|(gate, _)| *gate <= durable) {
             return Some(effect);
@@ -73,12 +73,37 @@ impl<E: Evaluate> Partition<E> {
             }
             return Some(Effect::Resend(Box::new(resend)));
         }
-        let command = self.asks.poll(&mut self.sagas, durable, &self.rules)?;
+        let command = self.poll_command(now)?;
         #[cfg(feature = "mutants")]
         let Some(command) = crate::mutants::published(&self.rules, command) else {
-            return self.poll_effect();
+            return self.poll_effect(now);
         };
         Some(Effect::Ask(command))
+    }
+
+    fn poll_command(&mut self, now: Time) -> Option<Command> {
+        loop {
+            // What is overdue since before the take-over comes first: it may end what waits.
+            let may_be_recorded = !self.is_full() && !self.timing.holds_what_is_overdue();
+            let durable = self.appending.durable();
+            let sagas = &mut self.sagas;
+            let next = self
+                .asks
+                .poll(sagas, durable, &self.rules, now, may_be_recorded);
+            match next? {
+                Next::Publish(command) => return Some(command),
+                Next::Admit(ask) => {
+                    let admitted = SagaInput::Admitted {
+                        node: ask.node,
+                        direction: ask.direction,
+                        attempt: ask.attempt,
+                    };
+                    let told = self.tell(&ask.saga, &admitted, now);
+                    assert!(told.is_ok(), "what was asked is never refused to leave");
+                    self.asks.admitted(ask, self.appending.tail());
+                }
+            }
+        }
     }
 
     /// I8: an answer waits for everything decided so far. That covers the input's own batch, and for

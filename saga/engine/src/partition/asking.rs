@@ -3,22 +3,36 @@
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
 };
 
 use sagalog_model::{
-    AttemptNumber, Command, Direction, IdempotencyKey, Missing, NodeIndex, SagaEvent, SagaId,
-    Withdrawal,
+    AttemptNumber, Command, Direction, FailureClass, Graph, IdempotencyKey, Kind, Missing,
+    NodeIndex, SagaEvent, SagaId, Withdrawal,
+    graph::participant,
     log::{Position, Time},
 };
 use sagalog_projections::SagaState;
 
-use super::live::Live;
-use crate::{command::command, rules::Rules};
+use super::live::{Live, Place, Published};
+use crate::{
+    admission::{Admission, Class, Ended, Permit, Policies},
+    command::command,
+    decide::fresh_deadline,
+    rules::Rules,
+};
 
 /// Attempts that were asked in state and not yet published, oldest first (I14).
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Asks {
     queue: VecDeque<Ask>,
+    /// What their participants do not take now. What is not among those that its saga knows to wait is
+    /// not waited for any more.
+    admission: Admission<Ask>,
+    /// How many of those are not waited for any more.
+    stale: usize,
+    /// Those that have their whole time again, once that is durable.
+    admitted: VecDeque<Ask>,
     unanswered: usize,
     /// What participants are told of a turn, once that is durable.
     withdrawals: VecDeque<(Position, Withdrawal)>,
@@ -26,26 +40,73 @@ pub(super) struct Asks {
     missing: VecDeque<(Position, Missing)>,
 }
 
+/// What the driver of the asks does next.
+pub(super) enum Next {
+    /// A command may be seen outside.
+    Publish(Command),
+    /// One that waited for long leaves when it is on record that it has its whole time again; say so
+    /// with [`Asks::admitted`].
+    Admit(Ask),
+}
+
 #[derive(Clone)]
-struct Ask {
+pub(super) struct Ask {
     /// I5: nothing is published before the event that asks it is durable.
     gate: Position,
-    saga: SagaId,
-    node: NodeIndex,
-    direction: Direction,
-    attempt: AttemptNumber,
+    pub(super) saga: SagaId,
+    pub(super) node: NodeIndex,
+    pub(super) direction: Direction,
+    pub(super) attempt: AttemptNumber,
+}
+
+impl Ask {
+    const fn place(&self) -> Place {
+        (self.node, self.direction, self.attempt)
+    }
 }
 
 impl Asks {
+    pub(super) const fn new(policies: Arc<Policies>) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            admission: Admission::new(policies),
+            stale: 0,
+            admitted: VecDeque::new(),
+            unanswered: 0,
+            withdrawals: VecDeque::new(),
+            missing: VecDeque::new(),
+        }
+    }
+
+    /// A participant that a saga of this graph needs, and that too much waits for; with the bound.
+    pub(super) fn too_much_waits(&self, graph: &Graph) -> Option<(Arc<str>, usize)> {
+        self.admission.full(|participant| {
+            graph.iter().any(|(_, node)| {
+                matches!(&node.kind, Kind::Step { spec, .. } if spec.participant() == participant)
+            })
+        })
+    }
+
+    /// Before anything was admitted.
+    pub(super) fn admit_by(&mut self, policies: Arc<Policies>) {
+        self.admission = Admission::new(policies);
+    }
+
+    pub(super) const fn admission(&self) -> &Admission<Ask> {
+        &self.admission
+    }
+
     /// Queues what a batch asks, and gives back the places of what it settles.
-    pub(super) fn after(&mut self, live: &mut Live, events: &[SagaEvent], gate: Position) {
+    pub(super) fn after(
+        &mut self,
+        live: &mut Live,
+        events: &[SagaEvent],
+        gate: Position,
+        now: Time,
+        rules: &Rules,
+    ) {
+        self.settle(live, events, now, rules);
         let state = &live.state;
-        let before = live.published.len();
-        live.published.retain(|(node, direction, attempt)| {
-            is_awaited(state, *node, *direction, *attempt)
-                && !was_accepted(state, *node, *direction)
-        });
-        self.unanswered -= before - live.published.len();
         for event in events {
             let (id, direction, attempt) = match event {
                 SagaEvent::Turned(_) => {
@@ -78,6 +139,34 @@ impl Asks {
                 attempt,
             });
         }
+    }
+
+    /// Gives back the places of what is not awaited any more.
+    fn settle(&mut self, live: &mut Live, events: &[SagaEvent], now: Time, rules: &Rules) {
+        let state = &live.state;
+        live.published.retain(|published| {
+            let (node, direction, attempt) = published.place;
+            if is_awaited(state, node, direction, attempt) && !was_accepted(state, node, direction)
+            {
+                return true;
+            }
+            self.unanswered -= 1;
+            let how = ended(state, published.place, events);
+            if how != Ended::Badly || !mutant!(rules, FailureKeepsItsPermit) {
+                self.admission.ended(published.permit, how, now);
+            }
+            false
+        });
+        if live.waiting.is_empty() {
+            return;
+        }
+        let before = live.waiting.len();
+        live.waiting.retain(|(node, direction, attempt)| {
+            is_awaited(state, *node, *direction, *attempt)
+                && !was_accepted(state, *node, *direction)
+                && !is_too_late(state, *direction)
+        });
+        self.stale += before - live.waiting.len();
     }
 
     /// Queues what the participants of a turned saga are told: nobody waits for long for what they
@@ -138,7 +227,8 @@ impl Asks {
         for (node, spec, step) in live.state.steps() {
             for direction in Direction::ALL {
                 if let Some(open) = step.attempts(direction).open
-                    && open.deadline > now
+                    && (open.deadline > now || open.delayed)
+                    && !(open.delayed && is_too_late(&live.state, direction))
                     && live.state.awaits(spec, step, direction)
                 {
                     let saga = live.state.id().clone();
@@ -158,43 +248,135 @@ impl Asks {
         }
     }
 
-    /// The next command; those that a later event has superseded are dropped (I6).
+    /// The next command; those that a later event has superseded are dropped (I6). What waits for its
+    /// participant goes first, if anything `may_be_recorded` now: it may need its time anew.
     pub(super) fn poll(
         &mut self,
         sagas: &mut BTreeMap<SagaId, Box<Live>>,
         durable: Position,
         rules: &Rules,
-    ) -> Option<Command> {
+        now: Time,
+        may_be_recorded: bool,
+    ) -> Option<Next> {
         #[cfg(feature = "mutants")]
         if mutant!(rules, HeldSagaStopsItsNeighbours)
             && sagas.values().any(|live| !live.state.held().is_empty())
         {
             return None;
         }
+        let is_durable =
+            |ask: &mut Ask| ask.gate <= durable || mutant!(rules, LeavesBeforeItIsAdmitted);
+        while let Some(ask) = self.admitted.pop_front_if(is_durable) {
+            if let Some(command) = sagas.get(&ask.saga).and_then(|live| asked(live, &ask)) {
+                return Some(Next::Publish(command));
+            }
+        }
+        let clock = if mutant!(rules, BreakerNeverTries) {
+            Time::default()
+        } else {
+            now
+        };
+        if self.admission.waiting() > 0 {
+            self.admission.tick(clock);
+            self.forget_stale(sagas);
+        }
         while self.unanswered < rules.window {
+            let next = may_be_recorded
+                .then(|| self.admission.next(clock))
+                .flatten();
+            if let Some((permit, ask)) = next {
+                if let Some(next) = self.leave(ask, permit, sagas, now) {
+                    return Some(next);
+                }
+                continue;
+            }
             let ask = self.queue.pop_front_if(|ask| ask.gate <= durable)?;
             let Some(live) = sagas.get_mut(&ask.saga) else {
                 continue;
             };
             // What is accepted needs not be asked, and a command says no deadline that is not durable.
-            if !is_awaited(&live.state, ask.node, ask.direction, ask.attempt)
-                || was_accepted(&live.state, ask.node, ask.direction)
-            {
-                continue;
-            }
-            let Some(command) = command(&live.state, ask.node, ask.direction, ask.attempt) else {
+            let Some(command) = asked(live, &ask) else {
                 continue;
             };
-            let place = (ask.node, ask.direction, ask.attempt);
-            if !live.published.contains(&place) {
-                live.published.push(place);
+            let place = ask.place();
+            if !live.published.iter().any(|it| it.place == place) {
+                let (name, class) = (participant(&command.step), Class::of(ask.direction));
+                let delayed = live.is_delayed(place);
+                let permit = (!delayed)
+                    .then(|| self.admission.admit(name, class, clock))
+                    .flatten();
+                let Some(permit) = permit else {
+                    if !is_too_late(&live.state, ask.direction) {
+                        live.waiting.push(place);
+                        if !mutant!(rules, DropsWhatIsNotAdmitted) {
+                            self.admission.wait(name, class, ask);
+                        }
+                    }
+                    continue;
+                };
+                live.published.push(Published { place, permit });
                 self.unanswered += 1;
             }
-            return Some(command);
+            return Some(Next::Publish(command));
         }
         None
     }
+
+    /// What waited leaves: at once, if most of its time is left.
+    fn leave(
+        &mut self,
+        ask: Ask,
+        permit: Permit,
+        sagas: &mut BTreeMap<SagaId, Box<Live>>,
+        now: Time,
+    ) -> Option<Next> {
+        let place = ask.place();
+        let live = sagas.get_mut(&ask.saga);
+        let Some(live) = live.filter(|live| live.waiting.contains(&place)) else {
+            self.stale = self.stale.saturating_sub(1);
+            self.admission.ended(permit, Ended::Unsaid, now);
+            return None;
+        };
+        live.waiting.retain(|waiting| *waiting != place);
+        let Some(command) = asked(live, &ask) else {
+            self.admission.ended(permit, Ended::Unsaid, now);
+            return None;
+        };
+        live.published.push(Published { place, permit });
+        self.unanswered += 1;
+        let fresh = fresh_deadline(&live.state, ask.node, ask.direction, now);
+        if live.is_delayed(place) || fresh.since(now) > command.deadline.since(now) * 2 {
+            Some(Next::Admit(ask))
+        } else {
+            Some(Next::Publish(command))
+        }
+    }
+
+    /// What was [admitted](Next::Admit) leaves when that is durable.
+    pub(super) fn admitted(&mut self, ask: Ask, gate: Position) {
+        self.admitted.push_back(Ask { gate, ..ask });
+    }
+
+    /// Whether an attempt leaves when it is durable that it has its whole time again.
+    pub(super) fn is_admitted(&self, saga: &SagaId, place: Place) -> bool {
+        let mut admitted = self.admitted.iter();
+        admitted.any(|ask| ask.place() == place && ask.saga == *saga)
+    }
+
+    /// What is not waited for any more is forgotten before it is most of what waits.
+    fn forget_stale(&mut self, sagas: &BTreeMap<SagaId, Box<Live>>) {
+        if self.stale > STALE_MIN && self.stale * 2 > self.admission.waiting() {
+            self.stale = 0;
+            self.admission.retain(|ask| {
+                let live = sagas.get(&ask.saga);
+                live.is_some_and(|live| live.waiting.contains(&ask.place()))
+            });
+        }
+    }
 }
+
+/// So many that are not waited for are left among those that are.
+const STALE_MIN: usize = 64;
 
 #[cfg(feature = "mutants")]
 impl Asks {
@@ -205,6 +387,44 @@ impl Asks {
     pub(super) fn retain(&mut self, keep: impl Fn(Direction) -> bool) {
         self.queue.retain(|ask| keep(ask.direction));
     }
+}
+
+/// The command of what is asked and awaited, and not accepted yet.
+fn asked(live: &Live, ask: &Ask) -> Option<Command> {
+    let state = &live.state;
+    let is_asked = is_awaited(state, ask.node, ask.direction, ask.attempt)
+        && !was_accepted(state, ask.node, ask.direction);
+    is_asked
+        .then(|| command(state, ask.node, ask.direction, ask.attempt))
+        .flatten()
+}
+
+/// What the events say about the participant of an attempt that is not awaited any more.
+fn ended(state: &SagaState, place: Place, events: &[SagaEvent]) -> Ended {
+    use SagaEvent as E;
+    let (index, direction, attempt) = place;
+    let id = &state.graph().node(index).id;
+    let of_it = |event: &E| {
+        let (node, of, number, how) = match event {
+            E::AttemptSucceeded(e) => (&e.node, e.direction, e.attempt, Ended::Well),
+            E::AttemptFailed(e) if e.class == FailureClass::Permanent => {
+                (&e.node, e.direction, e.attempt, Ended::Well)
+            }
+            E::AttemptFailed(e) => (&e.node, e.direction, e.attempt, Ended::Badly),
+            E::AttemptUnknown(e) => (&e.node, e.direction, e.attempt, Ended::Badly),
+            E::AttemptTimedOut(e) => (&e.node, e.direction, e.attempt, Ended::Badly),
+            E::ActionNotFound(e) => (&e.node, Direction::Probe, e.attempt, Ended::Well),
+            E::AttemptExtended(e) => (&e.node, Direction::Action, e.attempt, Ended::Well),
+            _ => return None,
+        };
+        (node == id && of == direction && number == attempt).then_some(how)
+    };
+    events.iter().find_map(of_it).unwrap_or(Ended::Unsaid)
+}
+
+/// No action that waits is asked after the turn (I10): its deadline comes, and settles it.
+fn is_too_late(state: &SagaState, direction: Direction) -> bool {
+    direction == Direction::Action && state.turn().is_some()
 }
 
 /// Whether the open attempt is kept alive by its participant: then it has no place in the window,

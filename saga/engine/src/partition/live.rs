@@ -14,7 +14,7 @@ use super::{
     answer::Ticket,
     registry::{Registry, UnknownDefinition},
 };
-use crate::decide::Refusal;
+use crate::{admission::Permit, decide::Refusal};
 
 /// What a look-up in the log found.
 #[derive(Clone, Debug)]
@@ -75,12 +75,45 @@ pub(super) struct Live {
     /// The earliest timer, as it is filed.
     pub(super) timer: Option<(Time, Timer)>,
     /// Commands that were published and are unanswered.
-    pub(super) published: Vec<(NodeIndex, Direction, AttemptNumber)>,
+    pub(super) published: Vec<Published>,
+    /// Commands that their participants do not take now.
+    pub(super) waiting: Vec<Place>,
     /// Callers that wait for its end.
     pub(super) waiters: Vec<Ticket>,
 }
 
+/// An attempt of a saga.
+pub(super) type Place = (NodeIndex, Direction, AttemptNumber);
+
+/// A command that was published and is unanswered.
+#[derive(Clone, Copy)]
+pub(super) struct Published {
+    pub(super) place: Place,
+    pub(super) permit: Permit,
+}
+
 impl Live {
+    /// The open attempt of a node.
+    pub(super) fn open(&self, node: &str, direction: Direction) -> Option<Place> {
+        let index = self.state.graph().find(node)?;
+        let (_, step) = self.state.step(index)?;
+        let open = step.attempts(direction).open?;
+        Some((index, direction, open.number))
+    }
+
+    /// Whether a timer is of an attempt whose command waits to be admitted.
+    pub(super) fn waits(&self, timer: Timer) -> bool {
+        matches!(timer, Timer::Attempt { node, direction, attempt }
+            if self.waiting.contains(&(node, direction, attempt)))
+    }
+
+    /// Whether its deadline passed while it waited to be admitted.
+    pub(super) fn is_delayed(&self, (node, direction, attempt): Place) -> bool {
+        let step = self.state.step(node);
+        let open = step.and_then(|(_, step)| step.attempts(direction).open);
+        open.is_some_and(|open| open.number == attempt && open.delayed)
+    }
+
     pub(super) const fn new(
         state: SagaState,
         definition: Option<AnyDefinition>,
@@ -93,6 +126,7 @@ impl Live {
             driven_since: Time::from_micros(0),
             timer: None,
             published: Vec::new(),
+            waiting: Vec::new(),
             waiters: Vec::new(),
         }
     }

@@ -35,7 +35,7 @@ use alloc::{
 };
 
 use sagalog_model::{
-    Numbered, Payload, Reply, SagaId,
+    Direction, Numbered, Payload, Reply, SagaId,
     log::{Position, StreamKey, Time},
     system::LateSuccess,
 };
@@ -52,6 +52,7 @@ use self::{
     timing::Timing,
 };
 use crate::{
+    admission::Load,
     decide::{Context, Refusal, decide},
     evaluate::Evaluate,
     input::{Request, SagaInput},
@@ -330,7 +331,7 @@ impl<E: Evaluate> Partition<E> {
         #[cfg(feature = "mutants")]
         let position =
             crate::mutants::gate(&self.rules, events, self.appending.durable(), position);
-        self.asks.after(live, events, position);
+        self.asks.after(live, events, position, now, &self.rules);
         self.timing.rearm(saga, live);
         #[cfg(feature = "mutants")]
         if mutant!(self.rules, TimeoutDisarmsTheOthers) && crate::mutants::is_timeout(events) {
@@ -378,6 +379,22 @@ impl<E: Evaluate> Partition<E> {
     /// The state of a saga that is here, with what is not durable yet: for checks, not for answers.
     pub fn peek(&self, saga: &SagaId) -> Option<&SagaState> {
         self.sagas.get(saga).map(|live| &live.state)
+    }
+
+    /// How it stands with the participants that it has asked, by name.
+    pub fn loads(&self) -> impl Iterator<Item = Load> {
+        self.asks.admission().loads()
+    }
+
+    /// Whether the open attempt of a saga waits to be admitted, or for what says that it was.
+    pub fn waits_to_be_admitted(&self, saga: &SagaId, node: &str, direction: Direction) -> bool {
+        let live = self.sagas.get(saga);
+        live.is_some_and(|live| {
+            let open = live.open(node, direction);
+            open.is_some_and(|place| {
+                live.waiting.contains(&place) || self.asks.is_admitted(saga, place)
+            })
+        })
     }
 
     /// The sagas that are here.

@@ -1,6 +1,6 @@
 //! Starting sagas, once each.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, format};
 
 use sagalog_model::{
     Payload, SagaId,
@@ -49,6 +49,10 @@ impl<E: Evaluate> Partition<E> {
                     max,
                 },
             );
+        }
+        if let Some((participant, max)) = self.asks.too_much_waits(definition.graph()) {
+            let what = format!("the limit of commands that wait for `{participant}`").into();
+            return self.refuse(ticket, Refusal::Busy { what, max });
         }
         let now = self.appending.monotone(now);
         let identity = start_identity(name, &input);

@@ -29,7 +29,7 @@ use super::{
     registry::Registry,
     timing::Timing,
 };
-use crate::{evaluate::Evaluate, rules::Rules};
+use crate::{admission::Policies, evaluate::Evaluate, rules::Rules};
 
 /// What is known when a partition has been taken: its epoch was raised, its tail and its open
 /// streams were read.
@@ -155,7 +155,7 @@ impl<E: Evaluate> Partition<E> {
             to_look_up: Vec::new(),
             appending: Appending::new(taken.tail, taken.last_at),
             answers: VecDeque::new(),
-            asks: Asks::default(),
+            asks: Asks::new(Arc::default()),
             timing: Timing::new(taken.now, held_until),
             waiters: 0,
             late: BTreeSet::from_iter(taken.late),
@@ -183,6 +183,15 @@ impl<E: Evaluate> Partition<E> {
             partition.asks.retain(|_| false);
         }
         Ok(partition)
+    }
+
+    /// Admits commands to participants by these policies, from the beginning on.
+    #[must_use]
+    pub fn admitting(mut self, policies: Arc<Policies>) -> Self {
+        #[cfg(feature = "mutants")]
+        let policies = crate::mutants::policies(&self.rules, policies);
+        self.asks.admit_by(policies);
+        self
     }
 
     fn record_start(

@@ -6,7 +6,10 @@ use sagalog_model::{SagaId, log::Time};
 use sagalog_projections::{Timer, timers};
 
 use super::{Partition, live::Live};
-use crate::{evaluate::Evaluate, input::SagaInput};
+use crate::{
+    evaluate::Evaluate,
+    input::{Meanwhile, SagaInput},
+};
 
 /// When which saga's earliest timer is due.
 #[derive(Clone)]
@@ -72,6 +75,12 @@ impl Timing {
         self.held_until.is_some()
     }
 
+    /// Whether timers that were overdue at the take-over wait.
+    pub(super) fn holds_what_is_overdue(&self) -> bool {
+        let overdue = |(due, _): &(Time, SagaId)| *due <= self.owned_since;
+        self.held_until.is_some() && self.due.first().is_some_and(overdue)
+    }
+
     fn is_missed(&self, due: Time, timer: Timer, driven_since: Time) -> bool {
         matches!(timer, Timer::Attempt { .. }) && due <= self.owned_since.max(driven_since)
     }
@@ -80,7 +89,8 @@ impl Timing {
 impl<E: Evaluate> Partition<E> {
     /// When the earliest timer is due.
     pub fn next_timer(&self) -> Option<Time> {
-        let timers = [self.next_saga_timer(), self.next_expiry()];
+        let trial = self.asks.admission().next_trial();
+        let timers = [self.next_saga_timer(), self.next_expiry(), trial];
         timers.into_iter().flatten().min()
     }
 
@@ -125,9 +135,15 @@ impl<E: Evaluate> Partition<E> {
             let (due, timer) = timers::first_due(&live.state, now)
                 .or(live.timer)
                 .expect("a filed saga has a timer");
-            let missed = self.timing.is_missed(due, timer, live.driven_since);
+            let meanwhile = if live.waits(timer) && !mutant!(self.rules, WaitingSpendsAttempts) {
+                Meanwhile::Waiting
+            } else if self.timing.is_missed(due, timer, live.driven_since) {
+                Meanwhile::Unowned
+            } else {
+                Meanwhile::Asked
+            };
             let version = live.state.version();
-            let fired = self.tell(&saga, &SagaInput::TimerFired { timer, missed }, now);
+            let fired = self.tell(&saga, &SagaInput::TimerFired { timer, meanwhile }, now);
             assert!(fired.is_ok(), "a timer is never refused");
             assert!(
                 self.sagas[&saga].state.version() > version,

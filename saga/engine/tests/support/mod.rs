@@ -15,6 +15,7 @@ use std::{
 
 use sagalog_engine::{
     Answer, Effect, Evaluate, Input, Partition, Query, Request, Rules, Ticket,
+    admission::Policies,
     decide::Context,
     input::Wish,
     partition::{Found, History, Registry, SystemHeads, Taken},
@@ -87,6 +88,7 @@ pub struct World {
     pub effects: BTreeMap<String, u32>,
     definitions: Vec<AnyDefinition>,
     rules: Rules,
+    policies: Arc<Policies>,
     script: BTreeMap<(String, Direction, u32), Does>,
     outputs: BTreeMap<String, &'static str>,
     commands: VecDeque<Command>,
@@ -138,6 +140,7 @@ impl World {
             effects: BTreeMap::new(),
             definitions,
             rules,
+            policies: Arc::default(),
             script: BTreeMap::new(),
             outputs: BTreeMap::new(),
             commands: VecDeque::new(),
@@ -170,6 +173,13 @@ impl World {
             self.script
                 .insert((node.into(), direction, attempt), does.clone());
         }
+        self
+    }
+
+    /// Commands are admitted to participants by these policies.
+    pub fn admitting(mut self, policies: Policies) -> Self {
+        self.policies = Arc::new(policies);
+        self.machine = self.machine.admitting(self.policies.clone());
         self
     }
 
@@ -314,8 +324,8 @@ impl World {
             let before = self.progress();
             self.machine.fire_timers(self.now);
             self.look_up();
-            self.append();
             self.perform();
+            self.append();
             self.participate();
             if before == self.progress() && !self.machine.wants_look_up() {
                 return self;
@@ -470,7 +480,8 @@ impl World {
             self.rules,
             self.now,
         )
-        .expect("the log can be folded");
+        .expect("the log can be folded")
+        .admitting(self.policies.clone());
     }
 
     fn take_over(&mut self, feed_again: bool) {
@@ -482,7 +493,8 @@ impl World {
             self.rules,
             self.now,
         )
-        .expect("the log can be folded");
+        .expect("the log can be folded")
+        .admitting(self.policies.clone());
         self.compare();
         self.machine.inbox_is_empty();
         if feed_again {
@@ -531,7 +543,7 @@ impl World {
     }
 
     fn perform(&mut self) {
-        while let Some(effect) = self.machine.poll_effect() {
+        while let Some(effect) = self.machine.poll_effect(self.now) {
             match effect {
                 Effect::Ask(command) => {
                     self.i5_the_ask_is_durable(&command);
@@ -884,6 +896,8 @@ pub fn line(event: &SagaEvent) -> String {
         E::AttemptUnknown(e) => format!("unknown {}", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptTimedOut(e) => format!("timed out {}", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptRenewed(e) => format!("renewed {}", of(&e.node, e.direction, e.attempt.0)),
+        E::AttemptDelayed(e) => format!("delayed {}", of(&e.node, e.direction, e.attempt.0)),
+        E::AttemptAdmitted(e) => format!("admitted {}", of(&e.node, e.direction, e.attempt.0)),
         E::AttemptExtended(e) => format!(
             "alive {} until {}: {}",
             of(&e.node, Direction::Action, e.attempt.0),

@@ -46,7 +46,8 @@ impl Driver {
     }
 
     fn begin_to_settle(&mut self) {
-        while let Some(effect) = self.machine.poll_effect() {
+        let now = self.clock.now();
+        while let Some(effect) = self.machine.poll_effect(now) {
             if let Effect::Answer { .. } = effect {
                 self.perform(effect);
             }

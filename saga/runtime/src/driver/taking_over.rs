@@ -33,6 +33,7 @@ impl Driver {
             partition,
             registry,
             rules,
+            policies,
             node,
             inbox,
             dead,
@@ -44,6 +45,7 @@ impl Driver {
         } = parts;
         let reader = Reader::new(log.clone(), partition);
         let (machine, epoch) = take(&reader, &registry, rules, &node, &*clock, is_start).await?;
+        let machine = machine.admitting(policies.clone());
         let receiving = |queue, prefetch, consumer| {
             Inbox::new(queue, prefetch, transport.clone(), clock.clone(), consumer)
         };
@@ -57,6 +59,7 @@ impl Driver {
             partition,
             registry,
             rules,
+            policies,
             node,
             inbox,
             dead,
@@ -119,7 +122,7 @@ impl Driver {
             false,
         )
         .await?;
-        self.machine = machine;
+        self.machine = machine.admitting(self.policies.clone());
         self.epoch = epoch;
         self.looking_up = None;
         self.renewing = None;
