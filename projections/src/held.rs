@@ -40,6 +40,14 @@ impl Held {
     /// The most bytes of what they carry.
     pub const BYTES_MAX: usize = 1024 * 1024;
 
+    /// Without any, the first of which will have the number behind this one.
+    pub(crate) fn numbered_from(newest: u64) -> Self {
+        Self {
+            newest,
+            ..Self::default()
+        }
+    }
+
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
@@ -117,6 +125,19 @@ impl Held {
         let dropped = self.queue.remove(at)?;
         self.bytes -= dropped.content.as_str().len();
         Some(dropped)
+    }
+
+    /// Whether it may carry this instead.
+    pub fn takes_instead(&self, input: &HeldInput, content: &Payload) -> bool {
+        self.bytes - input.content.as_str().len() + content.as_str().len() <= Self::BYTES_MAX
+    }
+
+    /// Gives it another content; the one that it had.
+    pub(crate) fn edit(&mut self, number: u64, content: Payload) -> Option<Payload> {
+        let held = self.queue.iter_mut().find(|held| held.number == number)?;
+        self.bytes += content.as_str().len();
+        self.bytes -= held.content.as_str().len();
+        Some(core::mem::replace(&mut held.content, content))
     }
 
     /// Says why the first one cannot be processed either.

@@ -61,8 +61,8 @@ fn what_comes_for_a_saga_that_nobody_can_read_waits_until_a_person_has_it_driven
         held(&run),
         [
             "HELD, as it cannot be driven: it does not read, by a fault of the plan",
-            "input 1 waits until it is driven",
-            "input 2 waits until it is driven",
+            "input 1000001 waits until it is driven",
+            "input 1000002 waits until it is driven",
             "driven again",
         ]
     );

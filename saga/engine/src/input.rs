@@ -1,6 +1,6 @@
 //! What one saga can be told, and the identity of each input.
 
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 
 use sagalog_model::{
     AttemptNumber, Direction, NodeIndex, Numbered, Outcome, Payload, Reply,
@@ -45,6 +45,9 @@ pub enum SagaInput {
     Numbered(Numbered),
     /// A person wants something.
     Request(Request),
+    /// A person has decided about this while its saga could not be driven: it is held, and what was decided
+    /// follows.
+    Hold(Box<Self>),
 }
 
 /// What kept an attempt from its answer while its time passed.
@@ -180,6 +183,13 @@ impl SagaInput {
                 identity.finish()
             }
             Self::Request(request) => request_identity(request),
+            Self::Hold(input) => {
+                let Identity { id, digest } = input.identity();
+                let mut identity = Builder::new("hold");
+                identity.key(&id.0.to_be_bytes());
+                identity.content(&digest.0);
+                identity.finish()
+            }
         }
     }
 }

@@ -120,6 +120,9 @@ planted! {
     // Sagas that cannot be driven.
     /// `partition::waits`: what comes for a held saga is acknowledged and not recorded. A saga is held.
     LetsWhatWaitsGoUnrecorded = (1, 1),
+    /// `partition::waits`: that something is given up that waits is acknowledged and not recorded. A saga is
+    /// held.
+    DropsNothingThatWaits = (16, 1),
     /// `partition::release_saga`: what waited is not processed. A saga is held.
     ForgetsWhatWaits = (16, 1),
     /// `partition::release_saga`: what waited is processed from the newest on. A saga is held.

@@ -1,7 +1,7 @@
 //! Deciding again what is on record (I19): a batch states the input that led to it as its first
 //! event, and the time that was decided with, so nothing else is needed.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use sagalog_model::{
     Direction, NodeIndex, Numbered, Outcome, Payload, Reply, SagaEvent, SagaId,
@@ -10,7 +10,11 @@ use sagalog_model::{
 use sagalog_projections::{SagaState, Timer};
 
 use crate::{
-    decide::{Context, Refusal, decide, held::told, start},
+    decide::{
+        Context, Refusal, decide,
+        held::{WAITED, told},
+        start,
+    },
     input::{Meanwhile, Request, SagaInput, Wish},
 };
 
@@ -164,7 +168,13 @@ impl SagaInput {
                 let (producer, _) = before.sequences().find(&e.producer)?;
                 fired(Timer::Gap { producer })
             }
-            E::InputHeld(e) => told(saga, &e.input, &e.held.content).ok()?,
+            E::InputHeld(e) => {
+                let input = told(saga, &e.input, &e.held.content).ok()?;
+                match e.held.reason.as_deref() {
+                    Some(WAITED) => Self::Hold(Box::new(input)),
+                    _ => input,
+                }
+            }
             E::HeldReleased(e) => wish(
                 &e.id,
                 &e.by,

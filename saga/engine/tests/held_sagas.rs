@@ -17,7 +17,7 @@ use sagalog_model::{
     log::{Position, Version},
     system::SystemEvent,
 };
-use sagalog_projections::{Status, held::Held};
+use sagalog_projections::{Status, held::Held, held_sagas::HeldSaga};
 use support::{Does, World, refusal_of, taken};
 
 /// Two sagas; `s` waits for two approvals, and its step is answered when the test says so.
@@ -45,7 +45,12 @@ fn id() -> SagaId {
 /// What waits for the saga, by number; none if it is not held.
 fn waits(world: &World) -> Option<Vec<u64>> {
     let held = world.machine.held_sagas().get(&id())?;
-    Some(held.inputs.iter().map(|input| input.number).collect())
+    let numbers = held.inputs.iter();
+    Some(
+        numbers
+            .map(|input| input.number - HeldSaga::NUMBERED_FROM)
+            .collect(),
+    )
 }
 
 fn release() -> Wish {
@@ -146,6 +151,127 @@ fn whatever_is_wanted_of_a_held_saga_is_refused_with_the_reason() {
     assert_eq!(world.answer(other), "recorded");
     assert!(refusal_of(&world, differs).contains("mail-1"));
     assert!(refusal_of(&world, released).contains("this program does not register it"));
+}
+
+fn edit(number: u64, content: &str) -> Wish {
+    Wish::Release {
+        number: HeldSaga::NUMBERED_FROM + number,
+        content: Some(Payload::parse(content).expect("good JSON")),
+    }
+}
+
+fn give_up(number: u64) -> Wish {
+    Wish::Drop {
+        number: HeldSaga::NUMBERED_FROM + number,
+        reason: "it is another's".into(),
+    }
+}
+
+/// `s` is held, and three signals and an answer wait for it.
+fn four_wait() -> World {
+    let mut world = two();
+    world.is_followed_by(&[sagas::three()]);
+    for mail in ["mail-1", "mail-2", "mail-3"] {
+        world.signal("s", "approval", mail, "7");
+    }
+    answered(&mut world);
+    world.settle();
+    assert_eq!(waits(&world), Some(vec![1, 2, 3, 4]));
+    world
+}
+
+#[test]
+fn what_waits_is_edited_and_dropped_on_record_and_keeps_its_order() {
+    let mut world = four_wait();
+    let decided = [
+        world.request("s", "ticket-1", give_up(2)),
+        world.request("s", "ticket-2", edit(3, "true")),
+        world.request("s", "ticket-3", edit(1, "true")),
+        world.request("s", "ticket-1", give_up(2)),
+        world.request("s", "ticket-2", edit(3, "true")),
+        world.signal("s", "approval", "mail-2", "7"),
+        world.signal("s", "approval", "mail-3", "7"),
+    ];
+    world.settle();
+    for ticket in decided {
+        assert_eq!(world.answer(ticket), "recorded");
+    }
+    assert_eq!(
+        waits(&world),
+        Some(vec![1, 3, 4]),
+        "what comes again is the same"
+    );
+    let known = recorded(&world);
+    assert_eq!(
+        known[5..],
+        ["WaitingDropped", "WaitingEdited", "WaitingEdited"]
+    );
+    world.is_followed_by(&[sagas::two_approvals(), sagas::three()]);
+    world.settle();
+    assert_eq!(world.status("s"), Status::Completed, "{}", world.story("s"));
+    let story = world.story("s");
+    let place = |what: &str| {
+        story
+            .find(what)
+            .unwrap_or_else(|| panic!("{what} in\n{story}"))
+    };
+    assert!(place("mail-1") < place("mail-3"), "{story}");
+    let kinds = world.rows.iter().flat_map(|row| &row.events);
+    let kinds: Vec<_> = kinds.map(|event| &*event.kind).collect();
+    let count = |kind| kinds.iter().filter(|it| **it == kind).count();
+    let told = (count("HeldDropped"), count("HeldReleased"));
+    assert_eq!(told, (1, 2), "the saga's own history tells it");
+}
+
+#[test]
+fn a_decision_that_comes_again_after_the_release_decides_about_nothing_else() {
+    let mut world = four_wait();
+    world.request("s", "ticket-1", give_up(2));
+    world.settle();
+    world.is_followed_by(&[sagas::two_approvals(), sagas::three()]);
+    world.settle();
+    let held = |world: &World| {
+        let state = world.machine.peek(&id()).expect("it is under way");
+        state
+            .held()
+            .iter()
+            .map(|held| held.number)
+            .collect::<Vec<_>>()
+    };
+    let before = held(&world);
+    assert_eq!(
+        before.len(),
+        3,
+        "what cannot be read is held, with what is behind"
+    );
+    let again = world.request("s", "ticket-1", give_up(2));
+    let dropped = world.signal("s", "approval", "mail-2", "7");
+    world.settle();
+    assert!(refusal_of(&world, again).contains("`ticket-1` was used before"));
+    assert_eq!(world.answer(dropped), "recorded");
+    assert_eq!(held(&world), before, "it was given up, and stays so");
+}
+
+#[test]
+fn a_decision_about_what_does_not_wait_is_refused_with_what_does() {
+    let mut world = four_wait();
+    let of_its_own = Wish::Drop {
+        number: 1,
+        reason: "it was held before".into(),
+    };
+    let of_its_own = world.request("s", "ticket-0", of_its_own);
+    let none = world.request("s", "ticket-1", give_up(7));
+    let no_outcome = world.request("s", "ticket-2", edit(4, "true"));
+    world.request("s", "ticket-3", give_up(2));
+    let other = world.request("s", "ticket-3", give_up(3));
+    let again = world.request("s", "ticket-4", give_up(2));
+    world.settle();
+    assert!(refusal_of(&world, of_its_own).starts_with("saga `s` is held"));
+    assert!(refusal_of(&world, none).contains("input 1000007 is not held; the first is 1000001"));
+    assert!(refusal_of(&world, no_outcome).contains("it carries no outcome"));
+    assert!(refusal_of(&world, other).contains("`ticket-3` was used before"));
+    assert!(refusal_of(&world, again).contains("input 1000002 is not held"));
+    assert_eq!(waits(&world), Some(vec![1, 3, 4]));
 }
 
 #[test]

@@ -143,6 +143,14 @@ impl SystemEvent {
             Self::HeldSaga(HeldSagaEvent::Waits(event, content)) => {
                 new_event("InputWaits", event, Data::Inline(content.as_str().into()))
             }
+            Self::HeldSaga(HeldSagaEvent::Edited(event, content)) => new_event(
+                "WaitingEdited",
+                event,
+                Data::Inline(content.as_str().into()),
+            ),
+            Self::HeldSaga(HeldSagaEvent::Dropped(event)) => {
+                new_event("WaitingDropped", event, Data::None)
+            }
             Self::HeldSaga(HeldSagaEvent::Released(event)) => {
                 new_event("SagaReleased", event, Data::None)
             }
@@ -179,7 +187,7 @@ impl SystemEvent {
                     Arc::new(read(kind, graph)?),
                 ))
             }
-            "SagaHeld" | "InputWaits" | "SagaReleased" => {
+            "SagaHeld" | "InputWaits" | "WaitingEdited" | "WaitingDropped" | "SagaReleased" => {
                 held_saga(kind, control, data).map(Self::HeldSaga)
             }
             _ => letter(kind, control, data).map(Self::Letter),
@@ -188,7 +196,7 @@ impl SystemEvent {
 }
 
 /// The types of all of them.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "PartitionOwned",
     "DefinitionRecorded",
     "LateSuccess",
@@ -198,21 +206,25 @@ const KINDS: [&str; 10] = [
     "DeadLetterPurged",
     "SagaHeld",
     "InputWaits",
+    "WaitingEdited",
+    "WaitingDropped",
     "SagaReleased",
 ];
 
 fn held_saga(kind: &str, control: &str, data: &Data) -> Result<HeldSagaEvent, UnreadableEvent> {
+    let content = || {
+        // What was erased for good is nothing any more.
+        let content = match data {
+            Data::Erased(_) => "null",
+            data => inline(kind, "content", data)?,
+        };
+        Ok(Payload::from_json_text(content))
+    };
     Ok(match kind {
         "SagaHeld" => HeldSagaEvent::Held(read(kind, control)?),
-        "InputWaits" => {
-            // What was erased for good is nothing any more.
-            let content = match data {
-                Data::Erased(_) => "null",
-                data => inline(kind, "content", data)?,
-            };
-            let content = Payload::from_json_text(content);
-            HeldSagaEvent::Waits(read(kind, control)?, content)
-        }
+        "InputWaits" => HeldSagaEvent::Waits(read(kind, control)?, content()?),
+        "WaitingEdited" => HeldSagaEvent::Edited(read(kind, control)?, content()?),
+        "WaitingDropped" => HeldSagaEvent::Dropped(read(kind, control)?),
         _ => HeldSagaEvent::Released(read(kind, control)?),
     })
 }

@@ -19,7 +19,10 @@ use sagalog_model::{
     },
     event::*,
     graph::DefinitionVersion,
-    held_saga::{HeldSagaEvent, InputWaits, RefusedInput, SagaHeld, SagaReleased},
+    held_saga::{
+        HeldSagaEvent, InputWaits, RefusedInput, SagaHeld, SagaReleased, WaitingDropped,
+        WaitingEdited,
+    },
     just,
     log::{Data, Epoch, NewEvent, Time, Version},
     system::{DefinitionRecorded, LateSuccess, PartitionOwned, SystemEvent},
@@ -83,6 +86,8 @@ fn every_event_of_the_system_is_read_back_as_it_was_written() {
         ("LateSuccess", late_success()),
         ("SagaHeld", saga_held()),
         ("InputWaits", input_waits()),
+        ("WaitingEdited", waiting_edited()),
+        ("WaitingDropped", waiting_dropped()),
         ("SagaReleased", saga_released()),
         ("DeadLettered", dead_lettered()),
         ("DeadLetterRetried", dead_letter_retried()),
@@ -290,6 +295,28 @@ fn every_event_of_the_system_is_written_in_this_form() {
             Payload::from_json_text("true"),
         )
         .into(),
+        HeldSagaEvent::Edited(
+            WaitingEdited {
+                saga: SagaId::new("o-1").expect("a good id"),
+                number: 1,
+                id: "r-1".into(),
+                by: "ada".into(),
+                until: None,
+                oldest: Version::new(3),
+            },
+            Payload::from_json_text("false"),
+        )
+        .into(),
+        HeldSagaEvent::Dropped(WaitingDropped {
+            saga: SagaId::new("o-1").expect("a good id"),
+            number: 1,
+            id: "r-2".into(),
+            by: "ada".into(),
+            until: None,
+            reason: "of no use".into(),
+            oldest: Version::new(3),
+        })
+        .into(),
         HeldSagaEvent::Released(SagaReleased {
             saga: SagaId::new("o-1").expect("a good id"),
             refused: vec![RefusedInput {
@@ -314,6 +341,8 @@ fn every_event_of_the_system_is_written_in_this_form() {
     DeadLetterPurged 1 {"letter":"00000000000000000000000007","why":"no_room","oldest":9}
     SagaHeld 1 {"saga":"o-1","reason":"event 7 does not read","oldest":3}
     InputWaits 1 {"saga":"o-1","number":1,"input":{"signal":{"signal":"approval","id":"mail-1"}},"oldest":3} + true
+    WaitingEdited 1 {"saga":"o-1","number":1,"id":"r-1","by":"ada","oldest":3} + false
+    WaitingDropped 1 {"saga":"o-1","number":1,"id":"r-2","by":"ada","reason":"of no use","oldest":3}
     SagaReleased 1 {"saga":"o-1","refused":[{"number":1,"reason":"nobody waits for it"}],"oldest":6}
     "#);
 }
@@ -1124,6 +1153,41 @@ fn input_waits() -> BoxedStrategy<SystemEvent> {
                 oldest,
             };
             HeldSagaEvent::Waits(waits, content).into()
+        })
+        .boxed()
+}
+
+fn waiting_edited() -> BoxedStrategy<SystemEvent> {
+    let until = option::of(time());
+    (saga(), any::<u64>(), text(), until, any::<u64>(), payload())
+        .prop_map(|(saga, number, id, until, oldest, content)| {
+            let edited = WaitingEdited {
+                saga,
+                number,
+                by: id.clone(),
+                id,
+                until,
+                oldest: Version::new(oldest),
+            };
+            HeldSagaEvent::Edited(edited, content).into()
+        })
+        .boxed()
+}
+
+fn waiting_dropped() -> BoxedStrategy<SystemEvent> {
+    let until = option::of(time());
+    (saga(), any::<u64>(), text(), until, ".*", any::<u64>())
+        .prop_map(|(saga, number, id, until, reason, oldest)| {
+            HeldSagaEvent::Dropped(WaitingDropped {
+                saga,
+                number,
+                by: id.clone(),
+                id,
+                until,
+                reason,
+                oldest: Version::new(oldest),
+            })
+            .into()
         })
         .boxed()
 }

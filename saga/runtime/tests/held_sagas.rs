@@ -5,8 +5,8 @@ mod double;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use sagalog::{
-    CallError, EventLog, MemoryLog, Refusal, Runtime, RuntimeBuilder, Saga, SagaId, Signal,
-    history::Reader,
+    CallError, EventLog, MemoryLog, Payload, Refusal, Runtime, RuntimeBuilder, Saga, SagaId,
+    Signal, history::Reader,
 };
 use sagalog_eventlog::Owner;
 use sagalog_model::log::{
@@ -103,6 +103,23 @@ async fn a_damaged_history_holds_its_saga_and_what_comes_for_it_and_the_others_g
     assert_eq!(it.reason, why);
     assert!(why.contains("position"), "it says where: {why}");
     assert_eq!(it.inputs.len(), 2, "what comes twice waits once");
+    let ada = client.acting_as("ada");
+    let edited = Payload::parse("false").expect("good JSON");
+    let edited = ada
+        .release("leave-1", "ticket-2", 1_000_002, Some(edited))
+        .await;
+    edited.expect("it waits");
+    let dropped = ada
+        .drop_held("leave-1", "ticket-3", 1_000_001, "sent twice")
+        .await;
+    dropped.expect("it waits");
+    let waits = self::held(&log).await;
+    let waits = waits.get(&saga()).expect("it is held");
+    let left: Vec<_> = waits.inputs.iter().collect();
+    assert_eq!((left.len(), left[0].content.as_str()), (1, "false"));
+    let decided = waits.decisions.iter();
+    let decided: Vec<_> = decided.map(|it| (it.number, &*it.by)).collect();
+    assert_eq!(decided, [(1_000_002, "ada"), (1_000_001, "ada")]);
     let released = client.acting_as("ada");
     let released = released.release("leave-1", "ticket-1", 0, None).await;
     assert!(matches!(

@@ -245,6 +245,14 @@ pub(super) fn answers_what_is_durable(
             let undriven = world.shadow().undriven(partition);
             undriven.is_none_or(|undriven| undriven.get(&call.saga).is_none())
         }
+        Query::Request(request)
+            if world
+                .shadow()
+                .undriven(partition)
+                .is_some_and(|undriven| undriven.has_decided(&call.saga, &request.id)) =>
+        {
+            true
+        }
         Query::Request(request) => state.is_some_and(|state| {
             // A cancel of a saga that goes back already says nothing new.
             state.requests().contains(&request.id) || state.turn().is_some()

@@ -1,7 +1,10 @@
 //! I3, I5, I8, I13, I17: a saga that cannot be driven waits alone; nothing is sent for it; what comes for it
 //! is processed in its order when it is driven again, and none of it is lost.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sagalog_engine::{Answer, Refusal};
 use sagalog_model::{
@@ -21,6 +24,10 @@ pub(super) struct Undriven {
     fold: HeldSagas,
     /// Whatever waited, by saga.
     waited: BTreeMap<SagaId, Vec<(Origin, Payload)>>,
+    /// The requests that decided about what waited.
+    decided: BTreeSet<(SagaId, Arc<str>)>,
+    /// What was given up.
+    dropped: BTreeMap<SagaId, Vec<Origin>>,
     /// The number of the input that was processed last, of sagas that are still held.
     processed: BTreeMap<SagaId, u64>,
 }
@@ -49,6 +56,14 @@ impl Undriven {
                 let waited = self.waited.entry(event.saga.clone()).or_default();
                 waited.push((event.input.clone(), content.clone()));
             }
+            HeldSagaEvent::Edited(event, _) => {
+                self.decides(&event.saga, event.number, &event.id)?;
+            }
+            HeldSagaEvent::Dropped(event) => {
+                let input = self.decides(&event.saga, event.number, &event.id)?;
+                let dropped = self.dropped.entry(event.saga.clone()).or_default();
+                dropped.push(input);
+            }
             HeldSagaEvent::Released(event) => {
                 if self.fold.get(&event.saga).is_none() {
                     return Err(("I2", "it is driven again, and was not held".into()));
@@ -60,14 +75,52 @@ impl Undriven {
         Ok(())
     }
 
-    /// I13: while a saga is held nothing happens to it but what waited for it, in its order; `fact` is what a
-    /// batch begins with.
+    /// I7: each decision is recorded once, about something that waits.
+    fn decides(&mut self, saga: &SagaId, number: u64, id: &Arc<str>) -> Result<Origin, Broken> {
+        let held = self.fold.get(saga);
+        let Some(input) = held.and_then(|held| held.inputs.find(number)) else {
+            return Err((
+                "I2",
+                format!("input {number} does not wait, and is decided about"),
+            ));
+        };
+        match self.decided.insert((saga.clone(), id.clone())) {
+            true => Ok(input.input.clone()),
+            false => Err(("I7", format!("{id} is recorded twice"))),
+        }
+    }
+
+    /// Whether this request has decided about what waited.
+    pub(super) fn has_decided(&self, saga: &SagaId, id: &Arc<str>) -> bool {
+        self.decided.contains(&(saga.clone(), id.clone()))
+    }
+
+    /// I13: while a saga is held nothing happens to it but what waited for it, in its order, and what was given up
+    /// never does; `fact` is what a batch begins with.
     pub(super) fn happened(&mut self, saga: &SagaId, fact: &SagaEvent) -> Result<(), Broken> {
+        let origin = origin(fact);
+        let is_signal = !matches!(origin, None | Some(Origin::Reply { .. }));
+        let mut dropped = self.dropped.get(saga).into_iter().flatten();
+        let was_dropped = is_signal && dropped.any(|it| Some(it) == origin.as_ref());
+        if was_dropped && !matches!(fact, SagaEvent::InputHeld(_)) {
+            let what = format!("{} of what was given up", fact.kind());
+            return Err(("I13", what));
+        }
         let Some(held) = self.fold.get(saga) else {
             return Ok(());
         };
+        let id = match fact {
+            SagaEvent::HeldReleased(e) => Some(&e.id),
+            SagaEvent::HeldDropped(e) => Some(&e.id),
+            _ => None,
+        };
+        let mut decisions = held.decisions.iter();
+        let of_decided = matches!(fact, SagaEvent::InputHeld(_))
+            && decisions.any(|it| Some(&it.input) == origin.as_ref());
+        if of_decided || id.is_some_and(|id| held.decision(id).is_some()) {
+            return Ok(());
+        }
         let last = self.processed.entry(saga.clone()).or_default();
-        let origin = origin(fact);
         let is_it = |input: &&HeldInput| Some(&input.input) == origin.as_ref();
         let mut rest = held.inputs.iter().filter(|input| input.number > *last);
         let Some(next) = rest.find(is_it) else {
@@ -99,7 +152,7 @@ impl Undriven {
 
 /// The input that a batch begins with.
 fn origin(fact: &SagaEvent) -> Option<Origin> {
-    let reply = |node: &std::sync::Arc<str>, direction, attempt| Origin::Reply {
+    let reply = |node: &Arc<str>, direction, attempt| Origin::Reply {
         node: node.clone(),
         direction,
         attempt,

@@ -112,7 +112,11 @@ impl HistoryDocument {
                 Logged::System(
                     SystemEvent::DefinitionRecorded(..)
                     | SystemEvent::Letter(_)
-                    | SystemEvent::HeldSaga(HeldSagaEvent::Waits(..)),
+                    | SystemEvent::HeldSaga(
+                        HeldSagaEvent::Waits(..)
+                        | HeldSagaEvent::Edited(..)
+                        | HeldSagaEvent::Dropped(_),
+                    ),
                 ) => continue,
             };
             lines.push(Happened {
@@ -171,7 +175,9 @@ fn in_order<'a>(
             SystemEvent::LateSuccess(late) => is_of(&late.saga),
             SystemEvent::HeldSaga(HeldSagaEvent::Held(held)) => is_of(&held.saga),
             SystemEvent::HeldSaga(HeldSagaEvent::Released(released)) => is_of(&released.saga),
-            SystemEvent::HeldSaga(HeldSagaEvent::Waits(..)) => false,
+            SystemEvent::HeldSaga(
+                HeldSagaEvent::Waits(..) | HeldSagaEvent::Edited(..) | HeldSagaEvent::Dropped(_),
+            ) => false,
             SystemEvent::PartitionOwned(_)
             | SystemEvent::DefinitionRecorded(..)
             | SystemEvent::Letter(_) => among.contains(&place),

@@ -11,7 +11,8 @@ use sagalog_engine::{
 };
 use sagalog_model::{
     SagaId,
-    held_saga::HeldSagaEvent,
+    event::Origin,
+    held_saga::{HeldSagaEvent, InputWaits},
     log::{PartitionId, Time, Version},
 };
 
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     check::{self, Violation},
     fault::Fault,
+    mend::Decide,
     site::Subject,
 };
 
@@ -126,7 +128,7 @@ impl World {
     pub(super) fn held_sagas_are_stored(&mut self, partition: PartitionId, row: &Row) {
         let batch = row.batch();
         for (version, event) in (batch.version.get()..).zip(row.held_sagas()) {
-            let saga = saga_of(event).clone();
+            let saga = event.saga().clone();
             self.say_of(Lane::Log, Some(&saga), || in_words(event));
             let checked = check::held_saga_recorded(self, partition, event);
             self.checked(checked);
@@ -140,6 +142,9 @@ impl World {
             let is_held = matches!(event, HeldSagaEvent::Held(_));
             if is_held && self.trouble.unreadable.contains_key(&saga) {
                 self.has_it_driven_again(&saga);
+            }
+            if let HeldSagaEvent::Waits(waits, _) = event {
+                self.decides_what_waits(waits);
             }
         }
     }
@@ -166,6 +171,32 @@ impl World {
         self.agenda.add(at, Happening::Call(Arc::new(call)));
     }
 
+    /// Somebody who decides about held inputs decides about a signal that waits, too, and soon enough.
+    fn decides_what_waits(&mut self, waits: &InputWaits) {
+        let setup = self.setup.clone();
+        let Some((_, decide)) = &setup.decides else {
+            return;
+        };
+        let decision = decide(waits.number);
+        if decision == Decide::Release || matches!(waits.input, Origin::Reply { .. }) {
+            return;
+        }
+        let request = Request {
+            id: format!("waiting-{}-{}", waits.number, self.now.as_micros()).into(),
+            by: "simulation".into(),
+            until: None,
+            wish: decision.wish(waits.number),
+        };
+        let call = ClientCall {
+            after: LOOKED_AFTER / 2,
+            saga: waits.saga.clone(),
+            wants: Wants::Saga(Query::Request(request)),
+            lifetime: None,
+        };
+        let at = self.now.after(LOOKED_AFTER / 2);
+        self.agenda.add(at, Happening::Call(Arc::new(call)));
+    }
+
     /// Whoever is refused because a saga cannot be driven, or begun, calls again.
     pub(super) fn refused_for_now(&mut self, call: &Arc<ClientCall>, why: &Refusal) {
         let for_now = match why {
@@ -185,9 +216,11 @@ impl World {
         let word = match event {
             HeldSagaEvent::Held(_) => "saga-held",
             HeldSagaEvent::Waits(..) => "input-waits",
+            HeldSagaEvent::Edited(..) => "waiting-edited",
+            HeldSagaEvent::Dropped(_) => "waiting-dropped",
             HeldSagaEvent::Released(_) => "saga-released",
         };
-        Some((saga_of(event).clone(), Subject::Other(word.into())))
+        Some((event.saga().clone(), Subject::Other(word.into())))
     }
 }
 
@@ -198,19 +231,17 @@ fn unreadable_for_a_while() -> Unreadable {
     }
 }
 
-fn saga_of(event: &HeldSagaEvent) -> &SagaId {
-    match event {
-        HeldSagaEvent::Held(event) => &event.saga,
-        HeldSagaEvent::Waits(event, _) => &event.saga,
-        HeldSagaEvent::Released(event) => &event.saga,
-    }
-}
-
 fn in_words(event: &HeldSagaEvent) -> String {
     match event {
         HeldSagaEvent::Held(event) => format!("HELD, as it cannot be driven: {}", event.reason),
         HeldSagaEvent::Waits(event, _) => {
             format!("input {} waits until it is driven", event.number)
+        }
+        HeldSagaEvent::Edited(event, _) => {
+            format!("{} edited waiting input {}", event.by, event.number)
+        }
+        HeldSagaEvent::Dropped(event) => {
+            format!("{} dropped waiting input {}", event.by, event.number)
         }
         HeldSagaEvent::Released(_) => "driven again".into(),
     }

@@ -281,6 +281,10 @@ async fn decide<D: Decision>(wish: D, app: &App, output: Output) -> Result<ExitC
         return operate::run(wish, app, output).await;
     }
     let (_, reach) = wish.addressed();
+    let log = reach.log.read().await?;
+    if let Some(undriven) = undriven::find(&log, &saga_id(&which.saga)?).await? {
+        return undriven.would(D::WORD, which.number, output);
+    }
     let saga = Saga::of(&Recorded::read(&reach.log, &which.saga).await?.state()?);
     let at = saga
         .held

@@ -1,6 +1,6 @@
 //! Sagas that cannot be driven: the log says why, and keeps what comes for them.
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use sagalog::{Payload, history::Reader};
 use sagalog_eventlog::EventLog;
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::rows::what_is_held;
 use crate::{
-    error::CliError,
+    error::{CliError, Exit},
     log::partition_of,
     output::Output,
     words::{count, plain, utc},
@@ -34,7 +34,7 @@ pub(super) struct Undriven {
 /// Something that waits for a saga that cannot be driven, as JSON.
 #[derive(Serialize)]
 pub(super) struct Waits {
-    number: u64,
+    pub(super) number: u64,
     since: u64,
     input: Origin,
     content: Payload,
@@ -57,6 +57,31 @@ impl Undriven {
         }
     }
 
+    /// Says what would be done about something that waits; without a number about the saga.
+    pub(super) fn would(
+        &self,
+        word: &'static str,
+        number: u64,
+        output: Output,
+    ) -> Result<ExitCode, CliError> {
+        let saga = &self.saga;
+        let input = self.waits.iter().find(|input| input.number == number);
+        if input.is_none() && number > 0 {
+            let message = format!("input {number} does not wait for saga {saga}");
+            let not_held = CliError::new("not_held", Exit::NotFound, message);
+            return Err(not_held.fix("`held show` shows those that do"));
+        }
+        if output.is_json() {
+            output.json(&Would { would: word, input })?;
+        } else if let Some(input) = input {
+            let what = what_is_held(&input.input);
+            output.line(plain(&format!("would {word} input {number}, {what}")))?;
+        } else {
+            output.line(plain(&format!("would {word} saga {saga}")))?;
+        }
+        Ok(Exit::Done.into())
+    }
+
     /// Says so.
     pub(super) fn print(&self, output: Output) -> Result<(), CliError> {
         if output.is_json() {
@@ -74,12 +99,22 @@ impl Undriven {
         for input in &self.waits {
             let what = what_is_held(&input.input);
             output.line(plain(&format!("    {} {what}", input.number)))?;
+            output.line(plain(&format!("      carries {}", input.content)))?;
         }
         output.line("  unblocked  by a program that can drive it, when it takes the saga over")?;
         output.line(plain(&format!(
             "  next       `held release {saga} 0` tries it now"
         )))
     }
+}
+
+/// What would be done, as JSON.
+#[derive(Serialize)]
+struct Would<'a> {
+    would: &'a str,
+    /// What it would be done about; missing if that is the saga.
+    #[serde(rename = "held", skip_serializing_if = "Option::is_none")]
+    input: Option<&'a Waits>,
 }
 
 /// All of a log.

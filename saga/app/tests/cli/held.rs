@@ -63,7 +63,7 @@ async fn a_saga_that_cannot_be_driven_is_listed_with_the_reason_and_the_others_g
         "t-1 is held: it cannot be driven\n",
         "  why        ",
         "`Turned`",
-        "  behind it  1 input\n    1 signal approval, id boss-1\n",
+        "  behind it  1 input\n    1000001 signal approval, id boss-1\n      carries true\n",
         "  next       `held release t-1 0` tries it now\n",
     ] {
         assert!(why.contains(told), "{told} in\n{why}");
@@ -82,4 +82,23 @@ async fn a_saga_that_cannot_be_driven_is_listed_with_the_reason_and_the_others_g
         refused.contains("the saga's history cannot be used"),
         "{refused}"
     );
+
+    let refused = sagalog(&agency.log, "held drop t-1 1000007 --reason other").await;
+    assert!(
+        refused
+            .failed(5)
+            .contains("input 1000007 is not held; the first is 1000001")
+    );
+    let would = run("held edit t-1 1000001 --content false --dry-run").await;
+    assert_eq!(
+        would,
+        "would edit input 1000001, signal approval, id boss-1\n"
+    );
+    run("held edit t-1 1000001 --content false").await;
+    let shown = run("held show t-1 --json").await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(shown["waits"][0]["content"], false);
+    run("held drop t-1 1000001 --reason other").await;
+    let shown = run("held show t-1").await;
+    assert!(shown.contains("  behind it  0 inputs\n"), "{shown}");
 }

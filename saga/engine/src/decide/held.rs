@@ -13,6 +13,9 @@ use sagalog_projections::{SagaState, held::HeldInput, sequence::Standing};
 use super::{Decider, Refusal};
 use crate::input::{Request, SagaInput};
 
+/// Why an input is held about which a person has decided already.
+pub(crate) const WAITED: &str = "somebody has decided about it while the saga could not be driven";
+
 impl Decider<'_> {
     /// Whether an input must wait because others of its saga are held. Operators' requests and
     /// timers pass, and so does what says nothing new. After the turn nothing waits: signals are late,
@@ -23,6 +26,16 @@ impl Decider<'_> {
             && !self.state.status().is_terminal()
             && is_news(self.state, input)
             && !mutant!(self.context.rules, OvertakesWhatIsHeld)
+    }
+
+    /// Holds an input about which a person has decided while its saga could not be driven, if it says
+    /// anything new.
+    pub(super) fn hold_what_waited(&mut self, input: &SagaInput) -> Result<(), Refusal> {
+        let is_over = self.state.turn().is_some() || self.state.status().is_terminal();
+        if is_over || !is_news(self.state, input) {
+            return Ok(());
+        }
+        self.hold(input, Some(WAITED.into()))
     }
 
     /// Records an input as held: it waits for a person.
@@ -203,7 +216,10 @@ fn is_news(state: &SagaState, input: &SagaInput) -> bool {
             matches!(standing, Standing::Next | Standing::Ahead)
         }
         SagaInput::Reply(reply) => is_awaited(state, reply),
-        SagaInput::TimerFired { .. } | SagaInput::Admitted { .. } | SagaInput::Request(_) => false,
+        SagaInput::TimerFired { .. }
+        | SagaInput::Admitted { .. }
+        | SagaInput::Request(_)
+        | SagaInput::Hold(_) => false,
     }
 }
 
@@ -252,7 +268,10 @@ pub(crate) fn parts(input: &SagaInput) -> Option<(Origin, Payload)> {
             let outcome = Payload::of(&reply.outcome);
             Some((origin, outcome.expect("an outcome is plain data")))
         }
-        SagaInput::TimerFired { .. } | SagaInput::Admitted { .. } | SagaInput::Request(_) => None,
+        SagaInput::TimerFired { .. }
+        | SagaInput::Admitted { .. }
+        | SagaInput::Request(_)
+        | SagaInput::Hold(_) => None,
     }
 }
 

@@ -100,6 +100,9 @@ struct Decider<'a> {
 
 impl Decider<'_> {
     fn input(&mut self, input: &SagaInput) -> Result<(), Refusal> {
+        if let SagaInput::Hold(input) = input {
+            return self.hold_what_waited(input);
+        }
         if self.waits_behind_others(input) {
             return self.hold(input, None);
         }
@@ -134,6 +137,7 @@ impl Decider<'_> {
             } => self.signal(signal, id, *until, payload),
             SagaInput::Numbered(numbered) => self.numbered(numbered),
             SagaInput::Request(request) => self.request(request),
+            SagaInput::Hold(input) => self.hold_what_waited(input),
         }
     }
 

@@ -13,9 +13,10 @@ use crate::{
 impl<E: Evaluate> Partition<E> {
     pub(super) fn within_bounds(&self, told: &SagaInput) -> Result<(), Refusal> {
         match told {
-            SagaInput::Reply(_) | SagaInput::TimerFired { .. } | SagaInput::Admitted { .. } => {
-                Ok(())
-            }
+            SagaInput::Reply(_)
+            | SagaInput::TimerFired { .. }
+            | SagaInput::Admitted { .. }
+            | SagaInput::Hold(_) => Ok(()),
             SagaInput::Signal { id, payload, .. } => {
                 self.id_within_bounds(id)?;
                 self.payload_within_bounds(payload)

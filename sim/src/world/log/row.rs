@@ -118,7 +118,14 @@ fn is_of_a_letter(event: &NewEvent) -> bool {
 }
 
 fn is_of_a_held_saga(event: &NewEvent) -> bool {
-    ["SagaHeld", "InputWaits", "SagaReleased"].contains(&&*event.kind)
+    [
+        "SagaHeld",
+        "InputWaits",
+        "WaitingEdited",
+        "WaitingDropped",
+        "SagaReleased",
+    ]
+    .contains(&&*event.kind)
 }
 
 fn is_of_the_system(event: &NewEvent) -> bool {
