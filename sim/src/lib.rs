@@ -15,6 +15,7 @@ mod coverage;
 mod explore;
 mod explored;
 mod fault;
+mod infer;
 mod matrix;
 mod mend;
 #[cfg(feature = "mutants")]
@@ -36,6 +37,7 @@ pub use coverage::{Coverage, Covered};
 pub use explore::{Explore, Failure, Report};
 pub use explored::Explored;
 pub use fault::{BadFault, Fault};
+pub use infer::{Inferred, Leaves};
 pub use matrix::{Cell, Crash, Found, IntoSim, Matrix, Trouble, Way};
 pub use mend::{Decide, Mend};
 pub use plan::{BadPlan, Plan, WhyBad};

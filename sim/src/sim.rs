@@ -340,7 +340,13 @@ impl Sim {
         self
     }
 
-    fn call(&mut self, after: Duration, saga: SagaId, query: Query, lifetime: Option<Duration>) {
+    pub(crate) fn call(
+        &mut self,
+        after: Duration,
+        saga: SagaId,
+        query: Query,
+        lifetime: Option<Duration>,
+    ) {
         self.setup.calls.push(Arc::new(ClientCall {
             after,
             saga,

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(crate) use source::{no_definition, other_definition, read};
+
 use crate::{App, error::CliError, output::Output};
 
 /// What to do with histories.

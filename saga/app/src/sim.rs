@@ -1,5 +1,6 @@
-//! `sagalog sim`: a saga under every plan of few faults, or under one plan.
+//! `sagalog sim`: a saga under every plan of few faults, under one plan, or as it was captured.
 
+mod captured;
 mod order;
 mod plan;
 
@@ -34,6 +35,14 @@ pub(crate) struct Args {
     /// Only the plan in this file, as a report shows it
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// What is behind the history in this file, as `history export` writes it: the plan that brings it about again,
+    /// and a test to paste
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["name", "faults", "swarm", "at_most", "plan", "html"]
+    )]
+    capture: Option<PathBuf>,
     /// Also writes a page to look at: the failing run, or else the healthy one
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -41,6 +50,9 @@ pub(crate) struct Args {
 
 /// Simulates, and tells what came of it.
 pub(crate) fn run(args: &Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
+    if let Some(file) = &args.capture {
+        return captured::run(file, app, output);
+    }
     let sim = pick(args.name.as_deref(), app)?;
     let holds = match &args.plan {
         Some(file) => {
@@ -122,5 +134,5 @@ A plan says what goes wrong in a run, one fault a line, each with its place:
 All that a plan does not name goes well. A fault bites if it has a consequence.
 docs/simulation.md lists the places and the faults.
 
-Exit codes: 0 all holds, 1 something is violated or nothing is shown, 2 the plan is not one,
-3 no such file, step or place, or a fault of the plan changes nothing";
+Exit codes: 0 all holds, 1 something is violated, nothing is shown, or a captured history does not happen
+again, 2 the plan is not one, 3 no such file, step or place, or a fault of the plan changes nothing";

@@ -161,6 +161,45 @@ fn a_plan_and_a_budget_are_not_asked_for_together() {
 }
 
 #[test]
+fn what_is_behind_a_capture_is_a_plan_and_a_test() {
+    let sim = || Sim::auto(sagalog_cli::demo::order().expect("it is sound"));
+    let plan = "reply s1 reserve#1: lost".parse().expect("a good plan");
+    let run = sim().run(&plan).expect("the run comes there");
+    let file = Plan::of(&run.capture("s1").expect("it has begun").to_string());
+    let line = format!("sim --capture {}", file.file().display());
+    let ran = sagalog(&line);
+    assert_eq!((ran.exit, &*ran.err), (0, ""), "{}", ran.out);
+    insta::assert_snapshot!(ran.out, @r#"
+    plan  reply s1 reserve#1: lost
+    its run is the recorded history
+
+    #[test]
+    fn s1_of_order_happens_again() {
+        let capture: Capture = include_str!("a.plan")
+            .parse()
+            .expect("it is whole");
+        let sim = Sim::of_capture(order(), &capture)
+            .expect("it runs this definition");
+        let plan: Plan = "
+            reply s1 reserve#1: lost
+        "
+        .parse()
+        .expect("a good plan");
+        let run = sim.run(&plan).expect("the run comes there");
+        run.check();
+    }
+    "#);
+    let json = sagalog(&format!("{line} --json"));
+    let found: Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(found["reproduces"], true);
+    assert_eq!(found["plan"], "reply s1 reserve#1: lost");
+    // A program that knows another saga.
+    assert_eq!(own(&format!("own {line}")), ExitCode::from(3));
+    assert_eq!(sagalog("sim --capture nothing.capture").exit, 3);
+    assert_eq!(sagalog(&format!("{line} --faults 1")).exit, 2);
+}
+
+#[test]
 fn an_app_of_your_own_simulates_its_saga() {
     assert_eq!(main_with(shop(), ["shop", "sim"]), ExitCode::SUCCESS);
 }

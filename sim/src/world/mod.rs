@@ -47,7 +47,7 @@ pub(crate) use log::{Stored, system_event};
 pub(crate) use models::Models;
 pub(crate) use node::NodeNumber;
 pub(crate) use order::Chain;
-pub(crate) use owner::{Guard, Owner};
+pub(crate) use owner::{Guard, Owner, subject_of};
 pub use participant::Fails;
 pub(crate) use participant::{Needed, Participant, read, write};
 pub(crate) use setup::{ClientCall, Property, Setup, Wants};

@@ -773,7 +773,7 @@ fn taken(log: &LogPartition, of: Ownership, node: String, now: Time) -> Taken {
 }
 
 /// What a batch is about: its first event is the fact that came in.
-fn subject_of(first: &SagaEvent) -> Subject {
+pub(crate) fn subject_of(first: &SagaEvent) -> Subject {
     let other = |what: &str| Subject::Other(what.into());
     let attempt = |node: &Arc<str>, direction, attempt: u32| Subject::Attempt {
         node: node.clone(),

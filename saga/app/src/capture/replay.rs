@@ -6,7 +6,7 @@ use sagalog_sim::Replayed;
 
 use super::{
     log,
-    source::{SourceArg, definition, other_definition},
+    source::{SourceArg, no_definition, other_definition},
     view,
 };
 use crate::{
@@ -44,12 +44,8 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
         return log::run(&args.log, &args.filter, args.from, app, output).await;
     };
     let (capture, source) = SourceArg::new(what, args.log).capture().await?;
-    let Some(definition) = definition(app, &capture) else {
-        let (saga, version) = (&capture.graph().saga, capture.graph().version.0);
-        let message = format!("this program does not define {saga} version {version}");
-        return Err(CliError::new("no_such_definition", Exit::NotFound, message)
-            .fix("run this command in the program that defines it"));
-    };
+    let definition = app.definition_of(&capture);
+    let definition = definition.ok_or_else(|| no_definition(&capture))?;
     let replayed = capture
         .replay(definition)
         .map_err(|error| other_definition(&source, &error))?;

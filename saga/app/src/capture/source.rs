@@ -176,13 +176,23 @@ async fn graph(
     Ok(graph.clone())
 }
 
-/// The definition that a capture's saga runs, if this program has it.
-pub(super) fn definition<'a>(app: &'a App, capture: &Capture) -> Option<&'a AnyDefinition> {
-    let runs = capture.graph();
-    app.definitions().iter().find(|definition| {
-        let graph = definition.graph();
-        graph.saga == runs.saga && graph.version == runs.version
-    })
+impl App {
+    /// The definition that a capture's saga runs, if this program has it.
+    pub(crate) fn definition_of(&self, capture: &Capture) -> Option<&AnyDefinition> {
+        let runs = capture.graph();
+        self.definitions().iter().find(|definition| {
+            let graph = definition.graph();
+            graph.saga == runs.saga && graph.version == runs.version
+        })
+    }
+}
+
+/// This program does not have the definition that a capture's saga runs.
+pub(crate) fn no_definition(capture: &Capture) -> CliError {
+    let (saga, version) = (&capture.graph().saga, capture.graph().version.0);
+    let message = format!("this program does not define {saga} version {version}");
+    CliError::new("no_such_definition", Exit::NotFound, message)
+        .fix("run this command in the program that defines it")
 }
 
 /// A file or a history that is no capture.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use sagalog_model::Fingerprint;
 use serde::Serialize;
 
-use super::source::{SourceArg, definition, other_definition};
+use super::source::{SourceArg, other_definition};
 use crate::{
     App,
     error::{CliError, Exit},
@@ -46,7 +46,7 @@ struct Report {
 /// Verifies.
 pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCode, CliError> {
     let (capture, source) = args.source.capture().await?;
-    let definition = definition(app, &capture);
+    let definition = app.definition_of(&capture);
     if let Some(definition) = definition {
         capture
             .runs(definition)
