@@ -12,7 +12,9 @@ use sagalog_model::{
     held_saga::HeldSagaEvent,
     log::{PartitionId, Time, Version},
 };
-use sagalog_projections::{SagaState, dead_letters as letters, held::HeldInput};
+use sagalog_projections::{
+    SagaState, attempts::OpenAttempt, dead_letters as letters, held::HeldInput,
+};
 
 use super::{
     Broken, Violation, attempts, held,
@@ -321,6 +323,8 @@ pub(super) fn timed_out_only_what_was_published(
                 | Fault::SuccessorBehind
         )
     };
+    // A participant that fails often is spared by the usual policies, too.
+    let may_wait = |open: &OpenAttempt| open.delayed || world.setup().is_guarded();
     let deadline = world.shadow().of(saga).and_then(|state| {
         let (_, step) = state.step(state.graph().find(&e.node)?)?;
         let attempts = step.attempts(e.direction);
@@ -330,7 +334,7 @@ pub(super) fn timed_out_only_what_was_published(
         // action that waited until the turn is not asked any more.
         Some(open.deadline)
             .filter(|deadline| deadline.since(open.asked_at) > SHORT)
-            .filter(|_| state.turn().is_none() || !world.setup().is_guarded())
+            .filter(|_| state.turn().is_none() || !may_wait(&open))
     });
     let accounted = deadline.is_none_or(|deadline| {
         let publishing = world.shadow().publishing.get(&partition);
