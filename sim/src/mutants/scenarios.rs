@@ -42,6 +42,7 @@ pub fn scenarios() -> Vec<Scenario> {
         plain("asked prices", waits::prices_that_are_asked_for()),
         plain("prices of two", waits::prices_of_two()),
         plain("put right", waits::approval_that_is_put_right()),
+        plain("given up", waits::approval_that_is_dropped()),
         plain(
             "put right beside another",
             waits::approval_that_is_put_right().and_saga(&5),
