@@ -121,10 +121,14 @@ impl<E: Evaluate> Partition<E> {
             SagaInput::Request(request) => decision(saga, held, request).ok_or_else(cannot)??,
             told => waiting(saga, held, told)?,
         };
-        let is_lost = mutant!(self.rules, LetsWhatWaitsGoUnrecorded)
-            || mutant!(self.rules, DropsNothingThatWaits)
-                && matches!(event, Some(HeldSagaEvent::Dropped(_)));
-        if let Some(event) = event.filter(|_| !is_lost) {
+        if mutant!(self.rules, LetsWhatWaitsGoUnrecorded) {
+            return Ok(());
+        }
+        let gives_up = matches!(event, Some(HeldSagaEvent::Dropped(_)));
+        if gives_up && mutant!(self.rules, DropsNothingThatWaits) {
+            return Ok(());
+        }
+        if let Some(event) = event {
             self.record_held(event, now);
         }
         Ok(())
