@@ -22,11 +22,13 @@ pub(crate) fn redecided(world: &World) -> Result<(), Violation> {
         });
         let batch = row.batch();
         let stored: Vec<_> = batch.events.iter().map(Stored::from).collect();
-        let decide = AssertUnwindSafe(|| replay.batch(batch.at, batch.version, &stored));
+        let fact = row.events().first().expect("the log takes no empty batch");
+        let decide =
+            AssertUnwindSafe(|| replay.batch_decided_on(fact, batch.at, batch.version, &stored));
         let decided = catch_unwind(decide).map_err(|_| "it panics".to_owned());
         let decided = decided.and_then(|decided| decided.map_err(|other| other.to_string()));
         decided.map_err(|what| {
-            let fact = row.events().first().map_or("nothing", |event| event.kind());
+            let fact = fact.kind();
             let what = format!("decided again, the batch that begins with {fact} differs: {what}");
             Violation::of("I19", world, saga, what)
         })?;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sagalog_engine::Resend;
+use sagalog_engine::{Partition, Resend};
 use sagalog_model::{
     Command, Direction, SagaEvent, SagaId,
     dead_letter::{LetterEvent, LetterId},
@@ -200,14 +200,15 @@ impl Shadow {
         let machine = owner.map(Owner::machine);
         let live = machine.and_then(|machine| machine.peek(&command.saga));
         let is_open = |node: &str, direction: Direction, attempt: u32| {
-            if machine.is_some_and(|it| it.waits_to_be_admitted(&command.saga, node, direction)) {
-                return false;
-            }
+            let waits = |machine: &Partition<_>| {
+                machine.waits_to_be_admitted(&command.saga, node, direction)
+            };
             let step = live.and_then(|live| live.step(live.graph().find(node)?));
             step.is_some_and(|(spec, step)| {
                 let open = step.attempts(direction).open;
                 open.is_some_and(|open| open.number.0 == attempt)
                     && live.is_some_and(|live| live.awaits(spec, step, direction))
+                    && !machine.is_some_and(waits)
             })
         };
         self.publishing

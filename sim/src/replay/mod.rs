@@ -118,25 +118,31 @@ impl<'a> Replay<'a> {
         version: Version,
         events: &[Stored<'_>],
     ) -> Result<(), Box<Difference>> {
-        let before = self.state.take();
-        let differs = |fact: Option<&SagaEvent>, index: usize, what| {
-            Box::new(Difference {
-                saga: self.saga.to_string(),
-                version: version.get() + index as u64,
-                at_us: at.as_micros(),
-                decided_on: fact.map(told),
-                what,
-            })
-        };
-        let cannot = |fact, why| differs(fact, 0, What::Undecided { why });
         let first = events.first().ok_or_else(|| "it has no events".to_owned());
-        let fact = first.and_then(Stored::decode);
-        let fact = fact.map_err(|why| cannot(None, why))?;
-        if let SagaEvent::Started(started) = &fact
+        let fact = first.and_then(Stored::decode).map_err(|why| {
+            self.state = None;
+            let what = What::Undecided { why };
+            difference(&self.saga, at, version, 0, None, what)
+        })?;
+        self.batch_decided_on(&fact, at, version, events)
+    }
+
+    /// As [`batch`](Self::batch), with the first of its events.
+    pub(crate) fn batch_decided_on(
+        &mut self,
+        fact: &SagaEvent,
+        at: Time,
+        version: Version,
+        events: &[Stored<'_>],
+    ) -> Result<(), Box<Difference>> {
+        let before = self.state.take();
+        let saga = &self.saga;
+        let differs = |index, what| difference(saga, at, version, index, Some(fact), what);
+        let cannot = |why| differs(0, What::Undecided { why });
+        if let SagaEvent::Started(started) = fact
             && started.fingerprint != self.definition.fingerprint()
         {
-            let why = "it began with another definition".to_owned();
-            return Err(cannot(Some(&fact), why));
+            return Err(cannot("it began with another definition".to_owned()));
         }
         let is_masked = self.is_masked || events.iter().any(Stored::is_masked);
         let kept = is_masked.then(|| before.clone());
@@ -146,8 +152,8 @@ impl<'a> Replay<'a> {
             rules: &self.rules,
             now: at,
         };
-        let decided = redecide(&self.saga, before, &fact, context);
-        let (state, decided) = decided.map_err(|why| cannot(Some(&fact), why.to_string()))?;
+        let decided = redecide(&self.saga, before, fact, context);
+        let (state, decided) = decided.map_err(|why| cannot(why.to_string()))?;
         let mut unclear = 0;
         for index in 0..events.len().max(decided.len()) {
             let (stored, again) = (events.get(index), decided.get(index));
@@ -163,7 +169,7 @@ impl<'a> Replay<'a> {
                         recorded: stored.map(Side::recorded),
                         decided: again.as_ref().map(Side::decided),
                     };
-                    return Err(differs(Some(&fact), index, what));
+                    return Err(differs(index, what));
                 }
             }
         }
@@ -172,7 +178,7 @@ impl<'a> Replay<'a> {
             // What is shown is what the next batch is decided from, too.
             Some(before) => {
                 let folded = fold(&self.saga, self.definition, before, at, events);
-                folded.map_err(|why| cannot(Some(&fact), why))?
+                folded.map_err(cannot)?
             }
         };
         self.state = Some(state);
@@ -180,6 +186,24 @@ impl<'a> Replay<'a> {
         self.unclear += unclear;
         Ok(())
     }
+}
+
+/// The event so far behind the first of a batch is not the same.
+fn difference(
+    saga: &SagaId,
+    at: Time,
+    version: Version,
+    index: usize,
+    fact: Option<&SagaEvent>,
+    what: What,
+) -> Box<Difference> {
+    Box::new(Difference {
+        saga: saga.to_string(),
+        version: version.get() + index as u64,
+        at_us: at.as_micros(),
+        decided_on: fact.map(told),
+        what,
+    })
 }
 
 /// What a batch adds to a state.
