@@ -742,7 +742,7 @@ fn the_bounds_are_those_of_the_code() {
         ("waits in a list of delays", sagalog::policy::DelayList::MAX),
         ("bytes of a saga's id", sagalog::log::StreamName::MAX_BYTES),
         (
-            "commands that wait for a participant",
+            "commands that wait in a participant's queue",
             sagalog::worker::COMMANDS_MAX,
         ),
     ];
