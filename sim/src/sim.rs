@@ -72,6 +72,7 @@ impl Sim {
             empty_log: OnceLock::new(),
             rules: Rules::DEFAULT,
             policies: Arc::default(),
+            is_guarded: false,
             participants: BTreeMap::new(),
             models: Models::default(),
             nodes: NonZeroU32::MIN,
@@ -336,6 +337,7 @@ impl Sim {
     /// [in a runtime](sagalog_engine::admission); so few permits and so short a temper that the
     /// simulation comes to wait for some.
     pub fn admission(mut self, policies: Policies) -> Self {
+        self.setup.is_guarded = policies != Policies::default();
         self.setup.policies = Arc::new(policies);
         self
     }

@@ -100,7 +100,7 @@ pub(crate) fn admitted(
     partition: PartitionId,
     command: &Command,
 ) -> Result<(), Violation> {
-    if !world.setup().is_guarded() {
+    if !world.setup().is_guarded {
         return Ok(());
     }
     let addressee = admission::is_within_policy(world, partition, command)

@@ -146,8 +146,8 @@ impl World {
             }
             owner.machine.fire_timers(now);
         }
-        self.look_up(of);
-        self.perform(of);
+        self.look_up(of, now);
+        self.perform(of, now);
         self.append(of);
     }
 
@@ -157,8 +157,7 @@ impl World {
         owner.map_or(self.now, |owner| self.time_of(owner.node))
     }
 
-    fn perform(&mut self, of: Ownership) {
-        let now = self.time_of_owner(of);
+    fn perform(&mut self, of: Ownership, now: Time) {
         while let Some(effect) = self
             .owner_mut(of)
             .and_then(|owner| owner.machine.poll_effect(now))
@@ -222,8 +221,7 @@ impl World {
         }
     }
 
-    fn look_up(&mut self, of: Ownership) {
-        let now = self.time_of_owner(of);
+    fn look_up(&mut self, of: Ownership, now: Time) {
         let Some(owner) = self.owner_mut(of) else {
             return;
         };

@@ -60,6 +60,8 @@ pub(crate) struct Setup {
     pub(crate) rules: Rules,
     /// By which commands are admitted to participants.
     pub(crate) policies: Arc<Policies>,
+    /// Whether they are others than usual, so that some commands come to wait.
+    pub(crate) is_guarded: bool,
     /// Who serves each step, by its contract's name.
     pub(crate) participants: BTreeMap<String, Participant>,
     /// What their functions work on, as every run begins.
@@ -98,11 +100,6 @@ impl Setup {
         let mut nodes = self.definition.graph().nodes.iter();
         let mut branches = || nodes.any(|node| matches!(node.kind, Kind::All { .. }));
         !self.models.is_empty() && (sagas || branches())
-    }
-
-    /// Whether commands are admitted otherwise than usual, so that some come to wait.
-    pub(crate) fn is_guarded(&self) -> bool {
-        *self.policies != Policies::default()
     }
 
     /// Into how many partitions the log is split.

@@ -86,12 +86,20 @@ impl Timing {
     }
 }
 
+/// Of what there is.
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl<E: Evaluate> Partition<E> {
     /// When the earliest timer is due.
     pub fn next_timer(&self) -> Option<Time> {
         let trial = self.asks.admission().next_trial();
-        let timers = [self.next_saga_timer(), self.next_expiry(), trial];
-        timers.into_iter().flatten().min()
+        let timers = earlier(self.next_saga_timer(), self.next_expiry());
+        earlier(timers, trial)
     }
 
     /// When the earliest timer of a saga is due.
