@@ -1,97 +1,177 @@
 //! Looking up names for many partitions in one statement.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use sagalog_model::log::{PartitionId, StreamName};
 use sqlx::PgConnection;
 use tokio::{
-    select,
-    sync::oneshot::{self, error::TryRecvError},
+    sync::{mpsc, oneshot},
     task::yield_now,
+    time::{Instant, sleep},
 };
 
-use super::reader::Reader;
-use crate::{contract::Head, error::ReadError};
+use super::{
+    failure::{self, Failure},
+    place::Place,
+    reader::PAUSE,
+};
+use crate::{contract::Head, sql::columns::Columns};
+
+/// How many may wait to be asked about; more wait to get into the queue.
+const QUEUE: usize = 64;
 
 /// What each asker is told: a head for each name, in their order.
-pub(super) type Heads = Vec<Option<Head>>;
+type Heads = Vec<Option<Head>>;
 
-/// The names that are to be looked up. One statement is under way at a time; what is asked for
-/// meanwhile goes with the next. Each partition asks once at a time, so this has a bound.
-#[derive(Debug, Default)]
-pub(super) struct LookUps {
-    waiting: Mutex<Vec<LookUp>>,
-    /// Whose turn it is, and the connection for it: one of the pool is looked after twice for each statement.
-    turn: tokio::sync::Mutex<Option<PgConnection>>,
-}
+/// Asks the task that looks names up. One statement is under way at a time, over a connection of its own, as one
+/// of a pool is looked after twice for each statement; what is asked for meanwhile goes with the next.
+///
+/// It is a task, and not done by whoever asks first: that one may stop to be polled in the middle, as a
+/// driver does with its look-up while it takes a partition over, and nobody may wait for that.
+#[derive(Clone, Debug)]
+pub(super) struct LookUps(mpsc::Sender<LookUp>);
 
 /// Names that somebody wants to know of.
-#[derive(Debug)]
-pub(super) struct LookUp {
-    pub(super) partition: PartitionId,
-    pub(super) names: Vec<StreamName>,
-    answer: oneshot::Sender<Heads>,
+struct LookUp {
+    partition: PartitionId,
+    names: Vec<StreamName>,
+    answer: oneshot::Sender<Result<Heads, Arc<sqlx::Error>>>,
 }
 
-impl Reader {
-    /// The heads of the streams of these names, found together with what others ask for.
+impl LookUps {
+    /// Starts the task; it ends when nobody can ask any more.
+    pub(super) fn start(place: Place) -> Self {
+        let (asked, wanted) = mpsc::channel(QUEUE);
+        let task = Task {
+            place,
+            connection: None,
+        };
+        tokio::spawn(task.run(wanted));
+        Self(asked)
+    }
+
+    /// The heads of the streams of these names.
     ///
-    /// Waits for the turn and looks everything up that waits, or is answered by another who does.
+    /// # Errors
+    /// Why the last attempt failed.
     pub(super) async fn heads(
         &self,
         partition: PartitionId,
         names: &[StreamName],
-    ) -> Result<Heads, ReadError> {
-        loop {
-            let mut answered = self.look_ups.wait(partition, names);
-            let mut turn = select! {
-                biased;
-                heads = &mut answered => match heads {
-                    Ok(heads) => return Ok(heads),
-                    // Whoever looked it up went away or failed.
-                    Err(_) => continue,
-                },
-                turn = self.look_ups.turn.lock() => turn,
-            };
-            // Whoever is about to ask may do so: it costs nothing if there is none.
-            yield_now().await;
-            match answered.try_recv() {
-                Ok(heads) => return Ok(heads),
-                Err(TryRecvError::Closed) => continue,
-                Err(TryRecvError::Empty) => {}
-            }
-            let wanted = self.look_ups.take();
-            let found = self.look_up(&mut turn, &wanted).await?;
-            drop(turn);
-            for (wanted, heads) in wanted.into_iter().zip(found) {
-                drop(wanted.answer.send(heads));
-            }
-            if let Ok(heads) = answered.try_recv() {
-                return Ok(heads);
-            }
-        }
-    }
-}
-
-impl LookUps {
-    fn wait(&self, partition: PartitionId, names: &[StreamName]) -> oneshot::Receiver<Heads> {
+    ) -> Result<Heads, Arc<sqlx::Error>> {
         let (answer, answered) = oneshot::channel();
-        self.waiting().push(LookUp {
+        let wanted = LookUp {
             partition,
             names: names.to_vec(),
             answer,
-        });
-        answered
+        };
+        let gone = || Arc::new(sqlx::Error::WorkerCrashed);
+        self.0.send(wanted).await.map_err(|_| gone())?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+struct Task {
+    place: Place,
+    connection: Option<PgConnection>,
+}
+
+impl Task {
+    async fn run(mut self, mut asked: mpsc::Receiver<LookUp>) {
+        let mut wanted = Vec::with_capacity(QUEUE);
+        while asked.recv_many(&mut wanted, QUEUE).await > 0 {
+            // Whoever is about to ask may do so: it costs nothing if there is none.
+            yield_now().await;
+            while wanted.len() < QUEUE
+                && let Ok(another) = asked.try_recv()
+            {
+                wanted.push(another);
+            }
+            wanted.retain(|wanted| !wanted.answer.is_closed());
+            match self.look_up(&wanted).await {
+                Ok(found) => {
+                    for (wanted, heads) in wanted.drain(..).zip(found) {
+                        // Whoever asked may have gone.
+                        drop(wanted.answer.send(Ok(heads)));
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    for wanted in wanted.drain(..) {
+                        drop(wanted.answer.send(Err(error.clone())));
+                    }
+                }
+            }
+        }
     }
 
-    fn take(&self) -> Vec<LookUp> {
-        let mut wanted = std::mem::take(&mut *self.waiting());
-        wanted.retain(|wanted| !wanted.answer.is_closed());
-        wanted
+    /// The heads of what is wanted, for each who wants some. It is asked again if the connection was lost:
+    /// reading changes nothing.
+    async fn look_up(&mut self, wanted: &[LookUp]) -> Result<Vec<Heads>, sqlx::Error> {
+        let (mut partitions, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (asker, wanted) in wanted.iter().enumerate() {
+            for (index, name) in wanted.names.iter().enumerate() {
+                partitions.push(wanted.partition.get() as i32);
+                names.push(name.as_str());
+                places.push((asker, index));
+            }
+        }
+        let began = Instant::now();
+        let found = loop {
+            let looking = look_up_over(&mut self.connection, &self.place, &partitions, &names);
+            match self.place.within(looking).await {
+                Ok(found) => break found,
+                Err(error)
+                    if failure::of(&error) == Failure::Gone
+                        && began.elapsed() < self.place.patience =>
+                {
+                    sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let mut heads: Vec<_> = wanted
+            .iter()
+            .map(|wanted| vec![None; wanted.names.len()])
+            .collect();
+        for (place, head) in found {
+            let (asker, index) = places[place as usize];
+            heads[asker][index] = Some(head);
+        }
+        Ok(heads)
     }
+}
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<LookUp>> {
-        // It is a list, whatever became of a thread that held it.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The place among the names and the head of each that is there. The connection is gone if something
+/// goes wrong.
+async fn look_up_over(
+    connection: &mut Option<PgConnection>,
+    place: &Place,
+    partitions: &[i32],
+    names: &[&str],
+) -> Result<Vec<(u64, Head)>, sqlx::Error> {
+    let mut reader = match connection.take() {
+        Some(reader) => reader,
+        None => place.connect_to_read().await?,
+    };
+    let query = sqlx::query(
+        // The first at or behind a name, so that any plan looks it up in the index of the names. A plan
+        // is kept, and the one for an equal name may be to read all of them, as if they stayed few.
+        "select name.place - 1, first.stream, last.version + last.count - 1, last.state::bigint \
+         from unnest($1::integer[], $2::text[]) with ordinality as name (partition, name, place) \
+         cross join lateral (select log.name, stream from log \
+         where partition = name.partition and log.name >= name.name order by log.name limit 1) first \
+         cross join lateral (select version, count, state from log \
+         where partition = name.partition and stream = first.stream order by version desc limit 1) last \
+         where first.name = name.name",
+    );
+    let rows = query
+        .bind(partitions)
+        .bind(names)
+        .fetch_all(&mut reader)
+        .await?;
+    *connection = Some(reader);
+    rows.iter()
+        .map(|row| Ok((row.number(0)?, row.head(1)?)))
+        .collect()
 }

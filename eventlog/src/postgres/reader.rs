@@ -3,12 +3,12 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use sagalog_model::log::{PartitionId, Position, StreamKey, StreamName, Version};
-use sqlx::{PgConnection, PgPool, postgres::PgRow};
+use sqlx::{PgPool, postgres::PgRow};
 use tokio::time::{Instant, sleep};
 
 use super::{
     failure::{self, Failure},
-    look_ups::{Heads, LookUp, LookUps},
+    look_ups::LookUps,
     place::Place,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The pause before a read whose connection was lost is made again.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// A statement that reads whole rows. It ends itself when the rows have enough bytes, so that no more
 /// are sent than a page has; the size of a body is known without reading it.
@@ -37,15 +37,15 @@ macro_rules! page {
 pub(super) struct Reader {
     pool: PgPool,
     place: Place,
-    pub(super) look_ups: Arc<LookUps>,
+    look_ups: LookUps,
 }
 
 impl Reader {
     pub(super) fn new(place: Place) -> Self {
         Self {
             pool: place.readers(),
+            look_ups: LookUps::start(place.clone()),
             place,
-            look_ups: Arc::default(),
         }
     }
 
@@ -61,37 +61,13 @@ impl Reader {
         Ok(Position::new(tail.await?))
     }
 
-    /// The heads of what is wanted, for each who wants some, over a connection that is kept if it is sound.
-    pub(super) async fn look_up(
+    pub(super) async fn heads(
         &self,
-        connection: &mut Option<PgConnection>,
-        wanted: &[LookUp],
-    ) -> Result<Vec<Heads>, ReadError> {
-        let (mut partitions, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for (asker, wanted) in wanted.iter().enumerate() {
-            for (index, name) in wanted.names.iter().enumerate() {
-                partitions.push(wanted.partition.get() as i32);
-                names.push(name.as_str());
-                places.push((asker, index));
-            }
-        }
-        let began = Instant::now();
-        let found = loop {
-            let looking = look_up_over(connection, &self.place, &partitions, &names);
-            match self.place.within(looking).await {
-                Ok(found) => break found,
-                Err(error) => self.before_again(began, error).await?,
-            }
-        };
-        let mut heads: Vec<_> = wanted
-            .iter()
-            .map(|wanted| vec![None; wanted.names.len()])
-            .collect();
-        for (place, head) in found {
-            let (asker, index) = places[place as usize];
-            heads[asker][index] = Some(head);
-        }
-        Ok(heads)
+        partition: PartitionId,
+        names: &[StreamName],
+    ) -> Result<Vec<Option<Head>>, ReadError> {
+        let found = self.look_ups.heads(partition, names).await;
+        found.map_err(|error| self.unreadable(error))
     }
 
     pub(super) async fn read(
@@ -236,18 +212,15 @@ impl Reader {
         loop {
             match self.place.within(read(self.pool.clone())).await {
                 Ok(read) => return Ok(read),
-                Err(error) => self.before_again(began, error).await?,
+                Err(error)
+                    if failure::of(&error) == Failure::Gone
+                        && began.elapsed() < self.place.patience =>
+                {
+                    sleep(PAUSE).await;
+                }
+                Err(error) => return Err(self.unreadable(error)),
             }
         }
-    }
-
-    /// Waits a little if the connection was lost, unless that has been tried for too long.
-    async fn before_again(&self, began: Instant, error: sqlx::Error) -> Result<(), ReadError> {
-        if failure::of(&error) != Failure::Gone || began.elapsed() >= self.place.patience {
-            return Err(self.unreadable(error));
-        }
-        sleep(PAUSE).await;
-        Ok(())
     }
 
     fn rows(&self, rows: &[PgRow]) -> Result<Vec<Row>, ReadError> {
@@ -266,8 +239,8 @@ impl Reader {
         })
     }
 
-    fn unreadable(&self, error: sqlx::Error) -> ReadError {
-        let log = self.place.name.to_string();
+    fn unreadable(&self, error: impl Into<Arc<sqlx::Error>>) -> ReadError {
+        let (log, error) = (self.place.name.to_string(), error.into());
         match failure::of(&error) {
             Failure::Corrupt(what) => Damage {
                 log,
@@ -281,38 +254,4 @@ impl Reader {
             },
         }
     }
-}
-
-/// The place among the names and the head of each that is there. The connection is gone if something
-/// goes wrong, or if nobody waits for the end.
-async fn look_up_over(
-    connection: &mut Option<PgConnection>,
-    place: &Place,
-    partitions: &[i32],
-    names: &[&str],
-) -> Result<Vec<(u64, Head)>, sqlx::Error> {
-    let mut reader = match connection.take() {
-        Some(reader) => reader,
-        None => place.connect_to_read().await?,
-    };
-    let query = sqlx::query(
-        // The first at or behind a name, so that any plan looks it up in the index of the names. A plan
-        // is kept, and the one for an equal name may be to read all of them, as if they stayed few.
-        "select name.place - 1, first.stream, last.version + last.count - 1, last.state::bigint \
-         from unnest($1::integer[], $2::text[]) with ordinality as name (partition, name, place) \
-         cross join lateral (select log.name, stream from log \
-         where partition = name.partition and log.name >= name.name order by log.name limit 1) first \
-         cross join lateral (select version, count, state from log \
-         where partition = name.partition and stream = first.stream order by version desc limit 1) last \
-         where first.name = name.name",
-    );
-    let rows = query
-        .bind(partitions)
-        .bind(names)
-        .fetch_all(&mut reader)
-        .await?;
-    *connection = Some(reader);
-    rows.iter()
-        .map(|row| Ok((row.number(0)?, row.head(1)?)))
-        .collect()
 }

@@ -216,3 +216,21 @@ async fn each_who_looks_names_up_at_the_same_time_is_told_of_their_own() {
         assert_eq!((heads[0].is_some(), heads[1].is_some()), (false, true));
     }
 }
+
+/// A driver leaves its look-up where it is while it takes a partition over, and looks others up for that.
+#[tokio::test]
+async fn a_look_up_that_is_left_half_way_holds_nobody_up() {
+    let schema = Schema::new();
+    let log = schema.log().await;
+    let name = [StreamName::new("a").expect("a fine name")];
+    let partition = PartitionId::new(1);
+    let mut left = Vec::new();
+    for _ in 0..30 {
+        let mut looking = Box::pin(log.heads(partition, &name));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(looking.as_mut().poll(&mut context).is_pending());
+        left.push(looking);
+        let heads = log.heads(partition, &name).await.expect("readable");
+        assert!(heads[0].is_none());
+    }
+}
