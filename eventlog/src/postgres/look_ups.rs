@@ -7,14 +7,10 @@ use sqlx::PgConnection;
 use tokio::{
     sync::{mpsc, oneshot},
     task::yield_now,
-    time::{Instant, sleep},
+    time::Instant,
 };
 
-use super::{
-    failure::{self, Failure},
-    place::Place,
-    reader::PAUSE,
-};
+use super::place::Place;
 use crate::{contract::Head, sql::columns::Columns};
 
 /// How many may wait to be asked about; more wait to get into the queue.
@@ -121,13 +117,7 @@ impl Task {
             let looking = look_up_over(&mut self.connection, &self.place, &partitions, &names);
             match self.place.within(looking).await {
                 Ok(found) => break found,
-                Err(error)
-                    if failure::of(&error) == Failure::Gone
-                        && began.elapsed() < self.place.patience =>
-                {
-                    sleep(PAUSE).await;
-                }
-                Err(error) => return Err(error),
+                Err(error) => self.place.before_again(began, error).await?,
             }
         };
         let mut heads: Vec<_> = wanted

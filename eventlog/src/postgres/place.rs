@@ -16,6 +16,8 @@ const READERS: u32 = 4;
 /// The pauses between two tries to connect.
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
+/// The pause before a read whose connection was lost is made again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A schema of a database.
 #[derive(Clone, Debug)]
@@ -118,7 +120,23 @@ impl Place {
 
     /// Connects, to read only.
     pub(super) async fn connect_to_read(&self) -> Result<PgConnection, sqlx::Error> {
-        self.within(self.reading().connect()).await
+        self.reading().connect().await
+    }
+
+    /// Waits a little after a read that lost its connection, as it may be made again: it changed nothing.
+    ///
+    /// # Errors
+    /// The same error, if it says anything else, or if that has been tried for too long.
+    pub(super) async fn before_again(
+        &self,
+        began: Instant,
+        error: sqlx::Error,
+    ) -> Result<(), sqlx::Error> {
+        if failure::of(&error) != Failure::Gone || began.elapsed() >= self.patience {
+            return Err(error);
+        }
+        sleep(PAUSE).await;
+        Ok(())
     }
 
     fn reading(&self) -> PgConnectOptions {

@@ -1,10 +1,10 @@
 //! Reading: a small pool of connections that cannot write.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use sagalog_model::log::{PartitionId, Position, StreamKey, StreamName, Version};
 use sqlx::{PgPool, postgres::PgRow};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     failure::{self, Failure},
@@ -17,9 +17,6 @@ use crate::{
     row::Row,
     sql::columns::{Columns, rows_of, stream_name, to_sql},
 };
-
-/// The pause before a read whose connection was lost is made again.
-pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// A statement that reads whole rows. It ends itself when the rows have enough bytes, so that no more
 /// are sent than a page has; the size of a body is known without reading it.
@@ -212,13 +209,10 @@ impl Reader {
         loop {
             match self.place.within(read(self.pool.clone())).await {
                 Ok(read) => return Ok(read),
-                Err(error)
-                    if failure::of(&error) == Failure::Gone
-                        && began.elapsed() < self.place.patience =>
-                {
-                    sleep(PAUSE).await;
+                Err(error) => {
+                    let again = self.place.before_again(began, error).await;
+                    again.map_err(|error| self.unreadable(error))?;
                 }
-                Err(error) => return Err(self.unreadable(error)),
             }
         }
     }
