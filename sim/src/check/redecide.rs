@@ -15,20 +15,23 @@ use crate::{
 /// Decides every batch of a run again.
 pub(crate) fn redecided(world: &World) -> Result<(), Violation> {
     let mut replays = BTreeMap::new();
+    let mut stored = Vec::new();
     for (saga, row) in world.log().of_sagas() {
         let replay = replays.entry(saga).or_insert_with(|| {
             let definition = &world.setup().definition;
             Replay::with(saga.clone(), definition, &Guard).rules(world.rules())
         });
         let batch = row.batch();
-        let stored: Vec<_> = batch.events.iter().map(Stored::from).collect();
-        let fact = row.events().first().expect("the log takes no empty batch");
-        let decide =
-            AssertUnwindSafe(|| replay.batch_decided_on(fact, batch.at, batch.version, &stored));
+        stored.clear();
+        stored.extend(batch.events.iter().map(Stored::from));
+        let decide = AssertUnwindSafe(|| {
+            let fact = row.events().first().expect("the log takes no empty batch");
+            replay.batch_decided_on(fact, batch.at, batch.version, &stored)
+        });
         let decided = catch_unwind(decide).map_err(|_| "it panics".to_owned());
         let decided = decided.and_then(|decided| decided.map_err(|other| other.to_string()));
         decided.map_err(|what| {
-            let fact = fact.kind();
+            let fact = row.events().first().map_or("nothing", |event| event.kind());
             let what = format!("decided again, the batch that begins with {fact} differs: {what}");
             Violation::of("I19", world, saga, what)
         })?;
