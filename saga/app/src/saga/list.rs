@@ -5,13 +5,13 @@ use std::{process::ExitCode, sync::Arc};
 use comfy_table::Table;
 use sagalog::views::{FoundNode, FoundSaga, SagaFilter, Views};
 use sagalog_eventlog::EventLog;
-use sagalog_model::log::{PartitionId, StreamKey, Time};
+use sagalog_model::log::Time;
 use sagalog_projections::views::{Standing, WaitKind};
 use serde::Serialize;
 
 use super::{
     caught_up,
-    scan::{Filter, Scan},
+    scan::{Filter, Scan, behind, place},
 };
 use crate::{
     error::{CliError, Exit},
@@ -135,17 +135,16 @@ async fn in_views(
     filter: &SagaFilter,
     views: &Views,
 ) -> Result<Option<Listed>, CliError> {
-    let count = u64::from(views.log().partitions());
-    let partition = PartitionId::new((args.after % count) as u32);
-    let after = (partition, StreamKey::new(args.after / count));
+    let log = &**views.log();
+    let after = behind(log, args.after);
     let found = views.sagas(filter, after, args.limit.saturating_add(1));
     let Some(mut found) = found.await? else {
         return Ok(None);
     };
     let has_more = found.len() > args.limit;
     found.truncate(args.limit);
-    let place = |last: &FoundSaga| last.stream.get() * count + u64::from(last.partition.get());
-    let next = found.last().map(place).filter(|_| has_more);
+    let last = found.last().filter(|_| has_more);
+    let next = last.map(|last| place(log, last.partition, last.stream));
     let unreadable = SagaFilter {
         standings: vec![Standing::Unreadable],
         ..SagaFilter::default()

@@ -148,6 +148,18 @@ pub(super) fn rows(stream: StreamKey, state: &SagaState) -> (SagaRow, Vec<NodeRo
     (SagaRow::of(stream, state), nodes.collect())
 }
 
+/// A stream among those of all partitions of a log, as one number.
+pub(super) fn place(log: &dyn EventLog, partition: PartitionId, stream: StreamKey) -> u64 {
+    stream.get() * u64::from(log.partitions()) + u64::from(partition.get())
+}
+
+/// What a [`place`] says.
+pub(super) fn behind(log: &dyn EventLog, place: u64) -> (PartitionId, StreamKey) {
+    let count = u64::from(log.partitions());
+    let partition = PartitionId::new((place % count) as u32);
+    (partition, StreamKey::new(place / count))
+}
+
 /// A way through a log.
 pub(crate) struct Scan {
     log: Arc<dyn EventLog>,
@@ -164,8 +176,7 @@ pub(crate) struct Scan {
 impl Scan {
     /// Begins behind this place; 0 is the beginning of the log.
     pub(crate) async fn of(log: Arc<dyn EventLog>, after: u64) -> Result<Self, CliError> {
-        let count = u64::from(log.partitions());
-        let partition = PartitionId::new((after % count) as u32);
+        let (partition, after) = behind(&*log, after);
         let reader = Reader::new(log.clone(), partition);
         Ok(Self {
             graphs: reader.graphs().await?,
@@ -173,7 +184,7 @@ impl Scan {
             partition,
             reader,
             ahead: VecDeque::new(),
-            after: StreamKey::new(after / count),
+            after,
             left_out: 0,
         })
     }
@@ -202,8 +213,7 @@ impl Scan {
 
     /// Where to go on behind: a stream's key, and where there are several partitions which of them.
     pub(super) fn place(&self) -> u64 {
-        let count = u64::from(self.log.partitions());
-        self.after.get() * count + u64::from(self.partition.get())
+        place(&*self.log, self.partition, self.after)
     }
 
     /// What views say of the saga that was found last, whose state this is.

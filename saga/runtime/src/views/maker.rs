@@ -115,7 +115,7 @@ impl Views {
     /// # Errors
     /// [`ViewError`]
     pub async fn are_there(&self) -> Result<bool, ViewError> {
-        Ok(self.store.may_exist() && self.live().await?.is_some())
+        Ok(self.live().await?.is_some())
     }
 
     /// How far they are, by partition; nothing if there are none.
@@ -123,11 +123,7 @@ impl Views {
     /// # Errors
     /// [`ViewError`]
     pub async fn status(&self) -> Result<Vec<ViewStatus>, ViewError> {
-        let live = match self.store.may_exist() {
-            true => self.live().await?,
-            false => None,
-        };
-        match live {
+        match self.live().await? {
             Some(live) => self.status_of(live.number).await,
             None => Ok(Vec::new()),
         }
@@ -138,9 +134,6 @@ impl Views {
     /// # Errors
     /// [`ViewError`]
     pub async fn status_of_rebuild(&self) -> Result<Vec<ViewStatus>, ViewError> {
-        if !self.store.may_exist() {
-            return Ok(Vec::new());
-        }
         let generations = self.store.generations().await?;
         let begun = generations.iter().find(|it| !it.is_live);
         match begun {
@@ -175,11 +168,9 @@ impl Views {
     /// # Errors
     /// [`ViewError`]
     pub async fn catch_up(&self, at_most: u64) -> Result<Option<u64>, ViewError> {
-        let live = match self.store.may_exist() {
-            true => self.live().await?,
-            false => None,
+        let Some(live) = self.live().await? else {
+            return Ok(None);
         };
-        let Some(live) = live else { return Ok(None) };
         match self.make(live.number, Goal::Tail { at_most }).await {
             Ok(()) => {}
             Err(Stop::Gone | Stop::Foreign) => return Ok(None),

@@ -95,7 +95,7 @@ impl ViewStore {
 
     /// Whether there may be something: only a file that is not there is known to be empty without
     /// looking into it.
-    pub(super) fn may_exist(&self) -> bool {
+    fn may_exist(&self) -> bool {
         match &self.place {
             Place::Sqlite(file) => file.exists(),
             #[cfg(feature = "postgres")]
@@ -103,8 +103,11 @@ impl ViewStore {
         }
     }
 
-    /// The generations that are there.
+    /// The generations that are there. To look makes no file.
     pub(super) async fn generations(&self) -> Result<Vec<Generation>, ViewError> {
+        if !self.may_exist() {
+            return Ok(Vec::new());
+        }
         let mut session = self.session().await?;
         let sql = "select number, format, live from generation order by number";
         let rows = session.link().rows(sql.to_owned(), &[]).await;
