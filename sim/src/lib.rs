@@ -44,7 +44,7 @@ pub use plan::{BadPlan, Plan, WhyBad};
 pub use replay::{CannotReplay, Difference, OtherRules, Replay, Replayed, Side, Stored, What};
 pub use report::{
     Bite, Changed, ExplorationDocument, FailureDocument, Happened, HistoryDocument, NodeEnd,
-    PlannedFault, RunDocument, SagaEnd, SagaHistory, Sometimes, Tried, Violated,
+    PlannedFault, RunDocument, SagaEnd, SagaHistory, Sometimes, Tried, Violated, event as in_words,
 };
 pub use run::Run;
 pub use sim::{CannotRun, NoSuchPlace, Sim, Unserved, Unsound};

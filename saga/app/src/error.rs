@@ -43,6 +43,7 @@ pub struct CliError {
     exit: Exit,
     message: String,
     fix: Option<String>,
+    legal: Option<Vec<String>>,
 }
 
 impl CliError {
@@ -53,6 +54,7 @@ impl CliError {
             exit,
             message: message.into(),
             fix: None,
+            legal: None,
         }
     }
 
@@ -65,6 +67,13 @@ impl CliError {
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
+        self
+    }
+
+    /// Says which actions are legal instead.
+    #[must_use]
+    pub(crate) fn legal(mut self, actions: Vec<String>) -> Self {
+        self.legal = Some(actions);
         self
     }
 
@@ -99,6 +108,7 @@ impl CliError {
             code: &self.code,
             message: &self.message,
             fix: self.fix.as_deref(),
+            legal: self.legal.as_deref(),
             exit: self.exit as u8,
         };
         serde_json::to_string(&Object { error: said }).expect("an error is plain data")
@@ -116,6 +126,9 @@ struct Said<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'a str>,
+    /// The actions that are legal instead, as they are typed; missing if it is about something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legal: Option<&'a [String]>,
     exit: u8,
 }
 
@@ -124,6 +137,9 @@ impl fmt::Display for CliError {
         for (number, line) in self.message.lines().enumerate() {
             let end = if number == 0 { "" } else { "\n" };
             write!(f, "{end}{}", plain(line))?;
+        }
+        if let Some(legal) = &self.legal {
+            write!(f, "\n  legal now: {}", listed(legal))?;
         }
         match &self.fix {
             Some(fix) => write!(f, "\n  {fix}"),
@@ -285,6 +301,14 @@ impl From<StopError> for CliError {
 
 fn definition_changed(error: &dyn Error) -> CliError {
     CliError::new("definition_changed", Exit::Conflict, chain(error))
+}
+
+/// Actions as they are typed, in one line.
+pub(crate) fn listed(actions: &[String]) -> String {
+    match actions {
+        [] => "nothing".to_owned(),
+        actions => actions.join(", "),
+    }
 }
 
 /// An error with its causes, in one line; a cause that its error has said already is left out.

@@ -46,6 +46,7 @@ mod saga;
 mod sim;
 mod view;
 mod when;
+mod who;
 mod worker;
 
 pub use app::{App, main, main_with};

@@ -2,14 +2,17 @@
 
 mod caught_up;
 mod count;
+mod dry_run;
 mod export;
 pub(crate) mod held;
+mod legal;
 mod list;
 mod operate;
 pub(crate) mod recorded;
 pub(crate) mod rows;
 pub(crate) mod scan;
 mod show;
+mod subject;
 mod undriven;
 pub(crate) mod way;
 mod why;

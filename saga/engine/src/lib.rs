@@ -16,6 +16,7 @@ pub mod input;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod partition;
+mod preview;
 pub mod redecide;
 pub mod rules;
 
@@ -25,6 +26,7 @@ pub use input::{Request, SagaInput};
 pub use partition::{
     Answer, Effect, Input, LetterRequest, LetterWish, Partition, Query, Resend, Ticket,
 };
+pub use preview::preview;
 pub use redecide::{CannotRedecide, redecide};
 pub use rules::Rules;
 

@@ -48,6 +48,24 @@ pub enum Expression {
 }
 
 impl AnyDefinition {
+    /// A definition of which only the graph is known, as a log holds it. What it copies has its value, what its
+    /// own code computes has none, and every payload counts as one of its signals'.
+    pub fn of_graph(graph: Arc<Graph>) -> Self {
+        const UNKNOWN: NoSample = NoSample {
+            of: "value",
+            why: String::new(),
+        };
+        let nodes = graph.nodes.len();
+        Self(Arc::new(Parts {
+            fingerprint: Fingerprint::of(&graph),
+            nodes: (0..nodes).map(|_| None).collect(),
+            blocks: graph.blocks.iter().map(|_| None).collect(),
+            samples: alloc::vec![Some(|| Err(UNKNOWN)); nodes],
+            reads: alloc::vec![None; nodes],
+            graph,
+        }))
+    }
+
     /// The graph.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.0.graph
@@ -77,7 +95,7 @@ impl AnyDefinition {
             (Source::Copy(node), _) => reading.output(*node).cloned(),
             (Source::Constant(payload), _) => Ok(payload.clone()),
             (Source::Computed { .. }, Some(code)) => code(&reading),
-            (Source::Computed { .. }, None) => Err(ExpressionError::NoExpression),
+            (Source::Computed { .. }, None) => Err(ExpressionError::NoCode),
         }
     }
 
@@ -447,6 +465,27 @@ mod tests {
         };
         assert_eq!(span(1), Duration::from_secs(3));
         assert_eq!(span(2), Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn of_a_graph_alone_what_is_copied_has_a_value_and_what_is_computed_has_none() {
+        let (mut saga, n) = SHOP.define(1);
+        saga.step("double", DOUBLE, n);
+        let whole = saga.returns(n.map(|n| n.to_string())).expect("sound");
+        let graph = AnyDefinition::of_graph(whole.graph().clone());
+        assert_eq!(graph.fingerprint(), whole.fingerprint());
+        let evaluate = |id| {
+            let node = graph.graph().find(id).expect("the node exists");
+            graph.evaluate(Expression::Node(node), &Gave::of(&["7"]))
+        };
+        assert_eq!(evaluate("double"), Ok(Payload::from_json_text("7")));
+        assert_eq!(evaluate("return"), Err(ExpressionError::NoCode));
+        assert!(graph.sample_input().is_err());
+        assert!(
+            graph
+                .sample_output("maths.double")
+                .is_some_and(|it| it.is_err())
+        );
     }
 
     #[test]

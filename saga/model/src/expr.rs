@@ -102,6 +102,9 @@ pub enum ExpressionError {
     /// There is no expression in the definition at the place that was asked for.
     #[error("the definition has nothing to evaluate there")]
     NoExpression,
+    /// Only the graph of the definition is known.
+    #[error("the definition's own code computes this, and only its graph is known")]
+    NoCode,
 }
 
 impl<T> Clone for Out<T> {

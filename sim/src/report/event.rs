@@ -3,7 +3,7 @@
 use sagalog_model::{Direction, SagaEvent};
 
 /// One event in words, without times.
-pub(crate) fn event(event: &SagaEvent) -> String {
+pub fn event(event: &SagaEvent) -> String {
     use SagaEvent as E;
     let side = |node: &str, direction: Direction| match direction {
         Direction::Action => node.to_owned(),

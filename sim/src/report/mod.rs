@@ -10,7 +10,7 @@ mod run;
 mod state;
 mod text;
 
-pub(crate) use event::event;
+pub use event::event;
 pub(crate) use exploration::shows_nothing;
 pub use exploration::{Bite, ExplorationDocument, FailureDocument, Sometimes, Tried};
 pub use history::{HistoryDocument, SagaHistory};

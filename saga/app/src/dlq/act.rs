@@ -16,6 +16,7 @@ use crate::{
         new_id,
         way::{Reach, Way},
     },
+    who,
     words::plain,
 };
 
@@ -69,7 +70,7 @@ struct Asking {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
     /// Who wants it, for the log
-    #[arg(long, env = "USER", default_value = "operator")]
+    #[arg(long = "as", alias = "by", value_name = "NAME", default_value_t = who::this_is())]
     by: String,
     #[command(flatten)]
     reach: Reach,

@@ -91,16 +91,13 @@ pub(crate) struct Drop {
     which: Which,
 }
 
-/// Which held input, and whether it is only looked at.
+/// Which held input.
 #[derive(Debug, clap::Args)]
 struct Which {
     /// The saga's id
     saga: String,
     /// The input's number, as `held show` says
     number: u64,
-    /// Only says what would be done
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
     from: From,
 }
@@ -110,9 +107,9 @@ impl Command {
         match self {
             Self::List(args) => list(args, output).await,
             Self::Show(args) => show(args, output).await,
-            Self::Release(wish) => decide(wish, app, output).await,
-            Self::Edit(wish) => decide(wish, app, output).await,
-            Self::Drop(wish) => decide(wish, app, output).await,
+            Self::Release(wish) => operate::run(wish, app, output).await,
+            Self::Edit(wish) => operate::run(wish, app, output).await,
+            Self::Drop(wish) => operate::run(wish, app, output).await,
         }
     }
 }
@@ -138,10 +135,10 @@ struct Saga {
 
 /// A held input, as JSON. Times are microseconds since 1970.
 #[derive(Serialize)]
-struct Input {
-    number: u64,
+pub(super) struct Input {
+    pub(super) number: u64,
     since: u64,
-    input: Origin,
+    pub(super) input: Origin,
     content: Payload,
     /// Why it cannot be processed; missing if it only waits behind another.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +157,7 @@ impl Saga {
 }
 
 impl Input {
-    fn of(held: &HeldInput) -> Self {
+    pub(super) fn of(held: &HeldInput) -> Self {
         Self {
             number: held.number,
             since: held.since.as_micros(),
@@ -268,67 +265,8 @@ async fn show(args: Show, output: Output) -> Result<ExitCode, CliError> {
     Ok(Exit::Done.into())
 }
 
-/// What a wish is about.
-trait Decision: Wish {
-    fn which(&self) -> &Which;
-    /// Whether it is only for the first that is held.
-    const FIRST_ONLY: bool;
-}
-
-async fn decide<D: Decision>(wish: D, app: &App, output: Output) -> Result<ExitCode, CliError> {
-    let which = wish.which();
-    if !which.dry_run {
-        return operate::run(wish, app, output).await;
-    }
-    let (_, reach) = wish.addressed();
-    let log = reach.log.read().await?;
-    if let Some(undriven) = undriven::find(&log, &saga_id(&which.saga)?).await? {
-        return undriven.would(D::WORD, which.number, output);
-    }
-    let saga = Saga::of(&Recorded::read(&reach.log, &which.saga).await?.state()?);
-    let at = saga
-        .held
-        .iter()
-        .position(|held| held.number == which.number);
-    let (Some(at), number) = (at, which.number) else {
-        let message = format!("input {} of saga {} is not held", which.number, which.saga);
-        let not_held = CliError::new("not_held", Exit::NotFound, message);
-        return Err(not_held.fix("`held show` shows those that are"));
-    };
-    if D::FIRST_ONLY && at > 0 {
-        let first = saga.held[0].number;
-        let message = format!("input {number} is not the first that is held; the first is {first}");
-        return Err(CliError::new("not_the_first_held", Exit::Conflict, message));
-    }
-    let behind = saga.held.len() - 1 - at;
-    let held = &saga.held[at];
-    if output.is_json() {
-        output.json(&Dry {
-            would: D::WORD,
-            held,
-            behind,
-        })?;
-    } else {
-        let what = what_is_held(&held.input);
-        output.line(plain(&format!(
-            "would {} input {number}, {what}; behind it: {behind}",
-            D::WORD
-        )))?;
-    }
-    Ok(Exit::Done.into())
-}
-
-/// What would be done, as JSON.
-#[derive(Serialize)]
-struct Dry<'a> {
-    would: &'a str,
-    held: &'a Input,
-    /// How many wait behind it.
-    behind: usize,
-}
-
 macro_rules! decision {
-    ($wish:ident, $word:literal, first only $first:literal, |$self:ident, $saga:ident, $id:ident, $by:ident, $until:ident, $number:ident| $request:expr) => {
+    ($wish:ident, $word:literal, |$self:ident, $saga:ident, $id:ident, $by:ident, $until:ident, $number:ident| $request:expr) => {
         impl Wish for $wish {
             const WORD: &'static str = $word;
 
@@ -346,24 +284,41 @@ macro_rules! decision {
                 let ($until, $number) = (which.from.until, which.number);
                 $request
             }
-        }
 
-        impl Decision for $wish {
-            const FIRST_ONLY: bool = $first;
-
-            fn which(&self) -> &Which {
-                &self.which
+            fn is_dry(&self) -> bool {
+                self.which.from.dry_run
             }
         }
     };
 }
 
-decision!(Release, "release", first only true, |self, saga, id, by, until, number| Request::Release {
-    saga, id, by, until, number, content: None
+decision!(Release, "release", |self, saga, id, by, until, number| {
+    Request::Release {
+        saga,
+        id,
+        by,
+        until,
+        number,
+        content: None,
+    }
 });
-decision!(Edit, "edit", first only true, |self, saga, id, by, until, number| Request::Release {
-    saga, id, by, until, number, content: Some(self.content.clone())
+decision!(Edit, "edit", |self, saga, id, by, until, number| {
+    Request::Release {
+        saga,
+        id,
+        by,
+        until,
+        number,
+        content: Some(self.content.clone()),
+    }
 });
-decision!(Drop, "drop", first only false, |self, saga, id, by, until, number| Request::Drop {
-    saga, id, by, until, number, reason: self.reason.clone()
+decision!(Drop, "drop", |self, saga, id, by, until, number| {
+    Request::Drop {
+        saga,
+        id,
+        by,
+        until,
+        number,
+        reason: self.reason.clone(),
+    }
 });

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sagalog::{
-    Numbered, Payload, Status,
+    Numbered, Payload, SagaId, Status,
     request::{Answer, Request, Standing},
 };
 use sagalog_model::log::Time;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use ulid::Ulid;
 
 use super::{
+    dry_run, legal,
     recorded::saga_id,
     way::{Reach, Way},
 };
@@ -23,6 +24,7 @@ use crate::{
     App,
     error::{CliError, Exit},
     output::Output,
+    who,
     words::{self, plain},
 };
 
@@ -66,6 +68,9 @@ pub(crate) struct Signal {
     /// What it carries
     #[arg(long, value_name = "JSON", default_value = "null", value_parser = json)]
     payload: Payload,
+    /// Only says what would follow
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     reach: Reach,
 }
@@ -144,8 +149,11 @@ pub(crate) struct From {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) until: Option<Time>,
     /// Who wants it, for the log
-    #[arg(long, env = "USER", default_value = "operator")]
+    #[arg(long = "as", alias = "by", value_name = "NAME", default_value_t = who::this_is())]
     pub(super) by: String,
+    /// Only says what would follow
+    #[arg(long)]
+    pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) reach: Reach,
 }
@@ -161,6 +169,10 @@ pub(crate) trait Wish {
     fn addressed(&self) -> (&str, &Reach);
     /// As it is sent, under this id.
     fn request(&self, id: String) -> Request;
+    /// Whether it is only said what would follow.
+    fn is_dry(&self) -> bool {
+        false
+    }
     /// Whether the saga's end is waited for.
     fn waits(&self) -> bool {
         false
@@ -186,6 +198,9 @@ pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<E
     let (saga, reach) = wish.addressed();
     let saga = saga_id(saga)?;
     let request = wish.request(id.clone());
+    if wish.is_dry() {
+        return dry_run::run(W::WORD, &request, reach.log(), app, output).await;
+    }
     let done = reach.use_way(&request, app, output, async |way: &mut Way| {
         way.ask(&request).await?;
         if wish.waits() {
@@ -193,12 +208,10 @@ pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<E
         }
         Ok(None)
     });
-    let (ended, by) = done.await.map_err(|error| match error.code() {
-        "no_answer" | "connection_broke" | "stopped" => {
-            error.fix(format!("send it again with the id {id}: it counts once"))
-        }
-        _ => error,
-    })?;
+    let (ended, by) = match done.await {
+        Ok(done) => done,
+        Err(error) => return Err(explained(error, &id, &saga, reach, app).await),
+    };
     if output.is_json() {
         output.json(&Done {
             did: W::WORD,
@@ -222,6 +235,16 @@ pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<E
     } else {
         Exit::Done.into()
     })
+}
+
+/// What can be done about it.
+async fn explained(error: CliError, id: &str, saga: &SagaId, reach: &Reach, app: &App) -> CliError {
+    match error.code() {
+        "no_answer" | "connection_broke" | "stopped" => {
+            error.fix(format!("send it again with the id {id}: it counts once"))
+        }
+        _ => legal::named(error, saga, reach.log(), app).await,
+    }
 }
 
 /// Waits for the end of a saga.
@@ -317,6 +340,10 @@ impl Wish for Signal {
             payload: self.payload.clone(),
         }
     }
+
+    fn is_dry(&self) -> bool {
+        self.dry_run
+    }
 }
 
 macro_rules! wish {
@@ -335,6 +362,10 @@ macro_rules! wish {
             fn request(&self, id: String) -> Request {
                 let (saga, by, until) = (self.saga.clone(), self.from.by.clone(), self.from.until);
                 Request::$request { saga, id, by, until, $($field: self.$field.clone()),* }
+            }
+
+            fn is_dry(&self) -> bool {
+                self.from.dry_run
             }
         }
     };

@@ -23,6 +23,7 @@ use crate::{
 const PAGE: usize = 500;
 
 /// A saga's history, and the graph it runs.
+#[derive(Clone)]
 pub(super) struct Recorded {
     pub(super) id: SagaId,
     pub(super) graph: Arc<Graph>,

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use sagalog::{Payload, history::Reader};
+use sagalog::{Payload, history::Reader, request::Request};
 use sagalog_eventlog::EventLog;
 use sagalog_model::{
     SagaId,
@@ -57,19 +57,39 @@ impl Undriven {
         }
     }
 
-    /// Says what would be done about something that waits; without a number about the saga.
+    /// What can be done: the saga can be tried, and a person decides about what waits.
+    pub(super) fn actions(&self) -> Vec<String> {
+        let saga = &self.saga;
+        let mut actions = vec![format!("held release {saga} 0")];
+        for number in self.waits.iter().map(|waits| waits.number) {
+            actions.push(format!("held edit {saga} {number}"));
+            actions.push(format!("held drop {saga} {number}"));
+        }
+        actions
+    }
+
+    /// Says what would be done about something that waits, or about the saga.
     pub(super) fn would(
         &self,
-        word: &'static str,
-        number: u64,
+        word: &str,
+        request: &Request,
         output: Output,
     ) -> Result<ExitCode, CliError> {
         let saga = &self.saga;
+        let (Request::Release { number, .. } | Request::Drop { number, .. }) = request else {
+            let message = format!(
+                "what {word} would come to is not known: saga {saga} is held, as it cannot be driven: {}",
+                self.reason
+            );
+            let held = CliError::new("saga_held", Exit::Conflict, message);
+            return Err(held.legal(self.actions()));
+        };
+        let number = *number;
         let input = self.waits.iter().find(|input| input.number == number);
         if input.is_none() && number > 0 {
             let message = format!("input {number} does not wait for saga {saga}");
-            let not_held = CliError::new("not_held", Exit::NotFound, message);
-            return Err(not_held.fix("`held show` shows those that do"));
+            let not_held = CliError::new("not_held", Exit::Conflict, message);
+            return Err(not_held.legal(self.actions()));
         }
         if output.is_json() {
             output.json(&Would { would: word, input })?;

@@ -37,7 +37,7 @@ pub(crate) struct Args {
 
 /// The answer, as JSON. Times are microseconds since 1970.
 #[derive(Serialize)]
-struct Answer<'a> {
+pub(super) struct Why<'a> {
     saga: &'a str,
     definition: &'a str,
     definition_version: u32,
@@ -59,7 +59,7 @@ struct Answer<'a> {
 
 /// A step that is waited for, and that no instance which may be there performs.
 #[derive(Serialize)]
-struct Unperformed {
+pub(super) struct Unperformed {
     node: sagalog_model::event::NodeId,
     step: std::sync::Arc<str>,
     participant: String,
@@ -122,8 +122,8 @@ async fn unperformed(
     unperformed.collect()
 }
 
-fn answer<'a>(timeline: &'a Timeline, unperformed: &'a [Unperformed]) -> Answer<'a> {
-    Answer {
+pub(super) fn answer<'a>(timeline: &'a Timeline, unperformed: &'a [Unperformed]) -> Why<'a> {
+    Why {
         saga: timeline.saga.as_str(),
         definition: &timeline.definition,
         definition_version: timeline.definition_version,
@@ -141,7 +141,7 @@ fn answer<'a>(timeline: &'a Timeline, unperformed: &'a [Unperformed]) -> Answer<
     }
 }
 
-fn text(timeline: &Timeline, unperformed: &[Unperformed]) -> String {
+pub(super) fn text(timeline: &Timeline, unperformed: &[Unperformed]) -> String {
     let mut text = format!(
         "{} is {} ({} version {})\n",
         timeline.saga, timeline.status, timeline.definition, timeline.definition_version

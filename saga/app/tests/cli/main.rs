@@ -8,6 +8,7 @@ mod postgres;
 mod program;
 
 mod dlq;
+mod dry_run;
 mod export;
 mod held;
 mod history;

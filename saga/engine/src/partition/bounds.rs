@@ -3,15 +3,14 @@
 use sagalog_model::Payload;
 use sagalog_projections::sequence::Sequences;
 
-use super::Partition;
 use crate::{
     decide::Refusal,
-    evaluate::Evaluate,
     input::{Request, SagaInput, Wish},
+    rules::Rules,
 };
 
-impl<E: Evaluate> Partition<E> {
-    pub(super) fn within_bounds(&self, told: &SagaInput) -> Result<(), Refusal> {
+impl Rules {
+    pub(crate) fn within_bounds(&self, told: &SagaInput) -> Result<(), Refusal> {
         match told {
             SagaInput::Reply(_)
             | SagaInput::TimerFired { .. }
@@ -44,17 +43,17 @@ impl<E: Evaluate> Partition<E> {
                 ..
             } => self.payload_within_bounds(output),
             Wish::Cancel { reason } | Wish::Skip { reason, .. } | Wish::Drop { reason, .. } => {
-                size(reason.len(), self.rules.payload_max)
+                size(reason.len(), self.payload_max)
             }
         }
     }
 
     pub(super) fn payload_within_bounds(&self, payload: &Payload) -> Result<(), Refusal> {
-        size(payload.as_str().len(), self.rules.payload_max)
+        size(payload.as_str().len(), self.payload_max)
     }
 
     pub(super) fn id_within_bounds(&self, id: &str) -> Result<(), Refusal> {
-        let (bytes, max) = (id.len(), self.rules.id_max);
+        let (bytes, max) = (id.len(), self.id_max);
         if (1..=max).contains(&bytes) {
             Ok(())
         } else {

@@ -116,7 +116,7 @@ impl<E: Evaluate> Partition<E> {
             why: held.reason.clone(),
         };
         let told = what.told().map_err(|_| cannot())?;
-        self.within_bounds(&told)?;
+        self.rules.within_bounds(&told)?;
         let event = match &told {
             SagaInput::Request(request) => decision(saga, held, request).ok_or_else(cannot)??,
             told => waiting(saga, held, told)?,

@@ -199,8 +199,8 @@ impl<E: Evaluate> Partition<E> {
     }
 
     fn tell_letter(&mut self, request: LetterRequest, now: Time) -> Result<(), Refusal> {
-        self.id_within_bounds(&request.id)?;
-        self.id_within_bounds(&request.by)?;
+        self.rules.id_within_bounds(&request.id)?;
+        self.rules.id_within_bounds(&request.by)?;
         let now = self.appending.monotone(now);
         let event = match request.wish {
             LetterWish::Retry { body } => {

@@ -104,7 +104,7 @@ pub enum Query {
 }
 
 /// A query that tells a saga nothing.
-enum Untold {
+pub(crate) enum Untold {
     Start {
         definition: Arc<str>,
         input: Payload,
@@ -115,7 +115,7 @@ enum Untold {
 
 impl Query {
     /// What it tells a saga, if it does.
-    fn told(self) -> Result<SagaInput, Untold> {
+    pub(crate) fn told(self) -> Result<SagaInput, Untold> {
         Ok(match self {
             Self::Start { definition, input } => return Err(Untold::Start { definition, input }),
             Self::State => return Err(Untold::State),
@@ -248,6 +248,7 @@ impl<E: Evaluate> Partition<E> {
             Err(Untold::End) => return self.answer_end(ticket, &saga),
         };
         let told = self
+            .rules
             .within_bounds(&told)
             .and_then(|()| self.tell(&saga, &told, now));
         match told {

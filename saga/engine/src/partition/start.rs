@@ -37,7 +37,7 @@ impl<E: Evaluate> Partition<E> {
                 },
             );
         };
-        if let Err(refusal) = self.payload_within_bounds(&input) {
+        if let Err(refusal) = self.rules.payload_within_bounds(&input) {
             return self.refuse(ticket, refusal);
         }
         if self.live() >= self.rules.live_max {

@@ -2,6 +2,7 @@
 //! owner's socket and over the inboxes of partitions; see `docs/protocol.md`.
 
 mod answer;
+mod preview;
 mod refused;
 mod roll;
 
@@ -14,6 +15,7 @@ use sagalog_model::{
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, OwnerName, Standing};
+pub use preview::Preview;
 pub use refused::Refused;
 pub use roll::{Roll, RollPage};
 
