@@ -69,6 +69,15 @@ impl PostgresServer {
         }
     }
 
+    /// One that writes the plan of every statement to its log as soon as it has run.
+    pub fn explaining() -> Self {
+        Self::with(&[
+            "fsync=off",
+            "session_preload_libraries=auto_explain",
+            "auto_explain.log_min_duration=0",
+        ])
+    }
+
     fn with(settings: &'static [&'static str]) -> Self {
         let directory = tempfile::tempdir().expect("a place for temporary files");
         let mut server = Self {
@@ -99,6 +108,11 @@ impl PostgresServer {
         let created = create.status().expect("createdb can be run");
         assert!(created.success(), "database {name} is new");
         self.url(name)
+    }
+
+    /// What it has written to its log since it was started.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("server.log")).expect("it has a log")
     }
 
     /// Where it listens.

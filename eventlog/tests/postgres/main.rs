@@ -3,6 +3,7 @@
 mod faults;
 mod opening;
 mod partitions;
+mod plans;
 mod process;
 
 use std::{
