@@ -135,6 +135,27 @@ pub enum Priority {
     Critical,
 }
 
+impl Priority {
+    const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Critical];
+
+    /// Its word, the same in every release.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The priority that this word names.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|priority| priority.as_str() == word)
+    }
+}
+
 /// What only some messages have.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]

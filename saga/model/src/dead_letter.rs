@@ -191,6 +191,9 @@ pub struct Envelope {
     /// The W3C trace context's `tracestate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<Arc<str>>,
+    /// What goes first where a transport can choose: `low`, `high` or `critical`; nothing if it is normal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Arc<str>>,
     /// What the sender added for whoever reads it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -199,7 +202,12 @@ pub struct Envelope {
 impl Envelope {
     /// How many bytes it takes where it is kept.
     pub fn kept(&self) -> usize {
-        let texts = [&self.causation, &self.traceparent, &self.tracestate];
+        let texts = [
+            &self.causation,
+            &self.traceparent,
+            &self.tracestate,
+            &self.priority,
+        ];
         let texts = texts.into_iter().flatten().map(|text| text.len());
         let metadata = self.metadata.iter();
         let metadata = metadata.map(|(name, value)| name.len() + value.len());

@@ -231,6 +231,7 @@ fn every_event_of_the_system_is_written_in_this_form() {
                         causation: Some("01K75DPZS0E2V9QT4XNBJA6WMG".into()),
                         traceparent: Some("00-1-2-01".into()),
                         tracestate: None,
+                        priority: Some("high".into()),
                         metadata: [("tenant".to_owned(), "a".to_owned())].into(),
                     })),
                 },
@@ -334,7 +335,7 @@ fn every_event_of_the_system_is_written_in_this_form() {
     PartitionOwned 1 {"epoch":7,"node":"shop-1","engine":"0.1.0","rules":1}
     DefinitionRecorded 1 {"saga":"shop","version":2,"fingerprint":"b009173783adfe04"} + {"saga":"shop","version":2,"nodes":[{"id":"start","block":0,"kind":"start"},{"id":"take","block":0,"kind":{"step":{"spec":{"name":"stock.take","class":"compensatable","probed":false,"timeout":30000000,"retry":{"attempts":5,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"undo":{"timeout":30000000,"retry":{"attempts":10,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"otherwise":"park"}},"input":{"copy":0}}}},{"id":"return","block":0,"kind":{"return":{"output":{"copy":1}}}}],"blocks":[{"label":"main","nodes":[0,1,2]}]}
     LateSuccess 1 {"saga":"o-1","node":"take","direction":"action","attempt":2}
-    DeadLettered 1 {"letter":{"id":"00000000000000000000000007","retries":1,"cause":"not_asked","reason":"attempt 7 was never asked","queue":"inbox.0","from":"cmd.stock","message":"01K75DPZS0E2V9QT4XNBJA6WMF","kind":"response","correlation":"01K75DPZS0E2V9QT4XNBJA6WMG","deadline":1760000030000000,"saga":"o-1","size":2,"sha_256":"44136fa3","envelope":{"causation":"01K75DPZS0E2V9QT4XNBJA6WMG","traceparent":"00-1-2-01","metadata":{"tenant":"a"}}},"deaths":2,"first_at":1760000000000000,"requests":["r-1"],"oldest":3} + {"text":"{}"}
+    DeadLettered 1 {"letter":{"id":"00000000000000000000000007","retries":1,"cause":"not_asked","reason":"attempt 7 was never asked","queue":"inbox.0","from":"cmd.stock","message":"01K75DPZS0E2V9QT4XNBJA6WMF","kind":"response","correlation":"01K75DPZS0E2V9QT4XNBJA6WMG","deadline":1760000030000000,"saga":"o-1","size":2,"sha_256":"44136fa3","envelope":{"causation":"01K75DPZS0E2V9QT4XNBJA6WMG","traceparent":"00-1-2-01","priority":"high","metadata":{"tenant":"a"}}},"deaths":2,"first_at":1760000000000000,"requests":["r-1"],"oldest":3} + {"text":"{}"}
     DeadLetterRetried 1 {"letter":"00000000000000000000000007","id":"r-1","by":"ada","retry":1,"oldest":3} + {"base64":"/w=="}
     DeadLetterSent 1 {"letter":"00000000000000000000000007","retry":1,"oldest":3}
     DeadLetterPurged 1 {"letter":"00000000000000000000000007","why":{"asked":{"id":"p-1","by":"ada","reason":"of no use"}},"oldest":9}
@@ -1111,6 +1112,7 @@ fn letter() -> impl Strategy<Value = DeadLetter> {
                         causation: Some(kind.clone()),
                         traceparent: Some(kind.clone()),
                         tracestate: None,
+                        priority: Some(kind.clone()),
                         metadata: [(kind.to_string(), kind.to_string())].into(),
                     })
                 }),

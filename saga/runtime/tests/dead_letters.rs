@@ -20,7 +20,7 @@ use sagalog_projections::{
     DeadLetters,
     dead_letters::{Letter, Phase},
 };
-use sagalog_transport::{Kind, Message, MessageId, Queue};
+use sagalog_transport::{Kind, Message, MessageId, Priority, Queue};
 
 use double::{DOUBLE, id, on};
 
@@ -237,6 +237,7 @@ async fn what_else_its_sender_said_travels_with_a_letter() {
     let content = "{}".to_owned();
     let mut message = Message::new(MessageId(1), Kind::Response, from, Queue::inbox(0), content);
     message.causation = Some(MessageId(7));
+    message.priority = Priority::Critical;
     let details = message.details.get_or_insert_default();
     details.traceparent =
         Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
@@ -264,6 +265,7 @@ async fn what_else_its_sender_said_travels_with_a_letter() {
         "what names the letter is not the sender's"
     );
     assert!(said.traceparent.is_some());
+    assert_eq!(said.priority.as_deref(), Some("critical"));
 }
 
 async fn retry(client: &Client, letter: LetterId, id: &str) -> Result<(), CallError> {

@@ -8,7 +8,9 @@ use sagalog_model::{
     dead_letter::{Body, Cause, DeadLetter, Envelope, LetterId},
     log::{Digest, Time},
 };
-use sagalog_transport::{ConsumerError, Delivery, Kind, Message, MessageId, Queue, WhyDead};
+use sagalog_transport::{
+    ConsumerError, Delivery, Kind, Message, MessageId, Priority, Queue, WhyDead,
+};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tracing::{field::display, warn};
@@ -115,8 +117,10 @@ struct About {
 
 /// What its sender said beside its content, if anything.
 fn envelope(message: &Message) -> Option<Box<Envelope>> {
+    let unusual = Some(message.priority).filter(|priority| *priority != Priority::default());
     let mut envelope = Envelope {
         causation: message.causation.map(|id| id.to_string().into()),
+        priority: unusual.map(|priority| priority.as_str().into()),
         ..Envelope::default()
     };
     if let Some(details) = &message.details {
@@ -161,6 +165,8 @@ fn message(resend: &Resend) -> Option<Message> {
         details.traceparent = envelope.traceparent.as_deref().map(str::to_owned);
         details.tracestate = envelope.tracestate.as_deref().map(str::to_owned);
         details.metadata.clone_from(&envelope.metadata);
+        let priority = envelope.priority.as_deref().and_then(Priority::of);
+        message.priority = priority.unwrap_or_default();
     }
     let metadata = &mut details.metadata;
     metadata.insert(LETTER.to_owned(), letter.id.to_string());
