@@ -46,6 +46,9 @@ pub(super) struct Measured {
     pub(super) resident_mib: Option<f64>,
     /// What a saga leaves in the log's file, in bytes.
     pub(super) disk_bytes_per_saga: f64,
+    /// How many sagas a second the log alone takes, if that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log_alone_sagas_per_s: Option<f64>,
 }
 
 /// How long it runs before it is measured, at most.
@@ -101,6 +104,7 @@ pub(super) async fn run(
         cpu_s_per_1000: cpu.map(|cpu| rounded(each(cpu) * 1_000.0, 4)),
         resident_mib: resident.map(|mib| rounded(mib, 1)),
         disk_bytes_per_saga: rounded(grown as f64 / all.max(1) as f64, 0),
+        log_alone_sagas_per_s: None,
     })
 }
 

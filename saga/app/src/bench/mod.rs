@@ -2,6 +2,7 @@
 
 mod closed_loop;
 mod counted;
+mod limits;
 mod open_loop;
 mod startup;
 mod table;
@@ -17,7 +18,7 @@ use std::{
 
 use sagalog_transport::rabbitmq::StreamBounds;
 
-use self::workload::Variant;
+use self::{closed_loop::rounded, open_loop::Latencies, workload::Variant};
 use crate::{App, CliError, Exit, Output, broker, log};
 
 /// Its options.
@@ -52,6 +53,10 @@ pub struct Args {
     /// Publishes the log to streams of the broker as well, as nodes do
     #[arg(long, requires = "rate", requires = "broker")]
     published_log: bool,
+    /// Measures beside it what there is to reach: the log alone with the same rows, or, at a fixed rate, the broker
+    /// alone with as many messages
+    #[arg(long, conflicts_with = "startup")]
+    limits: bool,
     /// Measures instead how long a start takes on a log of so many finished and live sagas
     #[arg(long, value_name = "FINISHED,LIVE", value_delimiter = ',', num_args = 1, conflicts_with_all = ["concurrency", "variant", "seconds"])]
     startup: Option<Vec<u64>>,
@@ -104,7 +109,13 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
             }
         }
         let rate = f64::from(rate.get());
-        let measured = open_loop::run(&place, transport, streams, rate, span).await?;
+        let mut measured = open_loop::run(&place, transport, streams, rate, span).await?;
+        if let (true, Some(url)) = (args.limits, &args.broker) {
+            let transport = broker::connect(url, output).await?;
+            let partitions = log::open(&place).await?.partitions();
+            let alone = limits::round_trips(transport, partitions, rate, span).await?;
+            measured.broker_alone = Some(Latencies::of(&alone));
+        }
         if output.is_json() {
             output.json(&measured)?;
         } else {
@@ -130,7 +141,13 @@ pub async fn run(args: Args, _app: &App, output: Output) -> Result<ExitCode, Cli
                 None => None,
             };
             let concurrency = usize::from(concurrency.get());
-            let measured = closed_loop::run(&place, transport, concurrency, variant, span).await?;
+            let mut measured =
+                closed_loop::run(&place, transport, concurrency, variant, span).await?;
+            if args.limits {
+                let log = log::open(&place).await?;
+                let alone = limits::sagas_per_s(log, concurrency, span).await?;
+                measured.log_alone_sagas_per_s = alone.map(|alone| rounded(alone, 0));
+            }
             if !output.is_json() {
                 table::line(&measured, all.is_empty(), output)?;
             }
@@ -156,6 +173,10 @@ mod tests {
             let measured = closed_loop::run(&file, None, 32, variant, Duration::from_millis(100))
                 .await
                 .expect("it runs");
+            let log = log::open(&file).await.expect("it is there");
+            let alone = limits::sagas_per_s(log, 32, Duration::from_millis(100)).await;
+            let alone = alone.expect("nobody else has it");
+            assert!(alone.is_some_and(|alone| alone > 0.0), "{alone:?}");
             assert!(
                 measured.sagas >= 32 && measured.rows_per_commit > 1.0,
                 "{measured:?}"
@@ -169,7 +190,10 @@ mod tests {
         let file = folder.path().join("log.db");
         let measured = open_loop::run(&file, None, None, 600.0, Duration::from_millis(200)).await;
         let measured = measured.expect("it keeps up");
-        assert!(measured.sagas > 0 && measured.p50_ms > 0.0, "{measured:?}");
+        assert!(
+            measured.sagas > 0 && measured.latencies.p50_ms > 0.0,
+            "{measured:?}"
+        );
     }
 
     #[tokio::test]

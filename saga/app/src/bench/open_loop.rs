@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hdrhistogram::Histogram;
 use sagalog::{Client, Ended, LogStreams, Runtime, Transport};
 use serde::Serialize;
 use tokio::{
@@ -44,20 +45,44 @@ pub(super) struct Measured {
     pub(super) messages_per_s: f64,
     /// Sagas that ended, all of those that began.
     pub(super) sagas: u64,
-    /// Half of the answers took less, in ms.
-    pub(super) p50_ms: f64,
-    /// 95 of 100 did.
-    pub(super) p95_ms: f64,
-    /// 99 of 100 did.
-    pub(super) p99_ms: f64,
-    /// All of them did.
-    pub(super) max_ms: f64,
+    /// How long the answers took.
+    #[serde(flatten)]
+    pub(super) latencies: Latencies,
     /// Inputs that shared a commit.
     pub(super) rows_per_commit: f64,
     /// CPU seconds of the process for a second: callers, engine and handlers together.
     pub(super) cpu: Option<f64>,
     /// The most memory that was resident, in MiB.
     pub(super) resident_mib: Option<f64>,
+    /// How long the broker alone took at the same rate, if that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) broker_alone: Option<Latencies>,
+}
+
+/// How long something took, in ms.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Latencies {
+    /// Half of it took less.
+    pub(super) p50_ms: f64,
+    /// 95 of 100 did.
+    pub(super) p95_ms: f64,
+    /// 99 of 100 did.
+    pub(super) p99_ms: f64,
+    /// All of it did.
+    pub(super) max_ms: f64,
+}
+
+impl Latencies {
+    /// Of what was measured in µs.
+    pub(super) fn of(took: &Histogram<u64>) -> Self {
+        let ms = |quantile| rounded(took.value_at_quantile(quantile) as f64 / 1_000.0, 2);
+        Self {
+            p50_ms: ms(0.5),
+            p95_ms: ms(0.95),
+            p99_ms: ms(0.99),
+            max_ms: ms(1.0),
+        }
+    }
 }
 
 /// Runs sagas at a rate of messages a second, and says how long their answers took. That every saga
@@ -99,18 +124,15 @@ pub(super) async fn run(
         ran.counts(),
         Variant::Happy.runs().map(|runs| runs * (warm + sagas)),
     )?;
-    let ms = |quantile| rounded(answers.value_at_quantile(quantile) as f64 / 1_000.0, 2);
     Ok(Measured {
         rate,
         messages_per_s: rounded(sagas as f64 * MESSAGES_PER_SAGA / seconds, 0),
         sagas,
-        p50_ms: ms(0.5),
-        p95_ms: ms(0.95),
-        p99_ms: ms(0.99),
-        max_ms: ms(1.0),
+        latencies: Latencies::of(&answers),
         rows_per_commit: rounded(commits[1] / commits[0].max(1.0), 1),
         cpu: cpu.map(|cpu| rounded(cpu / seconds, 2)),
         resident_mib: resident.map(|mib| rounded(mib, 1)),
+        broker_alone: None,
     })
 }
 

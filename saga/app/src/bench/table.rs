@@ -36,7 +36,15 @@ pub(super) fn line(measured: &Measured, first: bool, output: Output) -> Result<(
         known(measured.cpu_s_per_1000, 3),
         known(measured.resident_mib, 0),
         measured.disk_bytes_per_saga,
-    ))
+    ))?;
+    match measured.log_alone_sagas_per_s {
+        Some(alone) => output.line(format_args!(
+            "{:<11} {alone:>19.0} sagas/s by the log alone; {:.2} of that",
+            "",
+            measured.sagas_per_s / alone
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What was measured at a fixed rate, in words.
@@ -45,22 +53,18 @@ pub(super) fn rate(measured: &open_loop::Measured, output: Output) -> Result<(),
         rate,
         messages_per_s,
         sagas,
-        p50_ms,
-        p95_ms,
-        p99_ms,
-        max_ms,
+        latencies,
         rows_per_commit,
         cpu,
         resident_mib,
+        broker_alone,
     } = measured;
     output.line(format_args!(
         "{messages_per_s:.0} messages/s of {rate:.0} asked for, {sagas} sagas, none lost"
     ))?;
-    let latency =
-        format!("p50 {p50_ms:.2} ms, p95 {p95_ms:.2} ms, p99 {p99_ms:.2} ms, max {max_ms:.0} ms");
     output.line(format_args!(
         "from a durable ask to its durable answer: {}",
-        output.styled(Style::Bold, latency)
+        output.styled(Style::Bold, took(latencies))
     ))?;
     let mut beside = format!("{rows_per_commit:.1} rows a commit");
     if let Some(cpu) = cpu {
@@ -69,7 +73,25 @@ pub(super) fn rate(measured: &open_loop::Measured, output: Output) -> Result<(),
     if let Some(mib) = resident_mib {
         beside += &format!(", {mib:.0} MiB resident");
     }
-    output.line(beside)
+    output.line(beside)?;
+    match broker_alone {
+        Some(alone) => output.line(format_args!(
+            "the broker alone, from a command to its reply: {}; p50 is {:.1} of that",
+            took(alone),
+            latencies.p50_ms / alone.p50_ms
+        )),
+        None => Ok(()),
+    }
+}
+
+fn took(latencies: &open_loop::Latencies) -> String {
+    let open_loop::Latencies {
+        p50_ms,
+        p95_ms,
+        p99_ms,
+        max_ms,
+    } = latencies;
+    format!("p50 {p50_ms:.2} ms, p95 {p95_ms:.2} ms, p99 {p99_ms:.2} ms, max {max_ms:.0} ms")
 }
 
 /// A start in words.

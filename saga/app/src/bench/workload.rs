@@ -48,6 +48,9 @@ pub(super) struct Done {
 /// The saga's contract.
 pub(super) const BENCH: Saga<Work, Done> = Saga::new("bench");
 
+/// Who performs them.
+pub(super) const PARTICIPANT: &str = "bench";
+
 const RESERVE: Step<Work, Done> = Step::new("bench.reserve").compensatable().timeout(HOUR);
 const CHARGE: Step<Work, Done> = Step::new("bench.charge").compensatable().timeout(HOUR);
 const SHIP: Step<Work, Done> = Step::new("bench.ship").compensatable().timeout(HOUR);
