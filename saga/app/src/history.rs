@@ -1,6 +1,8 @@
 //! `sagalog log`: what the log holds, event by event, and whether it is whole.
 
 mod read;
+mod stat;
+mod tail;
 mod verify;
 
 use std::process::ExitCode;
@@ -14,6 +16,10 @@ use crate::{error::CliError, output::Output};
 pub(crate) enum Command {
     /// Shows events, one on each line
     Read(read::Args),
+    /// Shows the newest events of all partitions, and then those that come
+    Tail(tail::Args),
+    /// Says how much there is of what: events, bytes, sagas by status, and who took each partition last
+    Stat(stat::Args),
     /// Checks that the log is whole and unchanged
     Verify(verify::Args),
 }
@@ -22,6 +28,8 @@ impl Command {
     pub(crate) async fn run(self, output: Output) -> Result<ExitCode, CliError> {
         match self {
             Self::Read(args) => read::run(args, output).await,
+            Self::Tail(args) => tail::run(args, output).await,
+            Self::Stat(args) => stat::run(args, output).await,
             Self::Verify(args) => verify::run(args, output).await,
         }
     }

@@ -55,6 +55,11 @@ impl LogArg {
         Ok(url(place).is_none().then_some(place))
     }
 
+    /// The address of the database, if it is in one.
+    pub(crate) fn as_url(&self) -> Result<Option<&str>, CliError> {
+        Ok(url(self.place()?))
+    }
+
     fn place(&self) -> Result<&Path, CliError> {
         self.place.as_deref().ok_or_else(|| {
             CliError::new("no_log_named", Exit::Usage, "no log was named")

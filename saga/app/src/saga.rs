@@ -1,19 +1,25 @@
 //! `sagalog saga`: what sagas do, why they wait, and mending them.
 
-mod caught_up;
+mod all;
+mod bulk;
+pub(crate) mod caught_up;
 mod count;
+mod diff;
 mod dry_run;
 mod export;
 pub(crate) mod held;
 mod legal;
 mod list;
 mod operate;
+mod place;
 pub(crate) mod recorded;
 pub(crate) mod rows;
 pub(crate) mod scan;
 mod show;
 mod subject;
+mod told;
 mod undriven;
+mod watch;
 pub(crate) mod way;
 mod why;
 
@@ -36,6 +42,10 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Says what a saga waits for, since when, until when, and who can unblock it
     Why(why::Args),
+    /// Shows what happens to a saga, event by event, until it has ended: exit code 7 if it went back
+    Watch(watch::Args),
+    /// Says where the histories of two sagas part: exit code 1 if they do
+    Diff(diff::Args),
     /// Writes sagas as lanes, as JSON, or as a page to look at
     Export(export::Args),
     /// Starts a saga
@@ -59,6 +69,8 @@ impl Command {
             Self::Count(args) => count::run(args, output).await,
             Self::Show(args) => show::run(args, output).await,
             Self::Why(args) => why::run(args, app, output).await,
+            Self::Watch(args) => watch::run(args, output).await,
+            Self::Diff(args) => diff::run(args, output).await,
             Self::Export(args) => export::run(args, output).await,
             Self::Start(wish) => operate::run(wish, app, output).await,
             Self::Signal(wish) => operate::run(wish, app, output).await,

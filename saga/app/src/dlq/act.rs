@@ -14,7 +14,7 @@ use crate::{
     output::Output,
     saga::{
         new_id,
-        way::{Reach, Way},
+        way::{LANES, Reach, Way},
     },
     who,
     words::plain,
@@ -219,7 +219,9 @@ impl Asking {
     ) -> Result<(), CliError> {
         let first = request(&chunk[0]);
         let asking = async |way: &mut Way| {
-            let answers = way.ask_all(chunk.iter().map(request).collect()).await?;
+            let answers = way
+                .ask_all(chunk.iter().map(request).collect(), LANES)
+                .await?;
             let mut broke = None;
             for ((_, letter), answer) in chunk.iter().zip(answers) {
                 match answer {

@@ -44,6 +44,7 @@ pub(crate) struct Args {
 /// One event, as JSON: everything that is stored of it.
 #[derive(Serialize)]
 struct Line<'a> {
+    partition: u32,
     position: u64,
     time: String,
     time_us: u64,
@@ -70,13 +71,8 @@ struct Line<'a> {
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let log = args.log.read().await?;
     let partition = PartitionId::new(args.partition);
-    let mut shown = Shown {
-        log: log.clone(),
-        partition,
-        output,
-        names: HashMap::new(),
-        left: args.limit.unwrap_or(u64::MAX),
-    };
+    let mut shown = Shown::of(log.clone(), partition, output);
+    shown.left = args.limit.unwrap_or(u64::MAX);
     let next = Position::new(args.from.max(1));
     if args.follow {
         let before = Position::new(next.get() - 1);
@@ -100,17 +96,33 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError
     Ok(Exit::Done.into())
 }
 
-struct Shown {
+/// Shows events of a partition.
+pub(super) struct Shown {
     log: Arc<dyn EventLog>,
     partition: PartitionId,
     output: Output,
     /// Names of streams that were seen; only a stream's first row has its name.
     names: HashMap<StreamKey, String>,
-    left: u64,
+    /// How many more events are shown.
+    pub(super) left: u64,
+    /// Whether each line says of which partition it is.
+    pub(super) with_partition: bool,
 }
 
 impl Shown {
-    async fn row(&mut self, row: &Row, from: Position) -> Result<(), CliError> {
+    pub(super) fn of(log: Arc<dyn EventLog>, partition: PartitionId, output: Output) -> Self {
+        Self {
+            log,
+            partition,
+            output,
+            names: HashMap::new(),
+            left: u64::MAX,
+            with_partition: false,
+        }
+    }
+
+    /// Shows those of a row from this position on.
+    pub(super) async fn row(&mut self, row: &Row, from: Position) -> Result<(), CliError> {
         let name = self.name(row).await?;
         for event in row.events_from(from) {
             if self.left == 0 {
@@ -118,9 +130,12 @@ impl Shown {
             }
             self.left -= 1;
             if self.output.is_json() {
-                self.output.json(&json(row, &event, &name))?;
+                self.output
+                    .json(&json(self.partition, row, &event, &name))?;
             } else {
-                self.output.line(text(row, &event, &name, self.output))?;
+                let partition = self.with_partition.then_some(self.partition);
+                self.output
+                    .line(text(partition, row, &event, &name, self.output))?;
             }
         }
         Ok(())
@@ -144,7 +159,7 @@ impl Shown {
     }
 }
 
-fn json<'a>(row: &Row, event: &Event<'a>, stream: &'a str) -> Line<'a> {
+fn json<'a>(partition: PartitionId, row: &Row, event: &Event<'a>, stream: &'a str) -> Line<'a> {
     let recorded = event.recorded;
     let (data, erased) = match &recorded.data {
         Data::None => (None, None),
@@ -152,6 +167,7 @@ fn json<'a>(row: &Row, event: &Event<'a>, stream: &'a str) -> Line<'a> {
         Data::Erased(hash) => (None, Some(hash.to_string())),
     };
     Line {
+        partition: partition.get(),
         position: event.position.get(),
         time: utc(row.at),
         time_us: row.at.as_micros(),
@@ -177,10 +193,17 @@ fn as_json(text: &str) -> Payload {
         .unwrap_or_else(|_| Payload::of(text).expect("a text always writes as JSON"))
 }
 
-fn text(row: &Row, event: &Event<'_>, stream: &str, output: Output) -> String {
+fn text(
+    partition: Option<PartitionId>,
+    row: &Row,
+    event: &Event<'_>,
+    stream: &str,
+    output: Output,
+) -> String {
     let recorded = event.recorded;
+    let of = partition.map_or_else(String::new, |partition| format!("{partition:>2} "));
     let head = format!(
-        "{:>6}  {}  {stream} {}  ",
+        "{of}{:>6}  {}  {stream} {}  ",
         event.position,
         utc(row.at),
         event.version

@@ -12,7 +12,7 @@ const MEANWHILE: u64 = 10_000;
 
 /// Brings the views up with the log if they are near it. If there are none, nobody is told: that is how
 /// most logs are. Otherwise it says why the log itself is read.
-pub(super) async fn by_now(views: &Views, output: Output) -> bool {
+pub(crate) async fn by_now(views: &Views, output: Output) -> bool {
     let behind = match views.catch_up(NEAR).await {
         Ok(Some(behind)) => behind,
         Ok(None) => return false,

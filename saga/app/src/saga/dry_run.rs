@@ -4,9 +4,8 @@
 use std::process::ExitCode;
 
 use sagalog::request::{Preview, Request};
-use sagalog_model::{Direction, Payload, SagaEvent, event::NodeId, graph, log::Data};
+use sagalog_model::{Direction, SagaEvent, event::NodeId, graph};
 use sagalog_projections::{timeline::Timeline, why::WaitsFor};
-use sagalog_sim::in_words;
 use serde::Serialize;
 
 use super::{
@@ -15,6 +14,7 @@ use super::{
     recorded::saga_id,
     rows::what_is_held,
     subject::Subject,
+    told::Told,
     undriven,
     why::{self, Why},
 };
@@ -38,7 +38,7 @@ struct Would<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<usize>,
     /// What would be recorded; nothing if it says nothing new.
-    events: Vec<Event>,
+    events: Vec<Told>,
     /// Who would be asked for what at once.
     asks: Vec<Ask<'a>>,
     /// The node from which on it is not known, for want of the definition's own code; missing if all is known.
@@ -48,20 +48,6 @@ struct Would<'a> {
     then: Why<'a>,
     /// What is legal as it stands now.
     legal: Vec<String>,
-}
-
-/// An event that would be recorded, as JSON.
-#[derive(Serialize)]
-struct Event {
-    version: u64,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    control: Payload,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Payload>,
-    /// In words; they may change.
-    #[serde(skip)]
-    words: String,
 }
 
 /// Something that a participant would be asked, as JSON.
@@ -116,37 +102,20 @@ fn would<'a>(
         }
         _ => None,
     };
-    let next = subject.state.version().next().get();
-    let events = (next..).zip(&preview.events);
+    let before = subject.state.version();
+    let events = (1..).zip(&preview.events);
     Would {
         would: word,
         saga: subject.recorded.id.as_str(),
         held: about.and_then(|at| all.iter().nth(at)).map(Input::of),
         behind: about.map(|at| all.len() - 1 - at),
         events: events
-            .map(|(version, event)| Event::of(version, event))
+            .map(|(count, event)| Told::of(before.plus(count), None, event))
             .collect(),
         asks: asks(preview, timeline),
         unknown_from: preview.unknown_from.as_ref(),
         then: why::answer(timeline, &[]),
         legal: legal::actions(subject),
-    }
-}
-
-impl Event {
-    fn of(version: u64, event: &SagaEvent) -> Self {
-        let written = event.encode();
-        let json = |text: &str| Payload::parse(text).expect("an event is written as JSON");
-        Self {
-            version,
-            kind: event.kind(),
-            control: json(&written.control),
-            data: match &written.data {
-                Data::Inline(text) => Some(json(text)),
-                Data::None | Data::Erased(_) => None,
-            },
-            words: in_words(event),
-        }
     }
 }
 
@@ -194,7 +163,7 @@ fn text(would: &Would<'_>, request: &Request, subject: &Subject, timeline: &Time
             lines.push(format!("{word} would record {events} of saga {saga}"));
         }
     }
-    for Event {
+    for Told {
         version,
         kind,
         words,

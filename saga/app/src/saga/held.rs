@@ -10,7 +10,9 @@ use sagalog_projections::held::HeldInput;
 use serde::Serialize;
 
 use super::{
+    bulk::Many,
     operate::{self, From, Wish, json},
+    place::{self, first_held, not_named},
     recorded::{Recorded, saga_id},
     rows::what_is_held,
     scan::{Filter, Scan},
@@ -94,10 +96,11 @@ pub(crate) struct Drop {
 /// Which held input.
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// The saga's id
-    saga: String,
+    /// The saga's id; without it all that fit are meant, and the first held input of each
+    saga: Option<String>,
     /// The input's number, as `held show` says
-    number: u64,
+    #[arg(requires = "saga")]
+    number: Option<u64>,
     #[command(flatten)]
     from: From,
 }
@@ -266,59 +269,68 @@ async fn show(args: Show, output: Output) -> Result<ExitCode, CliError> {
 }
 
 macro_rules! decision {
-    ($wish:ident, $word:literal, |$self:ident, $saga:ident, $id:ident, $by:ident, $until:ident, $number:ident| $request:expr) => {
+    ($wish:ident, $word:literal, $request:ident { $($field:ident: $value:expr),* }) => {
         impl Wish for $wish {
             const WORD: &'static str = $word;
+
+            type Place = place::Input;
 
             fn id(&self) -> Option<String> {
                 self.which.from.request_id.clone()
             }
 
-            fn addressed(&self) -> (&str, &Reach) {
-                (&self.which.saga, &self.which.from.reach)
+            fn saga(&self) -> Option<&str> {
+                self.which.saga.as_deref()
             }
 
-            fn request(&$self, $id: String) -> Request {
-                let which = &$self.which;
-                let ($saga, $by) = (which.saga.clone(), which.from.by.clone());
-                let ($until, $number) = (which.from.until, which.number);
-                $request
+            fn many(&self) -> Option<&Many> {
+                Some(&self.which.from.many)
+            }
+
+            fn reach(&self) -> &Reach {
+                &self.which.from.reach
             }
 
             fn is_dry(&self) -> bool {
                 self.which.from.dry_run
             }
+
+            fn place(&self) -> Result<place::Input, CliError> {
+                let number = self.which.number.map(place::Input);
+                number.ok_or_else(|| not_named("the input's number", "`held show` says it"))
+            }
+
+            fn places(&self, state: &SagaState) -> Vec<place::Input> {
+                first_held(state)
+            }
+
+            fn request(&self, saga: String, place::Input(number): place::Input, id: String) -> Request {
+                let (by, until) = (self.which.from.by.clone(), self.which.from.until);
+                let given = self;
+                Request::$request { saga, id, by, until, number, $($field: $value(given)),* }
+            }
         }
     };
 }
 
-decision!(Release, "release", |self, saga, id, by, until, number| {
-    Request::Release {
-        saga,
-        id,
-        by,
-        until,
-        number,
-        content: None,
+decision!(
+    Release,
+    "release",
+    Release {
+        content: |_: &Self| None
     }
-});
-decision!(Edit, "edit", |self, saga, id, by, until, number| {
-    Request::Release {
-        saga,
-        id,
-        by,
-        until,
-        number,
-        content: Some(self.content.clone()),
+);
+decision!(
+    Edit,
+    "edit",
+    Release {
+        content: |edit: &Self| Some(edit.content.clone())
     }
-});
-decision!(Drop, "drop", |self, saga, id, by, until, number| {
-    Request::Drop {
-        saga,
-        id,
-        by,
-        until,
-        number,
-        reason: self.reason.clone(),
+);
+decision!(
+    Drop,
+    "drop",
+    Drop {
+        reason: |drop: &Self| drop.reason.clone()
     }
-});
+);

@@ -8,15 +8,18 @@ use std::{
 };
 
 use sagalog::{
-    Numbered, Payload, SagaId, Status,
+    Numbered, Payload, SagaId, SagaState, Status,
     request::{Answer, Request, Standing},
 };
-use sagalog_model::log::Time;
+use sagalog_model::{event::Origin, log::Time};
+use sagalog_projections::held::HeldInput;
 use serde::Serialize;
 use ulid::Ulid;
 
 use super::{
+    bulk::{self, Many},
     dry_run, legal,
+    place::{Node, NodeArg, Place, Whole, not_named},
     recorded::saga_id,
     way::{Reach, Way},
 };
@@ -48,10 +51,14 @@ pub(crate) struct Start {
 /// Sends a signal
 #[derive(Debug, clap::Args)]
 pub(crate) struct Signal {
-    /// The saga's id
-    saga: String,
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
     /// The signal's name
-    name: String,
+    #[arg(requires = "saga")]
+    name: Option<String>,
+    /// The same, for many sagas
+    #[arg(long = "signal", value_name = "NAME", conflicts_with = "saga")]
+    many_are_sent: Option<String>,
     /// Makes it safe to send twice: the same id is the same signal; a new one unless given
     #[arg(long, value_name = "SIGNAL_ID")]
     id: Option<String>,
@@ -72,13 +79,19 @@ pub(crate) struct Signal {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    many: Many,
+    #[command(flatten)]
     reach: Reach,
 }
 
 impl Signal {
+    fn name(&self) -> Option<&String> {
+        self.name.as_ref().or(self.many_are_sent.as_ref())
+    }
+
     fn numbered(&self) -> Option<Numbered> {
         Some(Numbered {
-            signal: self.name.as_str().into(),
+            signal: self.name()?.as_str().into(),
             producer: self.producer.as_deref()?.into(),
             number: self.number?,
             payload: self.payload.clone(),
@@ -89,8 +102,8 @@ impl Signal {
 /// Makes a saga go back
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cancel {
-    /// The saga's id
-    saga: String,
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
     /// Why, for the log
     #[arg(long)]
     reason: String,
@@ -101,10 +114,10 @@ pub(crate) struct Cancel {
 /// Tries a parked node again
 #[derive(Debug, clap::Args)]
 pub(crate) struct Retry {
-    /// The saga's id
-    saga: String,
-    /// The parked node
-    node: String,
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
+    #[command(flatten)]
+    node: NodeArg,
     #[command(flatten)]
     from: From,
 }
@@ -112,10 +125,10 @@ pub(crate) struct Retry {
 /// Takes a parked node's work as done by hand
 #[derive(Debug, clap::Args)]
 pub(crate) struct Resolve {
-    /// The saga's id
-    saga: String,
-    /// The parked node
-    node: String,
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
+    #[command(flatten)]
+    node: NodeArg,
     /// What it gives; `null` for a compensation
     // Its long name is that of the format elsewhere, so the format is only `-o` and `--json` here.
     #[arg(long = "output", id = "given", value_name = "JSON", value_parser = json)]
@@ -127,10 +140,10 @@ pub(crate) struct Resolve {
 /// Gives a parked node's work up
 #[derive(Debug, clap::Args)]
 pub(crate) struct Skip {
-    /// The saga's id
-    saga: String,
-    /// The parked node
-    node: String,
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
+    #[command(flatten)]
+    node: NodeArg,
     /// Why, for the log
     #[arg(long)]
     reason: String,
@@ -155,20 +168,39 @@ pub(crate) struct From {
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
+    pub(super) many: Many,
+    #[command(flatten)]
     pub(super) reach: Reach,
 }
 
-/// Something that is told to a saga.
+/// Something that is told to a saga, or to many.
 pub(crate) trait Wish {
     /// Its word.
     const WORD: &'static str;
 
+    /// What of a saga it is about.
+    type Place: Place;
+
     /// The id that was given for it.
     fn id(&self) -> Option<String>;
-    /// The saga, and how to reach it.
-    fn addressed(&self) -> (&str, &Reach);
+    /// The saga; none if all are meant that fit.
+    fn saga(&self) -> Option<&str>;
+    /// Which fit; none if it is told to one saga only.
+    fn many(&self) -> Option<&Many> {
+        None
+    }
+    /// How to reach whoever drives them.
+    fn reach(&self) -> &Reach;
+    /// What of the saga it is about, as it was named.
+    fn place(&self) -> Result<Self::Place, CliError>;
+    /// The same of one of many sagas, in this state.
+    fn places(&self, state: &SagaState) -> Vec<Self::Place>;
     /// As it is sent, under this id.
-    fn request(&self, id: String) -> Request;
+    fn request(&self, saga: String, place: Self::Place, id: String) -> Request;
+    /// Whether a saga has had it under this id.
+    fn is_known(&self, state: &SagaState, id: &str) -> bool {
+        state.requests().contains(id)
+    }
     /// Whether it is only said what would follow.
     fn is_dry(&self) -> bool {
         false
@@ -194,10 +226,19 @@ struct Done<'a> {
 
 /// Does it, and says under which id: sent again under that id it is the same request.
 pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<ExitCode, CliError> {
-    let id = wish.id().unwrap_or_else(new_id);
-    let (saga, reach) = wish.addressed();
-    let saga = saga_id(saga)?;
-    let request = wish.request(id.clone());
+    let saga = match (wish.saga(), wish.many()) {
+        (Some(_), Some(many)) if many.is_meant() => return Err(one_or_many()),
+        (Some(saga), _) => saga_id(saga)?,
+        (None, Some(many)) => {
+            if wish.id().is_some() {
+                return Err(one_or_many());
+            }
+            return bulk::run(&wish, many, app, output).await;
+        }
+        (None, None) => return Err(not_named("the saga", "`saga list` shows them")),
+    };
+    let (id, reach) = (wish.id().unwrap_or_else(new_id), wish.reach());
+    let request = wish.request(saga.to_string(), wish.place()?, id.clone());
     if wish.is_dry() {
         return dry_run::run(W::WORD, &request, reach.log(), app, output).await;
     }
@@ -235,6 +276,13 @@ pub(crate) async fn run<W: Wish>(wish: W, app: &App, output: Output) -> Result<E
     } else {
         Exit::Done.into()
     })
+}
+
+/// What is of one saga was said of many, or the other way round.
+fn one_or_many() -> CliError {
+    let message = "a saga is named, or which of many are meant is said; --request-id and --id are of one, \
+                   --operation, --all and --yes of many";
+    CliError::new("one_or_many", Exit::Usage, message)
 }
 
 /// What can be done about it.
@@ -291,18 +339,32 @@ pub(super) fn json(text: &str) -> Result<Payload, String> {
 impl Wish for Start {
     const WORD: &'static str = "start";
 
+    type Place = Whole;
+
     /// The saga's own id makes a start safe to send twice.
     fn id(&self) -> Option<String> {
         Some(self.saga.clone())
     }
 
-    fn addressed(&self) -> (&str, &Reach) {
-        (&self.saga, &self.reach)
+    fn saga(&self) -> Option<&str> {
+        Some(&self.saga)
     }
 
-    fn request(&self, _: String) -> Request {
+    fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    fn place(&self) -> Result<Whole, CliError> {
+        Ok(Whole)
+    }
+
+    fn places(&self, _: &SagaState) -> Vec<Whole> {
+        Vec::new()
+    }
+
+    fn request(&self, saga: String, _: Whole, _: String) -> Request {
         Request::Start {
-            saga: self.saga.clone(),
+            saga,
             definition: self.definition.clone(),
             input: self.input.clone(),
         }
@@ -316,6 +378,8 @@ impl Wish for Start {
 impl Wish for Signal {
     const WORD: &'static str = "signal";
 
+    type Place = Whole;
+
     fn id(&self) -> Option<String> {
         self.numbered().map_or_else(
             || self.id.clone(),
@@ -323,22 +387,46 @@ impl Wish for Signal {
         )
     }
 
-    fn addressed(&self) -> (&str, &Reach) {
-        (&self.saga, &self.reach)
+    fn saga(&self) -> Option<&str> {
+        self.saga.as_deref()
     }
 
-    fn request(&self, id: String) -> Request {
+    fn many(&self) -> Option<&Many> {
+        Some(&self.many)
+    }
+
+    fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    fn place(&self) -> Result<Whole, CliError> {
+        let fix = "`graph` shows the signals of a definition";
+        self.name()
+            .map(|_| Whole)
+            .ok_or_else(|| not_named("the signal", fix))
+    }
+
+    fn places(&self, _: &SagaState) -> Vec<Whole> {
+        vec![Whole]
+    }
+
+    fn request(&self, saga: String, _: Whole, id: String) -> Request {
         if let Some(numbered) = self.numbered() {
-            let saga = self.saga.clone();
             return Request::SignalInOrder { saga, numbered };
         }
         Request::Signal {
-            saga: self.saga.clone(),
-            signal: self.name.clone(),
+            saga,
+            signal: self.name().cloned().unwrap_or_default(),
             id,
             until: self.until,
             payload: self.payload.clone(),
         }
+    }
+
+    fn is_known(&self, state: &SagaState, id: &str) -> bool {
+        let is_it =
+            |held: &HeldInput| matches!(&held.input, Origin::Signal { id: of, .. } if **of == *id);
+        state.signals().ids().contains(id) || state.held().iter().any(is_it)
     }
 
     fn is_dry(&self) -> bool {
@@ -346,26 +434,68 @@ impl Wish for Signal {
     }
 }
 
+/// What the wishes of operators have in common.
 macro_rules! wish {
+    (@ $word:literal, $place:ty) => {
+        const WORD: &'static str = $word;
+
+        type Place = $place;
+
+        fn id(&self) -> Option<String> {
+            self.from.request_id.clone()
+        }
+
+        fn saga(&self) -> Option<&str> {
+            self.saga.as_deref()
+        }
+
+        fn many(&self) -> Option<&Many> {
+            Some(&self.from.many)
+        }
+
+        fn reach(&self) -> &Reach {
+            &self.from.reach
+        }
+
+        fn is_dry(&self) -> bool {
+            self.from.dry_run
+        }
+    };
+    // Of a parked node.
+    ($wish:ident, $word:literal, $request:ident { node $(, $field:ident)* }) => {
+        impl Wish for $wish {
+            wish!(@ $word, Node);
+
+            fn place(&self) -> Result<Node, CliError> {
+                self.node.one()
+            }
+
+            fn places(&self, state: &SagaState) -> Vec<Node> {
+                self.node.of(state)
+            }
+
+            fn request(&self, saga: String, Node(node): Node, id: String) -> Request {
+                let (by, until) = (self.from.by.clone(), self.from.until);
+                Request::$request { saga, id, by, until, node, $($field: self.$field.clone()),* }
+            }
+        }
+    };
+    // Of the saga.
     ($wish:ident, $word:literal, $request:ident { $($field:ident),* }) => {
         impl Wish for $wish {
-            const WORD: &'static str = $word;
+            wish!(@ $word, Whole);
 
-            fn id(&self) -> Option<String> {
-                self.from.request_id.clone()
+            fn place(&self) -> Result<Whole, CliError> {
+                Ok(Whole)
             }
 
-            fn addressed(&self) -> (&str, &Reach) {
-                (&self.saga, &self.from.reach)
+            fn places(&self, _: &SagaState) -> Vec<Whole> {
+                vec![Whole]
             }
 
-            fn request(&self, id: String) -> Request {
-                let (saga, by, until) = (self.saga.clone(), self.from.by.clone(), self.from.until);
+            fn request(&self, saga: String, _: Whole, id: String) -> Request {
+                let (by, until) = (self.from.by.clone(), self.from.until);
                 Request::$request { saga, id, by, until, $($field: self.$field.clone()),* }
-            }
-
-            fn is_dry(&self) -> bool {
-                self.from.dry_run
             }
         }
     };

@@ -1,5 +1,7 @@
 //! A timeline as lines of text: time since the start, node, what happened.
 
+use std::time::Duration;
+
 use sagalog_model::{
     Direction, FailureClass,
     event::{Origin, ParkCause, TurnCause},
@@ -72,6 +74,11 @@ pub(super) const fn what_was_parked(cause: ParkCause) -> &'static str {
         ParkCause::Action => "the action failed for good after the pivot",
         ParkCause::Compensation => "the compensation failed for good",
     }
+}
+
+/// How long after the start, as a column.
+pub(super) fn at_time(since: Duration) -> String {
+    format!("{:>TIME$}", format!("+{}", span(since)))
 }
 
 struct Rows<'a> {
@@ -464,7 +471,7 @@ impl Rows<'_> {
 
     /// How long after the start, as a column.
     fn after(&self, at: Time) -> String {
-        format!("{:>TIME$}", self.short(at))
+        at_time(at.since(self.timeline.started.at))
     }
 
     fn short(&self, at: Time) -> String {

@@ -21,7 +21,7 @@ use crate::{error::CliError, when::When};
 const PAGE: usize = 100;
 
 /// Which sagas are looked for; all unless something is said.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Filter {
     /// Only those of this status; may be given more than once
     #[arg(long, value_enum, ignore_case = true)]

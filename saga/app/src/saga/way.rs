@@ -26,8 +26,8 @@ use crate::{
     output::Output,
 };
 
-/// How many things are asked for at a time: fewer than the connections that an owner takes.
-const LANES: usize = 16;
+/// How many things are asked for at a time, unless told otherwise: fewer than the connections that an owner takes.
+pub(crate) const LANES: usize = 16;
 
 /// Whom to reach, and for how long.
 #[derive(Debug, clap::Args)]
@@ -66,12 +66,23 @@ impl Reach {
         work: impl AsyncFnOnce(&mut Way) -> Result<T, CliError>,
     ) -> Result<(T, &'static str), CliError> {
         let mut way = self.way(first, app, output).await?;
-        let done = within(self.patience(), work(&mut way)).await;
+        let done = self.within(work(&mut way)).await;
         let by = way.leave().await?;
         Ok((done??, by))
     }
 
-    async fn way(&self, first: &Request, app: &App, output: Output) -> Result<Way, CliError> {
+    /// An answer, if it comes in time.
+    pub(super) async fn within<T>(&self, answer: impl Future<Output = T>) -> Result<T, CliError> {
+        within(self.patience(), answer).await
+    }
+
+    /// The way there is; to be left.
+    pub(super) async fn way(
+        &self,
+        first: &Request,
+        app: &App,
+        output: Output,
+    ) -> Result<Way, CliError> {
         match self.file()? {
             Some(file) => over_the_socket(&file, first, app).await,
             None => {
@@ -112,17 +123,18 @@ impl Way {
         }
     }
 
-    /// Asks for things that have nothing to do with one another, several at a time, so that one commit takes
+    /// Asks for things that have nothing to do with one another, so many at a time, so that one commit takes
     /// several. The answers come in the order of the requests; none for what was not asked any more
     /// because the way broke.
     pub(crate) async fn ask_all(
         &self,
         requests: Vec<Request>,
+        at_once: usize,
     ) -> Result<Vec<Option<Result<Answer, CliError>>>, CliError> {
         let mut answers: Vec<_> = requests.iter().map(|_| None).collect();
-        let mut shares: Vec<Vec<_>> = (0..LANES).map(|_| Vec::new()).collect();
+        let mut shares: Vec<Vec<_>> = (0..at_once).map(|_| Vec::new()).collect();
         for (place, request) in requests.into_iter().enumerate() {
-            shares[place % LANES].push((place, request));
+            shares[place % at_once].push((place, request));
         }
         let mut lanes = JoinSet::new();
         for share in shares.into_iter().filter(|share| !share.is_empty()) {
@@ -153,7 +165,7 @@ impl Way {
         })
     }
 
-    async fn leave(self) -> Result<&'static str, CliError> {
+    pub(super) async fn leave(self) -> Result<&'static str, CliError> {
         match self {
             Self::Socket { .. } | Self::Broker(_) => Ok("owner"),
             Self::Here(runtime) => {

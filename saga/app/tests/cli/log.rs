@@ -64,7 +64,7 @@ async fn as_json_an_event_has_all_that_is_stored_of_it() {
         event[hash] = serde_json::Value::from(event[hash].as_str().expect("text").len());
     }
     event["control"]["fingerprint"] = "…".into();
-    insta::assert_snapshot!(event, @r#"{"batch":26,"chain":64,"control":{"deadline":1795377600000000,"definition":"trip","fingerprint":"…","version":1},"data":"nothing","epoch":1,"id":26,"input":26,"input_digest":64,"position":3,"schema":1,"stream":"t-1","time":"2026-11-20T20:00:00.000000Z","time_us":1795204800000000,"type":"Started","version":1}"#);
+    insta::assert_snapshot!(event, @r#"{"batch":26,"chain":64,"control":{"deadline":1795377600000000,"definition":"trip","fingerprint":"…","version":1},"data":"nothing","epoch":1,"id":26,"input":26,"input_digest":64,"partition":0,"position":3,"schema":1,"stream":"t-1","time":"2026-11-20T20:00:00.000000Z","time_us":1795204800000000,"type":"Started","version":1}"#);
 }
 
 #[tokio::test]

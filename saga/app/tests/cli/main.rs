@@ -3,6 +3,7 @@
 mod agency;
 #[path = "../../../../transport/tests/broker/mod.rs"]
 mod broker;
+mod bulk;
 mod over_broker;
 mod postgres;
 mod program;
@@ -22,4 +23,5 @@ mod request;
 mod show;
 mod usage;
 mod view;
+mod watch;
 mod why;
