@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     App, bench, capture, demo, dlq,
     error::CliError,
-    graph, history, node,
+    graph, history, metrics, node,
     output::{Format, Output},
     participant, request, saga, sim, view, worker,
 };
@@ -59,6 +59,9 @@ enum Command {
     /// Views: tables beside the log that answer questions about many sagas at once
     #[command(subcommand)]
     View(view::Command),
+    /// Metrics: what a node shows of them, and the dashboard and alert rules that go with them
+    #[command(subcommand)]
+    Metrics(metrics::Command),
     /// A definition as text or as a flowchart
     Graph(graph::Args),
     /// Drives the sagas of a log until told to stop, alone or with other nodes
@@ -89,6 +92,7 @@ impl Cli {
             Command::Request(command) => command.run(output).await,
             Command::Participant(command) => command.run(app, output).await,
             Command::View(command) => command.run(output).await,
+            Command::Metrics(command) => command.run(output),
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,
             Command::Worker(args) => worker::run(args, app, output).await,

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use sagalog::{Runtime, control};
@@ -14,6 +15,7 @@ use crate::{
     log::LogArg,
     output::Output,
     stop::Stop,
+    telemetry::{Health, HttpArg, Metrics, Serving},
 };
 
 /// Its options.
@@ -41,6 +43,8 @@ pub(crate) struct Args {
     without: Vec<String>,
     #[command(flatten)]
     home: HomeArg,
+    #[command(flatten)]
+    http: HttpArg,
 }
 
 /// Where workers keep what they have.
@@ -78,7 +82,7 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
     let mut stop = Stop::by_signal()?;
     let file = args.log.as_file()?.map(Path::to_owned);
     let start = start(&args, file.as_deref(), app, output);
-    let mut runtime = tokio::select! {
+    let (mut runtime, _serving) = tokio::select! {
         started = start => started?,
         () = stop.asked() => return Ok(Exit::Failed.into()),
     };
@@ -117,14 +121,29 @@ async fn start(
     file: Option<&Path>,
     app: &App,
     output: Output,
-) -> Result<Runtime, CliError> {
+) -> Result<(Runtime, Option<Serving>), CliError> {
+    let place = args.http.bind().await?;
     let log = args.log.open().await?;
     let transport = args.broker.transport(output).await?;
     if transport.is_none() {
         alone::or_refused(&*log, args.name.as_deref().unwrap_or("sagalog")).await?;
     }
     // Whatever workers keep is made only where the node can run.
+    let partitions = log.partitions();
     let mut runtime = app.runtime(log, &args.home.or_beside(file))?;
+    let serving = place.map(|place| {
+        output.say(format_args!(
+            "metrics and health at http://{}",
+            place.address
+        ));
+        let metrics = Arc::new(Metrics::new(app.definitions(), partitions));
+        let health = Arc::new(Health::of(metrics.clone()));
+        let serving = place.serve(metrics.clone(), health.clone());
+        (metrics, health, serving)
+    });
+    if let Some((metrics, ..)) = &serving {
+        runtime = runtime.observed(metrics.clone());
+    }
     if let Some(transport) = transport {
         runtime = runtime.transport(transport);
     }
@@ -142,7 +161,12 @@ async fn start(
     if let Some(file) = file {
         runtime = runtime.control_socket(control::socket_of(file));
     }
-    Ok(runtime.start().await?)
+    let runtime = runtime.start().await?;
+    let serving = serving.map(|(_, health, serving)| {
+        health.started(runtime.probe());
+        serving
+    });
+    Ok((runtime, serving))
 }
 
 fn at_once(output: Output) -> ExitCode {

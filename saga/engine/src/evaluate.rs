@@ -3,10 +3,12 @@
 use alloc::string::String;
 
 use sagalog_model::{
-    Payload,
+    Payload, SagaEvent,
     definition::{AnyDefinition, Expression},
     expr::Outputs,
+    log::Time,
 };
+use sagalog_projections::SagaState;
 
 /// Evaluates the pure functions of a definition.
 ///
@@ -35,4 +37,9 @@ pub trait Evaluate {
         signal: &str,
         payload: &Payload,
     ) -> Result<(), String>;
+
+    /// This event comes next for a saga in this state: for whoever counts or traces. A start is told with the
+    /// state that it made. It is not durable yet, and after a take-over the same may be told again; what is
+    /// done with it changes nothing that is decided.
+    fn decided(&self, _state: &SagaState, _event: &SagaEvent, _at: Time) {}
 }

@@ -19,6 +19,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
+    time::Instant,
 };
 
 use sagalog_engine::{
@@ -57,6 +58,7 @@ use crate::{
     clock::{Clock, Sleep},
     guard::Guard,
     history::{HistoryError, Reader},
+    observe::{Standing, TAKES_STOCK, Watch},
     request::RollCall,
 };
 
@@ -78,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) dead: Option<Box<dyn Consumer>>,
     pub(crate) calls: mpsc::Receiver<Call>,
     pub(crate) roll: Arc<RollCall>,
+    pub(crate) watch: Watch,
     /// Gives this partition up.
     pub(crate) seat: CancellationToken,
     /// Stops the process, and cancels the seat with it.
@@ -181,6 +184,13 @@ pub(crate) struct Driver {
     /// Questions of other processes for ends, and until when they are kept; in that order.
     ends: VecDeque<(Time, Ticket)>,
     announced: Announced,
+    watch: Watch,
+    /// When it takes stock, if anybody watches.
+    next_stock: Option<Time>,
+    /// What is being appended: when that began, how many batches, how many events.
+    commit: (Instant, usize, u64),
+    /// When publishing began, and of how many messages.
+    sending: (Instant, usize),
 }
 
 /// What woke the loop.
@@ -213,6 +223,7 @@ impl Driver {
                 drop(answer.send(Err(farewell(pending.told))));
             }
         }
+        self.watch.given_up(self.partition);
         if let Err(error) = self.log.release(self.partition).await {
             warn!(%error, "the partition could not be released in peace");
         }
@@ -302,6 +313,7 @@ impl Driver {
         let now = self.clock.now();
         self.machine.fire_timers(now);
         self.end_waiting(now);
+        self.take_stock(now);
         self.acknowledged.extend(self.announced.old(now));
         while let Some(effect) = self.machine.poll_effect(now) {
             self.perform(effect);
@@ -319,6 +331,15 @@ impl Driver {
         Ok(())
     }
 
+    /// Tells whoever watches where the partition stands, every now and then.
+    fn take_stock(&mut self, now: Time) {
+        if self.next_stock.is_some_and(|due| due <= now) {
+            self.next_stock = Some(now.after(TAKES_STOCK));
+            let standing = Standing::of(&self.machine, self.epoch, now);
+            self.watch.stands(self.partition, standing);
+        }
+    }
+
     fn rearm(&mut self) {
         // While the machine is full it fires nothing; the next commit looks at the timers again.
         let due = self
@@ -327,7 +348,8 @@ impl Driver {
             .filter(|_| !self.machine.is_full());
         let ends = self.ends.front().map(|(until, _)| *until);
         let announced = self.announced.next_old();
-        let due = due.into_iter().chain(ends).chain(announced).min();
+        let due = due.into_iter().chain(ends).chain(announced);
+        let due = due.chain(self.next_stock).min();
         if due != self.waking.as_ref().map(|(at, _)| *at) {
             self.waking = due.map(|at| (at, self.clock.sleep_until(at)));
         }

@@ -6,10 +6,27 @@ use std::{
 };
 
 use sagalog_engine::Evaluate;
-use sagalog_model::{Expression, Outputs, Payload, definition::AnyDefinition};
+use sagalog_model::{
+    Expression, Outputs, Payload, SagaEvent, definition::AnyDefinition, log::Time,
+};
+use sagalog_projections::SagaState;
 
-/// Catches panics of expressions: the node that needed the value is parked, and nothing else.
-pub(crate) struct Guard;
+use crate::observe::Watch;
+
+/// Catches panics of expressions: the node that needed the value is parked, and nothing else. Tells whoever
+/// watches what is decided.
+pub(crate) struct Guard(Watch);
+
+impl Guard {
+    pub(crate) const fn watched(by: Watch) -> Self {
+        Self(by)
+    }
+
+    /// Nobody is told what is decided, as it is only tried.
+    pub(crate) fn unwatched() -> Self {
+        Self(Watch::nobody())
+    }
+}
 
 impl Evaluate for Guard {
     fn evaluate(
@@ -35,6 +52,10 @@ impl Evaluate for Guard {
             Ok(read) => read.map_err(|error| error.to_string()),
             Err(panic) => Err(format!("reading it panicked: {}", said(&*panic))),
         }
+    }
+
+    fn decided(&self, state: &SagaState, event: &SagaEvent, at: Time) {
+        self.0.decided(state, event, at);
     }
 }
 

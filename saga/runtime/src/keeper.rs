@@ -23,6 +23,7 @@ use crate::{
     balance::{Balance, balance},
     clock::Clock,
     driver::{Call, DEAD_PREFETCH, Driver, PREFETCH, Parts},
+    observe::Watch,
     published::Publishers,
     request::RollCall,
     router::{Route, Router},
@@ -33,7 +34,7 @@ use crate::{
 const CALLS: usize = 1_024;
 
 /// Replies that wait in one inbox.
-const INBOX: usize = 65_536;
+pub(crate) const INBOX: usize = 65_536;
 
 /// Whose owner records what comes to the queue of the dead letters.
 const RECORDS_DEAD_LETTERS: PartitionId = PartitionId::new(0);
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     /// If the log is published.
     pub(crate) publishers: Option<Publishers>,
     pub(crate) roll: Arc<RollCall>,
+    pub(crate) watch: Watch,
     /// Stops the process.
     pub(crate) stop: CancellationToken,
 }
@@ -342,6 +344,7 @@ impl Shared {
             node: self.node.clone(),
             calls: waiting,
             roll: self.roll.clone(),
+            watch: self.watch.clone(),
             seat,
             stop: self.stop.clone(),
             is_start,

@@ -43,6 +43,7 @@ pub mod contract;
 pub mod control;
 pub mod follow;
 pub mod history;
+pub mod observe;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod request;
@@ -55,11 +56,14 @@ mod caller;
 mod driver;
 mod guard;
 mod keeper;
+mod probe;
 mod published;
 mod router;
 
 pub use client::{CallError, Client, Ended};
 pub use clock::{Clock, SystemClock};
+pub use observe::Observe;
+pub use probe::Probe;
 pub use runtime::{DriveError, Runtime, RuntimeBuilder, StartError, StopError};
 pub use worker::{Attempt, Failure, Found, Given, Worker};
 

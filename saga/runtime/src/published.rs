@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use crate::driver::chain;
+use crate::{driver::chain, observe::Watch};
 
 /// How long what is durable may still be published when the process stops in peace: longer than it takes to find
 /// out that a stream is empty.
@@ -39,6 +39,7 @@ const AGAIN_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Publishers {
     log: Arc<dyn EventLog>,
     streams: Arc<dyn LogStreams>,
+    watch: Watch,
     running: TaskTracker,
 }
 
@@ -50,11 +51,12 @@ pub(crate) struct Publishing {
 }
 
 impl Publishers {
-    pub(crate) fn new(log: Arc<dyn EventLog>, streams: Arc<dyn LogStreams>) -> Self {
+    pub(crate) fn new(log: Arc<dyn EventLog>, streams: Arc<dyn LogStreams>, watch: Watch) -> Self {
         let running = TaskTracker::new();
         Self {
             log,
             streams,
+            watch,
             running,
         }
     }
@@ -85,6 +87,7 @@ impl Publishers {
         let publisher = Publisher {
             log: self.log.clone(),
             streams: self.streams.clone(),
+            watch: self.watch.clone(),
             partition,
             confirmed: watch::Sender::default(),
         };
@@ -148,6 +151,7 @@ impl From<DeclareError> for CannotPublish {
 struct Publisher {
     log: Arc<dyn EventLog>,
     streams: Arc<dyn LogStreams>,
+    watch: Watch,
     partition: PartitionId,
     /// The last position that the stream has.
     confirmed: watch::Sender<Position>,
@@ -209,6 +213,7 @@ impl Publisher {
         let (log, partition) = (self.log.clone(), self.partition);
         let mut rows = Subscription::after(log.clone(), partition, published).await?;
         let mut names = StreamNames::of(log, partition);
+        self.watch.published(partition, published);
         self.confirmed.send_replace(published);
         loop {
             let mut pages = PageWriter::of(partition);
@@ -216,6 +221,7 @@ impl Publisher {
                 pages.add(&names.of_row(&row).await?, &row);
             }
             self.streams.publish(partition, pages.pages()).await?;
+            self.watch.published(partition, rows.position());
             self.confirmed.send_replace(rows.position());
         }
     }

@@ -26,6 +26,8 @@ use crate::{
     client::Client,
     clock::{Clock, SystemClock},
     keeper::{Keeper, Shared},
+    observe::{Observe, Watch},
+    probe::Probe,
     published::Publishers,
     request::{EVERY, OwnerName, RollCall},
     router::Router,
@@ -40,6 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// what is unfinished goes on at the next start.
 pub struct Runtime {
     client: Client,
+    probe: Probe,
     stop: Stop,
     keeper: JoinHandle<Result<(), DriveError>>,
     host: JoinHandle<Result<(), HostError>>,
@@ -66,6 +69,7 @@ pub struct RuntimeBuilder {
     worker: Worker,
     elsewhere: BTreeSet<String>,
     published: Option<Arc<dyn LogStreams>>,
+    watch: Watch,
     #[cfg(feature = "postgres")]
     requests: Option<crate::postgres::Requests>,
 }
@@ -141,6 +145,7 @@ impl Runtime {
             worker: Worker::new(),
             elsewhere: BTreeSet::new(),
             published: None,
+            watch: Watch::nobody(),
             #[cfg(feature = "postgres")]
             requests: None,
         }
@@ -149,6 +154,11 @@ impl Runtime {
     /// Talks to it.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Asks what it stands on for a sign of life.
+    pub fn probe(&self) -> Probe {
+        self.probe.clone()
     }
 
     /// Waits until it cannot go on; in peace it never does.
@@ -226,6 +236,12 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Tells this one what happens while it happens.
+    pub fn observed(mut self, observer: Arc<dyn Observe>) -> Self {
+        self.watch = Watch::by(observer);
+        self
+    }
+
     /// Uses another clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -300,10 +316,14 @@ impl RuntimeBuilder {
         let router = Router::new(owner, roll.clone(), PATIENCE, stop.intake.clone());
         let router = Arc::new(router);
         let is_shared = between.is_some();
+        let probe = Probe {
+            log: self.log.clone(),
+            broker: between.clone(),
+        };
         let client = Client::new(router.clone(), self.log.clone(), between);
         let publishers = self
             .published
-            .map(|streams| Publishers::new(self.log.clone(), streams));
+            .map(|streams| Publishers::new(self.log.clone(), streams, self.watch.clone()));
         if let Some(publishers) = &publishers {
             publishers.declare().await?;
         }
@@ -316,6 +336,7 @@ impl RuntimeBuilder {
             publishers,
             router,
             roll,
+            watch: self.watch,
             log: self.log,
             transport,
             clock: self.clock,
@@ -343,6 +364,7 @@ impl RuntimeBuilder {
         });
         Ok(Runtime {
             client,
+            probe,
             #[cfg(feature = "postgres")]
             pick_up,
             #[cfg(unix)]

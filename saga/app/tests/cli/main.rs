@@ -19,8 +19,8 @@ mod node;
 mod operate;
 mod participant;
 mod request;
-
 mod show;
+mod telemetry;
 mod usage;
 mod view;
 mod watch;

@@ -63,7 +63,10 @@ pub fn start(id: SagaId, input: Payload, context: Context<'_>) -> (SagaState, Ve
         events: Vec::new(),
         decided_bytes: 0,
     };
-    decider.events.push(started.into());
+    let started = started.into();
+    let watches = context.evaluate;
+    watches.decided(decider.state, &started, context.now);
+    decider.events.push(started);
     decider.go_on();
     let events = decider.events;
     (state, events)
@@ -144,6 +147,8 @@ impl Decider<'_> {
     /// Records an event: the fold is the only way to change the state.
     fn emit(&mut self, event: impl Into<SagaEvent>) {
         let event = event.into();
+        let watches = self.context.evaluate;
+        watches.decided(self.state, &event, self.context.now);
         if let Err(illegal) = self.state.apply(&event, self.context.now) {
             panic!("the engine concluded an event that its own fold refuses: {illegal}");
         }

@@ -96,6 +96,11 @@ impl Asks {
         &self.admission
     }
 
+    /// How many commands were published and are awaited.
+    pub(super) const fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
     /// Queues what a batch asks, and gives back the places of what it settles.
     pub(super) fn after(
         &mut self,

@@ -372,6 +372,11 @@ impl<E: Evaluate> Partition<E> {
         self.appending.tail()
     }
 
+    /// How many commands were published and not answered, and how many may be.
+    pub const fn window(&self) -> (usize, usize) {
+        (self.asks.unanswered(), self.rules.window)
+    }
+
     /// How many sagas are under way.
     pub fn live(&self) -> usize {
         self.sagas.len() - self.ending.len() + self.held.len()

@@ -1,6 +1,9 @@
 //! Appending what was decided, also when the store has no room for a while.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sagalog_eventlog::{AppendError, Appended, EventLog, Refusal};
 use sagalog_model::log::{Batch, Epoch, PartitionId};
@@ -20,6 +23,8 @@ impl Driver {
         if batches.is_empty() {
             return;
         }
+        let events = batches.iter().map(|batch| batch.events.len() as u64);
+        self.commit = (Instant::now(), batches.len(), events.sum());
         let log = self.log.clone();
         if log.lease().is_none() {
             let (partition, epoch) = (self.partition, self.epoch);

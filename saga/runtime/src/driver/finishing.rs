@@ -25,7 +25,7 @@ impl Driver {
                 biased;
                 appended = underway(&mut self.appending) => {
                     let appended = appended.map_err(DriveError::Append)?;
-                    self.machine.committed(appended.last);
+                    self.is_durable(&appended);
                 }
                 found = underway(&mut self.looking_up) => self.looked_up(found?)?,
                 published = underway(&mut self.publishing) => self.published(published)?,

@@ -2,11 +2,12 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use sagalog_model::log::PartitionId;
 use sagalog_transport::{ConsumeError, Consumer, ConsumerError, Delivery, Queue, Tag, Transport};
 use tracing::{info, warn};
 
 use super::chain;
-use crate::clock::Clock;
+use crate::{clock::Clock, observe::Watch};
 
 /// Replies taken and not yet durable.
 pub(crate) const PREFETCH: usize = 4_096;
@@ -24,6 +25,8 @@ pub(super) struct Inbox {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     consumer: Box<dyn Consumer>,
+    watch: Watch,
+    partition: PartitionId,
     /// Under way while the connection is lost.
     again: Option<Again>,
 }
@@ -37,6 +40,8 @@ impl Inbox {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
         consumer: Box<dyn Consumer>,
+        watch: Watch,
+        partition: PartitionId,
     ) -> Self {
         Self {
             queue,
@@ -44,6 +49,8 @@ impl Inbox {
             transport,
             clock,
             consumer,
+            watch,
+            partition,
             again: None,
         }
     }
@@ -101,6 +108,7 @@ impl Inbox {
             return false;
         }
         warn!(queue = %self.queue, "the connection to a queue was lost");
+        self.watch.disconnected(self.partition);
         let (transport, queue, clock) = (
             self.transport.clone(),
             self.queue.clone(),

@@ -227,6 +227,7 @@ impl Driver {
             saga,
             ..
         } = &burial.letter;
+        self.watch.died(burial.letter.cause);
         let saga = saga.as_ref().map(display);
         warn!(letter = %id, %queue, saga, reason, "a message is a dead letter");
         let told = Told::Died(Arc::new(burial));

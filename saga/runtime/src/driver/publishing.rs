@@ -1,6 +1,6 @@
 //! Commands on their way to the transport.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use sagalog_engine::Query;
 use sagalog_model::{
@@ -24,6 +24,7 @@ impl Driver {
     pub(super) fn publish(&mut self) {
         let transport = self.transport.clone();
         let messages = std::mem::take(&mut self.outgoing);
+        self.sending = (Instant::now(), messages.len());
         self.resending = messages.iter().filter_map(sent_again).collect();
         let full = self.waits_for_room.then(|| messages[0].to.clone());
         self.publishing = Some(Box::pin(async move {
@@ -40,6 +41,10 @@ impl Driver {
         let undelivered = result
             .err()
             .map_or_else(Vec::new, |PublishError(them)| them);
+        let (began, messages) = self.sending;
+        let not_taken = undelivered.len();
+        self.watch
+            .sent(self.partition, messages, not_taken, began.elapsed());
         let mut kept = Vec::new();
         for Undelivered { message, why } in undelivered {
             let again = sent_again(&message);

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use sagalog_engine::{
@@ -18,7 +19,12 @@ use super::{
     DEAD_PREFETCH, DriveError, Driver, PREFETCH, Parts, announced::Announced, inbox::Inbox,
     inputs::From, renewing::alive_during,
 };
-use crate::{clock::Clock, guard::Guard, history::Reader};
+use crate::{
+    clock::Clock,
+    guard::Guard,
+    history::Reader,
+    observe::{Commit, Watch},
+};
 
 impl Driver {
     /// Takes the partition over.
@@ -39,18 +45,24 @@ impl Driver {
             dead,
             calls,
             roll,
+            watch,
             seat,
             stop,
             is_start,
         } = parts;
         let reader = Reader::new(log.clone(), partition);
-        let (machine, epoch) = take(&reader, &registry, rules, &node, &*clock, is_start).await?;
+        let (machine, epoch) =
+            take(&reader, &registry, rules, &node, &*clock, &watch, is_start).await?;
         let machine = machine.admitting(policies.clone());
         let receiving = |queue, prefetch, consumer| {
-            Inbox::new(queue, prefetch, transport.clone(), clock.clone(), consumer)
+            let (transport, clock, watch) = (transport.clone(), clock.clone(), watch.clone());
+            Inbox::new(
+                queue, prefetch, transport, clock, consumer, watch, partition,
+            )
         };
         let inbox = receiving(Queue::inbox(partition.get()), PREFETCH, inbox);
         let dead = dead.map(|dead| receiving(Queue::dead_letters(), DEAD_PREFETCH, dead));
+        let began = clock.now();
         let mut driver = Self {
             log,
             transport,
@@ -84,6 +96,10 @@ impl Driver {
             waking: None,
             ends: VecDeque::new(),
             announced: Announced::default(),
+            next_stock: watch.is_wanted().then_some(began),
+            watch,
+            commit: (Instant::now(), 0, 0),
+            sending: (Instant::now(), 0),
         };
         driver.look_at_the_inbox().await?;
         Ok(driver)
@@ -95,7 +111,7 @@ impl Driver {
     ) -> Result<(), DriveError> {
         match result {
             Ok(appended) => {
-                self.machine.committed(appended.last);
+                self.is_durable(&appended);
                 Ok(())
             }
             Err(AppendError::Unknown { log, source }) => {
@@ -110,6 +126,19 @@ impl Driver {
         }
     }
 
+    /// What was appended may be seen.
+    pub(super) fn is_durable(&mut self, appended: &Appended) {
+        let (began, batches, events) = self.commit;
+        let took = began.elapsed();
+        let commit = Commit {
+            batches,
+            events,
+            took,
+        };
+        self.watch.appended(self.partition, commit);
+        self.machine.committed(appended.last);
+    }
+
     /// The machine is built anew from the log, under a higher epoch, and every input that was not
     /// answered is fed again in order. Nothing is decided twice under one epoch.
     async fn take_over_again(&mut self) -> Result<(), DriveError> {
@@ -119,6 +148,7 @@ impl Driver {
             self.rules,
             &self.node,
             &*self.clock,
+            &self.watch,
             false,
         )
         .await?;
@@ -155,6 +185,7 @@ async fn take(
     rules: Rules,
     node: &str,
     clock: &dyn Clock,
+    watch: &Watch,
     is_start: bool,
 ) -> Result<(Partition<Guard>, Epoch), DriveError> {
     let (log, partition) = (reader.log(), reader.partition());
@@ -193,7 +224,12 @@ async fn take(
         is_start,
         now: clock.now(),
     };
-    let machine = Partition::take_over(taken, Arc::new(registry), Guard, rules)?;
+    let machine = Partition::take_over(
+        taken,
+        Arc::new(registry),
+        Guard::watched(watch.clone()),
+        rules,
+    )?;
     for (saga, held) in machine.held_sagas().iter() {
         error!(%saga, why = held.reason, "a saga cannot be driven; it is held, and the others go on");
     }

@@ -42,7 +42,7 @@ impl Request {
         };
         let context = Context {
             definition,
-            evaluate: &Guard,
+            evaluate: &Guard::unwatched(),
             rules: &Rules::DEFAULT,
             now,
         };
@@ -115,7 +115,7 @@ mod tests {
         let definition = party();
         let context = Context {
             definition: &definition,
-            evaluate: &Guard,
+            evaluate: &Guard::unwatched(),
             rules: &Rules::DEFAULT,
             now: at,
         };
