@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     App, bench, capture, demo, dlq,
     error::CliError,
-    graph, history, metrics, node,
+    graph, history, message, metrics, node,
     output::{Format, Output},
     participant, request, saga, sim, view, worker,
 };
@@ -53,7 +53,10 @@ enum Command {
     /// Starts and signals of callers' own transactions that were refused: list, retry, drop
     #[command(subcommand)]
     Request(request::Command),
-    /// Participants: which are there, and what they can do
+    /// Messages that sagas have sent and taken: by sender, receiver, type, time, conversation, and what they carry
+    #[command(subcommand)]
+    Message(message::Command),
+    /// Participants: which are there, what they can do, and how they answered
     #[command(subcommand)]
     Participant(participant::Command),
     /// Views: tables beside the log that answer questions about many sagas at once
@@ -90,6 +93,7 @@ impl Cli {
             Command::History(command) => command.run(app, output).await,
             Command::Dlq(command) => command.run(app, output).await,
             Command::Request(command) => command.run(output).await,
+            Command::Message(command) => command.run(output).await,
             Command::Participant(command) => command.run(app, output).await,
             Command::View(command) => command.run(output).await,
             Command::Metrics(command) => command.run(output),

@@ -39,6 +39,7 @@ mod capture;
 mod dlq;
 mod graph;
 mod history;
+mod message;
 mod metrics;
 mod node;
 mod participant;

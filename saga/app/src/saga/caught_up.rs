@@ -2,7 +2,10 @@
 
 use sagalog::views::Views;
 
-use crate::output::Output;
+use crate::{
+    error::{CliError, Exit},
+    output::Output,
+};
 
 /// Views that are further behind are not brought up by a question.
 const NEAR: u64 = 100_000;
@@ -28,4 +31,25 @@ pub(crate) async fn by_now(views: &Views, output: Output) -> bool {
         ));
     }
     behind <= MEANWHILE
+}
+
+/// The same for a question that only views can answer. They answer it when they are further behind, and that is
+/// said.
+///
+/// # Errors
+/// If there are none.
+pub(crate) async fn or_told(views: &Views, output: Output) -> Result<(), CliError> {
+    let behind = views.catch_up(NEAR).await?.ok_or_else(no_views)?;
+    if behind > MEANWHILE {
+        output.say(format_args!(
+            "the views are {behind} events behind the log; `sagalog view follow` keeps them up"
+        ));
+    }
+    Ok(())
+}
+
+/// Only views could have answered.
+pub(crate) fn no_views() -> CliError {
+    let message = "there are no views of this log, which this is looked up in";
+    CliError::new("no_views", Exit::Conflict, message).fix("make them: `sagalog view rebuild`")
 }

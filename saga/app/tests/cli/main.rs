@@ -15,6 +15,7 @@ mod held;
 mod history;
 mod list;
 mod log;
+mod message;
 mod node;
 mod operate;
 mod participant;
