@@ -19,6 +19,7 @@ pub mod partition;
 mod preview;
 pub mod redecide;
 pub mod rules;
+mod way_back;
 
 pub use decide::{Refusal, decide, start};
 pub use evaluate::Evaluate;
@@ -29,6 +30,7 @@ pub use partition::{
 pub use preview::preview;
 pub use redecide::{CannotRedecide, redecide};
 pub use rules::Rules;
+pub use way_back::{WayBack, way_back};
 
 /// Whether bugs can be planted in this build, for the simulator to find: never in a release.
 pub const HAS_PLANTED_BUGS: bool = cfg!(feature = "mutants");

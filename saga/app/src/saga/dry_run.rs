@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use sagalog::request::{Preview, Request};
+use sagalog_engine::WayBack;
 use sagalog_model::{Direction, SagaEvent, event::NodeId, graph};
 use sagalog_projections::{timeline::Timeline, why::WaitsFor};
 use serde::Serialize;
@@ -46,8 +47,23 @@ struct Would<'a> {
     unknown_from: Option<&'a NodeId>,
     /// Where the saga would stand, as `saga why` says it.
     then: Why<'a>,
+    /// How it ends if whatever is asked is answered well; missing if it does not go back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    way_back: Option<Back>,
     /// What is legal as it stands now.
     legal: Vec<String>,
+}
+
+/// Where a way back leads to, as JSON.
+#[derive(Serialize)]
+struct Back {
+    status: &'static str,
+    /// The nodes that are undone from now on, in this order.
+    undone: Vec<NodeId>,
+    /// The nodes that wait for a person in the end.
+    parked: Vec<NodeId>,
+    /// The nodes whose effects are left in the end.
+    left: Vec<NodeId>,
 }
 
 /// Something that a participant would be asked, as JSON.
@@ -115,7 +131,44 @@ fn would<'a>(
         asks: asks(preview, timeline),
         unknown_from: preview.unknown_from.as_ref(),
         then: why::answer(timeline, &[]),
+        way_back: subject.way_back(preview).map(Back::of),
         legal: legal::actions(subject),
+    }
+}
+
+impl Back {
+    fn of(WayBack { state, undone }: WayBack) -> Self {
+        let parked = state.parked();
+        let parked = parked.map(|(index, _)| state.graph().node(index).id.clone());
+        Self {
+            status: state.status().as_str(),
+            undone,
+            parked: parked.collect(),
+            left: state.left().to_vec(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = match self.parked.as_slice() {
+            [] => format!("if all goes well it is {} in the end", self.status),
+            parked => format!(
+                "if all goes well it comes to wait for a person at {}",
+                parked.join(", ")
+            ),
+        };
+        if !self.undone.is_empty() {
+            text.push_str(&format!(
+                "; undone by then, in this order: {}",
+                self.undone.join(", ")
+            ));
+        }
+        if !self.left.is_empty() {
+            text.push_str(&format!(
+                "; left with their effects: {}",
+                self.left.join(", ")
+            ));
+        }
+        text
     }
 }
 
@@ -218,6 +271,9 @@ fn text(would: &Would<'_>, request: &Request, subject: &Subject, timeline: &Time
     text.push_str("then\n");
     for line in why::text(timeline, &[]).lines() {
         text.push_str(&format!("  {line}\n"));
+    }
+    if let Some(back) = &would.way_back {
+        text.push_str(&format!("{}\n", back.text()));
     }
     text.push_str(&format!("legal now: {}\n", listed(&would.legal)));
     text

@@ -7,6 +7,7 @@ use sagalog::{
     history::{Graphs, Reader},
     request::{Preview, Request},
 };
+use sagalog_engine::WayBack;
 use sagalog_eventlog::EventLog;
 use sagalog_model::{AnyDefinition, SagaEvent, SagaId};
 use sagalog_projections::timeline::{Place, Timeline};
@@ -60,6 +61,11 @@ impl Subject {
     /// What a request would come to.
     pub(super) fn preview(&self, request: &Request) -> Result<Preview, CliError> {
         Ok(request.preview(&self.state, &self.definition, when::now())?)
+    }
+
+    /// How it ends after that if whatever is asked is answered well; none if it does not go back.
+    pub(super) fn way_back(&self, preview: &Preview) -> Option<WayBack> {
+        preview.way_back(&self.definition)
     }
 
     /// What will have happened when these events have been recorded, too. Their positions in the partition are

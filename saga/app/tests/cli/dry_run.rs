@@ -55,6 +55,7 @@ async fn a_cancel_shows_its_way_back_and_nothing_is_written() {
         unblocked  by participant air
         next       without an answer it counts as unknown; 1 further attempt is left in its budget
       to undo: room
+    if all goes well it is Compensated in the end; undone by then, in this order: flight, room
     legal now: saga cancel t-1, saga signal t-1 approval
     "#);
     assert_eq!(tail(&agency).await, before);
@@ -186,6 +187,31 @@ async fn what_came_before_says_nothing_new() {
         unblocked  by an operator
         next       `saga retry`, `saga resolve` or `saga skip` of node flight
       to undo: room
+    if all goes well it comes to wait for a person at flight
     legal now: saga retry t-1 flight, saga resolve t-1 flight, saga skip t-1 flight
     "#);
+}
+
+#[tokio::test]
+async fn a_way_back_says_how_it_ends_and_what_is_left_if_somebody_gives_it_up() {
+    let agency = Agency::open().await;
+    agency.waiting("t-1", "approval no refund", signal).await;
+    let line = "saga cancel t-1 --reason strike --request-id c-1";
+    sagalog(&agency.log, line).await.printed();
+    agency.until("t-1", person).await;
+    let back = async |line: &str| {
+        let would = sagalog(&agency.log, line).await.printed();
+        let would: serde_json::Value = serde_json::from_str(&would).expect("JSON");
+        would["way_back"].to_string()
+    };
+    insta::assert_snapshot!(back("saga skip t-1 flight --reason lost --dry-run --json").await, @r#"{"left":["flight"],"parked":[],"status":"PartlyCompensated","undone":["room"]}"#);
+    insta::assert_snapshot!(back("saga retry t-1 flight --dry-run --json").await, @r#"{"left":[],"parked":[],"status":"Compensated","undone":["flight","room"]}"#);
+    insta::assert_snapshot!(back("saga cancel t-1 --reason strike --request-id c-1 --dry-run --json").await, @r#"{"left":[],"parked":["flight"],"status":"Compensating","undone":[]}"#);
+    // What is under way counts as done, and is undone.
+    agency.waiting("t-2", "silent", reply).await;
+    let cancelled = back("saga cancel t-2 --reason strike --dry-run --json").await;
+    assert!(
+        cancelled.contains(r#""undone":["flight","room"]"#),
+        "{cancelled}"
+    );
 }

@@ -1,6 +1,6 @@
 //! What a request would come to.
 
-use sagalog_engine::{Rules, decide::Context, preview};
+use sagalog_engine::{Rules, WayBack, decide::Context, preview, way_back};
 use sagalog_model::{
     AnyDefinition, SagaEvent,
     event::{NodeId, ParkCause},
@@ -70,6 +70,20 @@ impl Request {
 }
 
 impl Preview {
+    /// How it ends if whatever is asked is answered well; none if it does not go back, or has ended already.
+    pub fn way_back(&self, definition: &AnyDefinition) -> Option<WayBack> {
+        if self.state.turn().is_none() || self.state.status().is_terminal() {
+            return None;
+        }
+        let context = Context {
+            definition,
+            evaluate: &Guard,
+            rules: &Rules::DEFAULT,
+            now: self.state.changed_at(),
+        };
+        Some(way_back(&self.state, context))
+    }
+
     fn nothing(state: &SagaState) -> Self {
         Self {
             events: Vec::new(),
