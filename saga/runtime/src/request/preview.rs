@@ -77,7 +77,7 @@ impl Preview {
         }
         let context = Context {
             definition,
-            evaluate: &Guard,
+            evaluate: &Guard::unwatched(),
             rules: &Rules::DEFAULT,
             now: self.state.changed_at(),
         };
