@@ -167,6 +167,29 @@ impl PostgresLog {
         Ok(Self::reading(place, partitions, options.lease))
     }
 
+    /// Gives the schema that the log is in another name, under which it is opened from then on. What is asked of
+    /// this handle afterwards fails.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed. There may be a schema of that name already.
+    pub async fn rename(&self, schema: &str) -> Result<(), OpenError> {
+        place::check_schema(schema)?;
+        let rename = format!(
+            "alter schema \"{}\" rename to \"{schema}\"",
+            self.place.schema
+        );
+        self.place.change(rename).await
+    }
+
+    /// Removes the schema with all that is in it. What is asked of this handle afterwards fails.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed.
+    pub async fn remove(&self) -> Result<(), OpenError> {
+        let remove = format!("drop schema \"{}\" cascade", self.place.schema);
+        self.place.change(remove).await
+    }
+
     fn reading(place: Place, partitions: u32, lease: Duration) -> Self {
         let reader = Reader::new(place.clone());
         let follower = |partition| {

@@ -3,12 +3,15 @@
 use std::{future::Future, io, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgConnection,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use super::failure::{self, Failure};
+use super::{
+    failure::{self, Failure},
+    migrate,
+};
 use crate::error::OpenError;
 
 /// How many read at once; more wait.
@@ -47,14 +50,7 @@ impl Place {
                     .to_owned(),
             });
         }
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if schema.is_empty() || schema.len() > 63 || !schema.chars().all(plain) {
-            return Err(OpenError::BadOptions {
-                why: format!(
-                    "a schema is named by 1 to 63 small letters, digits and underscores, not {schema:?}"
-                ),
-            });
-        }
+        check_schema(schema)?;
         let mut name = format!(
             "postgres://{}:{}/{}",
             options.get_host(),
@@ -79,6 +75,19 @@ impl Place {
             schema: schema.into(),
             patience,
         })
+    }
+
+    /// Makes one change to the schema.
+    pub(super) async fn change(&self, statement: String) -> Result<(), OpenError> {
+        let changing = async {
+            let mut connection = self.connect().await?;
+            let change = sqlx::raw_sql(AssertSqlSafe(statement));
+            self.within(change.execute(&mut connection)).await?;
+            connection.close().await
+        };
+        changing
+            .await
+            .map_err(|error| migrate::not_opened(self, error))
     }
 
     /// What its database is called.
@@ -169,6 +178,20 @@ impl Place {
             ))),
         }
     }
+}
+
+/// # Errors
+/// [`OpenError::BadOptions`] if no schema that a log is in can be called so.
+pub(super) fn check_schema(schema: &str) -> Result<(), OpenError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if schema.is_empty() || schema.len() > 63 || !schema.chars().all(plain) {
+        return Err(OpenError::BadOptions {
+            why: format!(
+                "a schema is named by 1 to 63 small letters, digits and underscores, not {schema:?}"
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// One that is not named is called like the user.

@@ -170,6 +170,18 @@ impl SqliteLog {
         Self::reading(file).await
     }
 
+    /// Gives the log up and closes its file, with all that was committed in it and nothing beside it: it may
+    /// be moved then. What is asked of this handle afterwards fails.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        let (answer, closed) = oneshot::channel();
+        if let Some(writer) = &self.writer
+            && writer.send(Command::Close { answer }).await.is_ok()
+        {
+            let _ = closed.await;
+        }
+    }
+
     async fn reading(file: &Path) -> Result<Self, OpenError> {
         let log: Arc<str> = schema::name(file).into();
         let reader = Reader::open(SqliteConnectOptions::new().filename(file), log.clone()).await;

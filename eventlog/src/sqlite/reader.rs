@@ -55,6 +55,11 @@ impl Reader {
         })
     }
 
+    /// Waits for the reads under way; later ones fail.
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
     pub(super) async fn tail(&self) -> Result<Position, ReadError> {
         let query =
             sqlx::query("select position + count - 1 from log order by position desc limit 1");

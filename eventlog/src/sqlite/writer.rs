@@ -47,6 +47,8 @@ pub(super) enum Command {
     Release {
         answer: oneshot::Sender<Result<(), ReadError>>,
     },
+    /// Answered when the file is closed.
+    Close { answer: oneshot::Sender<()> },
 }
 
 pub(super) struct Writer {
@@ -71,6 +73,7 @@ pub(super) struct Owned {
 
 impl Writer {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut closed = None;
         while let Some(command) = commands.recv().await {
             // Whoever asked may be gone, which changes nothing.
             match command {
@@ -85,6 +88,10 @@ impl Writer {
                     self.snapshot_if_due().await;
                 }
                 Command::Release { answer } => drop(answer.send(self.release().await)),
+                Command::Close { answer } => {
+                    closed = Some(answer);
+                    break;
+                }
             }
         }
         // The connection closes before the lock goes, so the next owner finds no writer.
@@ -97,6 +104,9 @@ impl Writer {
         let _ = connection.close().await;
         told.gave_up();
         drop(owned);
+        if let Some(closed) = closed {
+            let _ = closed.send(());
+        }
     }
 
     async fn acquire(&mut self, owner: Owner) -> Result<Ownership, AcquireError> {

@@ -1,5 +1,6 @@
-//! `sagalog log`: what the log holds, event by event, and whether it is whole.
+//! `sagalog log`: what the log holds, event by event, whether it is whole, and where else it is.
 
+mod copy;
 mod read;
 mod stat;
 mod tail;
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     Stat(stat::Args),
     /// Checks that the log is whole and unchanged
     Verify(verify::Args),
+    /// Copies a log that nobody drives to another store, whose sagas go on there
+    Copy(copy::Args),
 }
 
 impl Command {
@@ -31,6 +34,7 @@ impl Command {
             Self::Tail(args) => tail::run(args, output).await,
             Self::Stat(args) => stat::run(args, output).await,
             Self::Verify(args) => verify::run(args, output).await,
+            Self::Copy(args) => copy::run(args, output).await,
         }
     }
 }

@@ -29,8 +29,10 @@ pub mod demo;
 
 mod alone;
 mod args;
+mod at_rest;
 mod broker;
 mod log;
+mod new_log;
 mod stop;
 mod telemetry;
 mod words;

@@ -375,6 +375,16 @@ impl LetterEvent {
             Self::Purged(event) => event.oldest,
         }
     }
+
+    /// The same, to be set when the event is recorded.
+    pub const fn oldest_mut(&mut self) -> &mut Version {
+        match self {
+            Self::Died(event, _) => &mut event.oldest,
+            Self::Retried(event, _) => &mut event.oldest,
+            Self::Sent(event) => &mut event.oldest,
+            Self::Purged(event) => &mut event.oldest,
+        }
+    }
 }
 
 #[cfg(test)]

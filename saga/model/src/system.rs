@@ -2,9 +2,10 @@
 //!
 //! `$partition-N` says who owned a partition, `$definitions` holds each definition's graph, `$late`
 //! holds answers that came after the end of their saga and contradict it, `$dead-N` the dead letters,
-//! `$held-N` the sagas that cannot be driven.
+//! `$held-N` the sagas that cannot be driven. In a log that was copied, `$owned-N` says who owned partition
+//! N of the log that it was copied from.
 
-use alloc::{borrow::Cow, format, string::String, sync::Arc};
+use alloc::{borrow::Cow, format, string::String, sync::Arc, vec::Vec};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -14,7 +15,7 @@ use crate::{
     fingerprint::Fingerprint,
     graph::{DefinitionVersion, Graph},
     held_saga::HeldSagaEvent,
-    log::{Data, Epoch, NewEvent, PartitionId, SchemaVersion, StreamName},
+    log::{Data, Digest, Epoch, NewEvent, PartitionId, Position, SchemaVersion, StreamName, Time},
     message::{AttemptNumber, Direction, SagaId},
     payload::Payload,
 };
@@ -24,6 +25,8 @@ use crate::{
 pub enum SystemEvent {
     /// A node took a partition over. Nothing of that epoch is seen outside before this is durable.
     PartitionOwned(PartitionOwned),
+    /// What follows was copied from another log. It is the first event of each partition of the copy.
+    LogCopied(LogCopied),
     /// A definition was first used with this log.
     DefinitionRecorded(DefinitionRecorded, Arc<Graph>),
     /// An action was reported as a success after its saga had ended without it.
@@ -59,6 +62,28 @@ pub struct PartitionOwned {
     pub rules: u32,
 }
 
+/// A log goes on with the sagas of another.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LogCopied {
+    /// What the other log is called, without a password.
+    pub from: Arc<str>,
+    /// Where the partitions of the other log ended, in order: this seals what was copied.
+    pub sealed: Vec<Sealed>,
+    /// When it was copied. The batch itself has the time of the oldest copied one, as times never go back.
+    pub at: Time,
+    /// Who copied it.
+    pub by: Arc<str>,
+}
+
+/// Where a partition ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Its last position.
+    pub tail: Position,
+    /// The chain value there, which stands for everything before it.
+    pub chain: Digest,
+}
+
 /// Which definition a graph is of.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct DefinitionRecorded {
@@ -86,6 +111,11 @@ pub struct LateSuccess {
 /// Name of the stream that says who owned a partition.
 pub fn partition_stream(partition: PartitionId) -> StreamName {
     name(format!("$partition-{partition}"))
+}
+
+/// Name of the stream that says, in a copy, who owned a partition of the log that it was copied from.
+pub fn former_partition_stream(partition: PartitionId) -> StreamName {
+    name(format!("$owned-{partition}"))
 }
 
 /// Name of the stream that holds the definitions' graphs.
@@ -119,6 +149,7 @@ impl SystemEvent {
     pub fn encode(&self) -> NewEvent {
         match self {
             Self::PartitionOwned(event) => new_event("PartitionOwned", event, Data::None),
+            Self::LogCopied(event) => new_event("LogCopied", event, Data::None),
             Self::DefinitionRecorded(event, graph) => new_event(
                 "DefinitionRecorded",
                 event,
@@ -179,6 +210,7 @@ impl SystemEvent {
         }
         match kind {
             "PartitionOwned" => read(kind, control).map(Self::PartitionOwned),
+            "LogCopied" => read(kind, control).map(Self::LogCopied),
             "LateSuccess" => read(kind, control).map(Self::LateSuccess),
             "DefinitionRecorded" => {
                 let graph = inline(kind, "graph", data)?;
@@ -196,8 +228,9 @@ impl SystemEvent {
 }
 
 /// The types of all of them.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "PartitionOwned",
+    "LogCopied",
     "DefinitionRecorded",
     "LateSuccess",
     "DeadLettered",

@@ -24,8 +24,8 @@ use sagalog_model::{
         WaitingEdited,
     },
     just,
-    log::{Data, Epoch, NewEvent, Time, Version},
-    system::{DefinitionRecorded, LateSuccess, PartitionOwned, SystemEvent},
+    log::{Data, Digest, Epoch, NewEvent, Position, Time, Version},
+    system::{DefinitionRecorded, LateSuccess, LogCopied, PartitionOwned, Sealed, SystemEvent},
 };
 
 macro_rules! kinds {
@@ -82,6 +82,7 @@ fn every_event_of_a_saga_is_read_back_as_it_was_written() {
 fn every_event_of_the_system_is_read_back_as_it_was_written() {
     let strategies = [
         ("PartitionOwned", partition_owned()),
+        ("LogCopied", log_copied()),
         ("DefinitionRecorded", definition_recorded()),
         ("LateSuccess", late_success()),
         ("SagaHeld", saga_held()),
@@ -196,6 +197,15 @@ fn every_event_of_the_system_is_written_in_this_form() {
             node: "shop-1".into(),
             engine: "0.1.0".into(),
             rules: 1,
+        }),
+        SystemEvent::LogCopied(LogCopied {
+            from: "/var/shop/log.db".into(),
+            sealed: vec![Sealed {
+                tail: Position::new(4_711),
+                chain: Digest([0xab; 32]),
+            }],
+            at: Time::from_micros(1_795_205_250_000_000),
+            by: "ann".into(),
         }),
         SystemEvent::DefinitionRecorded(
             DefinitionRecorded {
@@ -333,6 +343,7 @@ fn every_event_of_the_system_is_written_in_this_form() {
         .fold(String::new(), |table, event| table + &line(&event.encode()));
     assert_snapshot!(table, @r#"
     PartitionOwned 1 {"epoch":7,"node":"shop-1","engine":"0.1.0","rules":1}
+    LogCopied 1 {"from":"/var/shop/log.db","sealed":[{"tail":4711,"chain":"abababababababababababababababababababababababababababababababab"}],"at":1795205250000000,"by":"ann"}
     DefinitionRecorded 1 {"saga":"shop","version":2,"fingerprint":"b009173783adfe04"} + {"saga":"shop","version":2,"nodes":[{"id":"start","block":0,"kind":"start"},{"id":"take","block":0,"kind":{"step":{"spec":{"name":"stock.take","class":"compensatable","probed":false,"timeout":30000000,"retry":{"attempts":5,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"undo":{"timeout":30000000,"retry":{"attempts":10,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"otherwise":"park"}},"input":{"copy":0}}}},{"id":"return","block":0,"kind":{"return":{"output":{"copy":1}}}}],"blocks":[{"label":"main","nodes":[0,1,2]}]}
     LateSuccess 1 {"saga":"o-1","node":"take","direction":"action","attempt":2}
     DeadLettered 1 {"letter":{"id":"00000000000000000000000007","retries":1,"cause":"not_asked","reason":"attempt 7 was never asked","queue":"inbox.0","from":"cmd.stock","message":"01K75DPZS0E2V9QT4XNBJA6WMF","kind":"response","correlation":"01K75DPZS0E2V9QT4XNBJA6WMG","deadline":1760000030000000,"saga":"o-1","size":2,"sha_256":"44136fa3","envelope":{"causation":"01K75DPZS0E2V9QT4XNBJA6WMG","traceparent":"00-1-2-01","priority":"high","metadata":{"tenant":"a"}}},"deaths":2,"first_at":1760000000000000,"requests":["r-1"],"oldest":3} + {"text":"{}"}
@@ -1052,6 +1063,23 @@ fn partition_owned() -> BoxedStrategy<SystemEvent> {
                 node,
                 engine,
                 rules,
+            })
+        })
+        .boxed()
+}
+
+fn log_copied() -> BoxedStrategy<SystemEvent> {
+    let sealed = (any::<u64>(), any::<[u8; 32]>()).prop_map(|(tail, chain)| Sealed {
+        tail: Position::new(tail),
+        chain: Digest(chain),
+    });
+    (text(), vec(sealed, 0..4), time(), text())
+        .prop_map(|(from, sealed, at, by)| {
+            SystemEvent::LogCopied(LogCopied {
+                from,
+                sealed,
+                at,
+                by,
             })
         })
         .boxed()

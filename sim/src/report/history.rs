@@ -111,6 +111,7 @@ impl HistoryDocument {
                 }
                 Logged::System(
                     SystemEvent::DefinitionRecorded(..)
+                    | SystemEvent::LogCopied(_)
                     | SystemEvent::Letter(_)
                     | SystemEvent::HeldSaga(
                         HeldSagaEvent::Waits(..)
@@ -179,6 +180,7 @@ fn in_order<'a>(
                 HeldSagaEvent::Waits(..) | HeldSagaEvent::Edited(..) | HeldSagaEvent::Dropped(_),
             ) => false,
             SystemEvent::PartitionOwned(_)
+            | SystemEvent::LogCopied(_)
             | SystemEvent::DefinitionRecorded(..)
             | SystemEvent::Letter(_) => among.contains(&place),
         };

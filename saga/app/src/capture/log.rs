@@ -28,6 +28,9 @@ use crate::{
 /// Rows of one read.
 const PAGE: usize = 1_000;
 
+/// The stream that says who owns the partition begins it.
+const OWNERS: StreamKey = StreamKey::new(1);
+
 /// The most differences that are shown.
 const SHOWN_MAX: usize = 10;
 
@@ -223,7 +226,8 @@ impl<'a> Replaying<'a> {
     /// Takes note of who owns the partition, if the row says so.
     fn owned(&mut self, row: &Row) {
         let it = &row.events[0];
-        if it.kind != "PartitionOwned" {
+        // In a copy, another stream says who owned the log that it came from.
+        if it.kind != "PartitionOwned" || row.stream != OWNERS {
             return;
         }
         if let Ok(SystemEvent::PartitionOwned(owned)) =

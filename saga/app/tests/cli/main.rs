@@ -8,6 +8,7 @@ mod over_broker;
 mod postgres;
 mod program;
 
+mod copy;
 mod dlq;
 mod dry_run;
 mod export;

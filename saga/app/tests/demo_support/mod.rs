@@ -34,6 +34,8 @@ pub(crate) struct Place {
     folder: TempDir,
     /// Where log and broker are, if not in the folder and in the process.
     servers: Option<[String; 2]>,
+    /// What the log's file is called in the folder.
+    file: &'static str,
 }
 
 /// A demo that runs in a process of its own and says how far it is.
@@ -68,6 +70,7 @@ impl Place {
         let place = Self {
             folder: tempfile::tempdir().expect("there is room for a folder"),
             servers: None,
+            file: "log.db",
         };
         place.give(orders);
         place
@@ -78,6 +81,23 @@ impl Place {
         Self {
             servers: Some([log, broker]),
             ..Self::with(orders)
+        }
+    }
+
+    /// The same folder, whose log is in PostgreSQL by now.
+    pub(crate) fn moved_to(self, log: &str) -> Self {
+        Self {
+            servers: Some([log.to_owned(), String::new()]),
+            ..self
+        }
+    }
+
+    /// The same folder, whose log is another file by now.
+    pub(crate) fn moved_to_file(self, file: &'static str) -> Self {
+        Self {
+            servers: None,
+            file,
+            ..self
         }
     }
 
@@ -97,7 +117,7 @@ impl Place {
     pub(crate) fn log(&self) -> PathBuf {
         match &self.servers {
             Some([log, _]) => log.into(),
-            None => self.demo().join("log.db"),
+            None => self.demo().join(self.file),
         }
     }
 
@@ -162,6 +182,15 @@ impl Place {
             .output()
             .expect("the program runs");
         String::from_utf8_lossy(&asked.stderr).into_owned()
+    }
+
+    /// What the program prints when it does this as it should.
+    pub(crate) fn ran(&self, words: &[&str]) -> String {
+        let ran = std::process::Command::new(program()).args(words).output();
+        let ran = ran.expect("the program runs");
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{words:?}: {said}");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
     /// What happened outside, each key once.

@@ -122,30 +122,7 @@ impl Appending {
         events: Vec<NewEvent>,
         now: Time,
     ) {
-        let version = head.version.next();
-        let key = *head
-            .key
-            .get_or_insert_with(|| StreamKey::new(self.tail.get() + 1));
-        let digest =
-            sagalog_model::log::Digest(Sha256::digest(events[0].control.as_bytes()).into());
-        let (input, _) = digest
-            .0
-            .split_first_chunk()
-            .expect("a SHA-256 has more than sixteen bytes");
-        let input = InputId(u128::from_be_bytes(*input));
-        head.version = Version::new(head.version.get() + events.len() as u64);
-        self.push(Batch {
-            stream: key,
-            name: (version == Version::new(1)).then(|| head.name.clone()),
-            version,
-            position: self.tail.next(),
-            at: now,
-            id: batch_id(now, &head.name, version, input),
-            input,
-            digest,
-            state: StreamState::Closed,
-            events,
-        });
+        self.push(system_batch(head, self.tail.next(), events, now));
     }
 
     fn push(&mut self, batch: Batch) -> Position {
@@ -191,6 +168,39 @@ fn size(batch: &Batch) -> usize {
             }
     };
     batch.events.iter().map(of).sum()
+}
+
+/// A fact of the system and what was concluded from it, as it is appended at this position; the head moves
+/// on. Its stream is never recovered as open.
+pub fn system_batch(
+    head: &mut super::SystemHead,
+    position: Position,
+    events: Vec<NewEvent>,
+    at: Time,
+) -> Batch {
+    let version = head.version.next();
+    let key = *head
+        .key
+        .get_or_insert_with(|| StreamKey::new(position.get()));
+    let digest = sagalog_model::log::Digest(Sha256::digest(events[0].control.as_bytes()).into());
+    let (input, _) = digest
+        .0
+        .split_first_chunk()
+        .expect("a SHA-256 has more than sixteen bytes");
+    let input = InputId(u128::from_be_bytes(*input));
+    head.version = Version::new(head.version.get() + events.len() as u64);
+    Batch {
+        stream: key,
+        name: (version == Version::new(1)).then(|| head.name.clone()),
+        version,
+        position,
+        at,
+        id: batch_id(at, &head.name, version, input),
+        input,
+        digest,
+        state: StreamState::Closed,
+        events,
+    }
 }
 
 /// Derived, not drawn: 48 bits of milliseconds, then a hash of stream, version and input.

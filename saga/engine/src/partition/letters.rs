@@ -353,7 +353,7 @@ impl<E: Evaluate> Partition<E> {
         let behind = head.version.plus(events.len() as u64).next();
         let from = self.letters.fold.oldest().unwrap_or(behind);
         for event in &mut events {
-            *oldest(event) = from;
+            *event.oldest_mut() = from;
         }
         let events = events.into_iter().map(SystemEvent::Letter);
         let events = events.map(|event| event.encode()).collect();
@@ -367,13 +367,4 @@ fn purged(letter: LetterId, why: WhyPurged) -> LetterEvent {
         why,
         oldest: Version::default(),
     })
-}
-
-fn oldest(event: &mut LetterEvent) -> &mut Version {
-    match event {
-        LetterEvent::Died(event, _) => &mut event.oldest,
-        LetterEvent::Retried(event, _) => &mut event.oldest,
-        LetterEvent::Sent(event) => &mut event.oldest,
-        LetterEvent::Purged(event) => &mut event.oldest,
-    }
 }

@@ -42,6 +42,7 @@ use sagalog_model::{
 use sagalog_projections::SagaState;
 
 pub use answer::{Answer, Effect, Ticket};
+pub use appending::system_batch;
 pub use letters::{LetterRequest, LetterWish, Resend};
 pub use live::{BadHistory, Found, History, Unreadable};
 pub use registry::{DefinitionChanged, Registry, UnknownDefinition};
