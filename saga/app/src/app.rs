@@ -8,15 +8,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use clap::Parser;
 use sagalog::{AnyDefinition, Runtime, RuntimeBuilder, Worker};
 use sagalog_eventlog::EventLog;
 use sagalog_sim::Sim;
 
 use crate::{
-    args::Cli,
+    config::{self, Loaded, NotLoaded},
     error::{CliError, Exit},
-    output::Output,
+    output::{Format, Output},
     telemetry,
 };
 
@@ -135,9 +134,14 @@ pub fn main_with(
     app: App,
     line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> ExitCode {
-    let cli = match Cli::try_parse_from(line) {
-        Ok(cli) => cli,
-        Err(error) => {
+    let line = line.into_iter().map(Into::into).collect();
+    let Loaded { cli, reloading } = match config::load(line) {
+        Ok(loaded) => loaded,
+        Err(NotLoaded::Config(error)) => {
+            Output::to_stdout(Format::default()).say(format_args!("error: {error}"));
+            return error.exit().into();
+        }
+        Err(NotLoaded::Usage(error)) => {
             // Help and version are asked for and go to stdout; the rest is a usage error.
             let _ = error.print();
             return if error.use_stderr() {
@@ -148,13 +152,20 @@ pub fn main_with(
         }
     };
     let output = Output::to_stdout(cli.format());
-    telemetry::to_stderr();
+    let levels = telemetry::to_stderr();
+    reloading.apply(&levels);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let ended = runtime
-        .map_err(CliError::from)
-        .and_then(|runtime| runtime.block_on(cli.run(&app, output)));
+    let ended = runtime.map_err(CliError::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let _reloading = match cli.runs_for_long() {
+                true => Some(reloading.on_hangup(levels, output)?),
+                false => None,
+            };
+            cli.run(&app, output).await
+        })
+    });
     ended.unwrap_or_else(|error| {
         if error.is_closed_pipe() {
             return Exit::Done.into();

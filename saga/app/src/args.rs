@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    App, bench, capture, demo, dlq,
+    App, bench, capture,
+    config::{self, ConfigArg},
+    demo, dlq,
     error::CliError,
     graph, history, message, metrics, node,
     output::{Format, Output},
-    participant, request, saga, sim, view, worker,
+    participant, request, saga, shell, sim, view, worker,
 };
 
 /// Runs sagas on an event log, and shows what it holds.
@@ -29,6 +31,8 @@ pub(crate) struct Cli {
     /// The same as `-o json`
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    config: ConfigArg,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,7 +45,7 @@ enum Command {
     /// Inputs that could not be processed and hold their sagas: list, release, edit, drop
     #[command(subcommand)]
     Held(saga::held::Command),
-    /// The log itself: read, verify
+    /// The log itself: read, verify, copy
     #[command(subcommand)]
     Log(history::Command),
     /// A saga's history as a file that others can check, decided again: export, view, verify, replay
@@ -72,6 +76,13 @@ enum Command {
     Node(node::Args),
     /// Performs steps for nodes in other processes, until told to stop
     Worker(worker::Args),
+    /// What a file, the environment and options say together: view, check
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Writes what a shell needs to complete commands
+    Completions(shell::Completions),
+    /// Writes the manual's pages
+    Man(shell::Man),
     /// Tries a saga under every plan of few faults, in a simulated world
     Sim(sim::Args),
     /// Shows what this program is about, with a saga that goes wrong
@@ -83,6 +94,11 @@ enum Command {
 impl Cli {
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
+    }
+
+    /// Whether it runs until it is told to stop, and so may read its configuration again.
+    pub(crate) const fn runs_for_long(&self) -> bool {
+        matches!(self.command, Command::Node(_) | Command::Worker(_))
     }
 
     pub(crate) async fn run(self, app: &App, output: Output) -> Result<ExitCode, CliError> {
@@ -100,6 +116,9 @@ impl Cli {
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,
             Command::Worker(args) => worker::run(args, app, output).await,
+            Command::Config(command) => command.run(&self.config, output),
+            Command::Completions(args) => shell::completions(&args, output),
+            Command::Man(args) => shell::man(&args, output),
             Command::Sim(args) => sim::run(&args, app, output),
             Command::Demo(args) => demo::run(args, app, output).await,
             Command::Bench(args) => bench::run(args, app, output).await,

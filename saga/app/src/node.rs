@@ -15,7 +15,7 @@ use crate::{
     log::LogArg,
     output::Output,
     stop::Stop,
-    telemetry::{Health, HttpArg, Metrics, Serving},
+    telemetry::{Health, HttpArg, LevelsArg, Metrics, Serving},
 };
 
 /// Its options.
@@ -34,17 +34,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Participants whose steps another process performs, such as `sagalog worker`
-    #[arg(
-        long,
-        value_name = "NAME,NAME…",
-        value_delimiter = ',',
-        requires = "url"
-    )]
+    #[arg(long, value_name = "NAME,NAME…", value_delimiter = ',')]
     without: Vec<String>,
     #[command(flatten)]
     home: HomeArg,
     #[command(flatten)]
     http: HttpArg,
+    #[command(flatten)]
+    _levels: LevelsArg,
 }
 
 /// Where workers keep what they have.
@@ -77,6 +74,9 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
             "this program has no sagas to drive",
         )
         .fix("run the node from the binary that defines them, with sagalog_cli::main"));
+    }
+    if !args.without.is_empty() {
+        args.broker.named()?;
     }
     // From here on a signal is heard, however early it comes.
     let mut stop = Stop::by_signal()?;

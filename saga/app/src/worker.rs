@@ -9,6 +9,7 @@ use crate::{
     node::HomeArg,
     output::Output,
     stop::Stop,
+    telemetry::LevelsArg,
 };
 
 /// Its options.
@@ -21,6 +22,8 @@ pub(crate) struct Args {
     broker: BrokerArg,
     #[command(flatten)]
     home: HomeArg,
+    #[command(flatten)]
+    _levels: LevelsArg,
 }
 
 /// Performs until ctrl-c or SIGTERM, then lets running calls end, 10 s at most.

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     log: LogArg,
     /// Compares the published log, in the streams of --broker, with what is stored as well
-    #[arg(long, requires = "url")]
+    #[arg(long)]
     published: bool,
     #[command(flatten)]
     broker: BrokerArg,
@@ -95,7 +95,10 @@ struct End {
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let log = args.log.read().await?;
     let streams = match args.published {
-        true => args.broker.streams(StreamBounds::default(), output).await?,
+        true => {
+            args.broker.named()?;
+            args.broker.streams(StreamBounds::default(), output).await?
+        }
         false => None,
     };
     let mut verified = Vec::new();

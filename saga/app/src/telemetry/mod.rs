@@ -13,5 +13,5 @@ mod spread;
 
 pub(crate) use health::Health;
 pub(crate) use http::{HttpArg, Serving};
-pub(crate) use logs::to_stderr;
+pub(crate) use logs::{Levels, LevelsArg, to_stderr};
 pub(crate) use metrics::Metrics;

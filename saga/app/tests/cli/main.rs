@@ -8,6 +8,7 @@ mod over_broker;
 mod postgres;
 mod program;
 
+mod config;
 mod copy;
 mod dlq;
 mod dry_run;
