@@ -73,8 +73,12 @@ impl Sim {
     ///
     /// # Errors
     /// [`CannotReplay`] if the saga does not run this world's definition.
-    pub fn follows(mut self, capture: &Capture) -> Result<Self, CannotReplay> {
+    pub fn follows(self, capture: &Capture) -> Result<Self, CannotReplay> {
         capture.runs(self.definition())?;
+        Ok(self.does_what_was_done(capture))
+    }
+
+    pub(crate) fn does_what_was_done(mut self, capture: &Capture) -> Self {
         self.setup.calls.clear();
         self.setup.sagas.clear();
         let events: Vec<_> = capture.events().collect();
@@ -85,7 +89,7 @@ impl Sim {
         sim.gives_what_was_given(&events);
         sim.calls_as_was_called(&events);
         sim.mends_as_was_mended(&events);
-        Ok(sim)
+        sim
     }
 
     fn gives_what_was_given(&mut self, events: &[Placed<'_>]) {
@@ -248,7 +252,7 @@ impl Sim {
 }
 
 /// What may be behind something that was recorded, the likeliest first.
-type Cause = Vec<(Site, Fault)>;
+pub(crate) type Cause = Vec<(Site, Fault)>;
 
 /// The next choice of causes; none if there is no more.
 fn next(chosen: &mut [usize], causes: &[Cause]) -> bool {
@@ -263,7 +267,7 @@ fn next(chosen: &mut [usize], causes: &[Cause]) -> bool {
 }
 
 /// What may be behind each thing that went wrong.
-fn causes(capture: &Capture) -> Vec<Cause> {
+pub(crate) fn causes(capture: &Capture) -> Vec<Cause> {
     let events: Vec<_> = capture.events().map(|placed| placed.event).collect();
     let mut causes = Vec::new();
     let mut last = None;
@@ -347,15 +351,20 @@ fn leaves(history: &[String], is_over: bool, world: &World) -> Option<Leaves> {
         Some(_) => &history[..history.len().min(run.len())],
         None => history,
     };
+    parted(history, &run)
+}
+
+/// Where a run leaves a history, up to the order between independent branches.
+pub(crate) fn parted(history: &[String], run: &[String]) -> Option<Leaves> {
     let sorted = |events: &[String]| {
         let mut events = events.to_vec();
         events.sort();
         events
     };
-    if sorted(history) == sorted(&run) {
+    if sorted(history) == sorted(run) {
         return None;
     }
-    let pairs = history.iter().zip(&run);
+    let pairs = history.iter().zip(run);
     let common = pairs.take_while(|(one, other)| one == other).count();
     Some(Leaves {
         version: common + 1,
@@ -366,11 +375,17 @@ fn leaves(history: &[String], is_over: bool, world: &World) -> Option<Leaves> {
 
 /// Events without what passes: times, ids, payloads, and how often something was said to be under way.
 fn shapes<'a>(events: impl Iterator<Item = &'a SagaEvent>) -> Vec<String> {
-    let events = events.filter(|event| !matches!(event, E::AttemptExtended(_)));
-    events.map(shape).collect()
+    counted(events).map(shape).collect()
 }
 
-fn shape(event: &SagaEvent) -> String {
+/// Those that count: not how often something was said to be under way.
+pub(crate) fn counted<'a>(
+    events: impl Iterator<Item = &'a SagaEvent>,
+) -> impl Iterator<Item = &'a SagaEvent> {
+    events.filter(|event| !matches!(event, E::AttemptExtended(_)))
+}
+
+pub(crate) fn shape(event: &SagaEvent) -> String {
     let control = event.encode().control;
     let mut fields: Map<String, Value> =
         serde_json::from_str(&control).expect("a control part is an object");

@@ -1,6 +1,7 @@
 //! `sagalog history`: what a saga has done, as a file that others can check, and decided again.
 
 mod export;
+mod fork;
 mod log;
 mod replay;
 mod source;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Decides recorded inputs again, and compares what comes of them with what is on record
     Replay(replay::Args),
+    /// Runs a history up to a version and from there on with something otherwise, and shows both ends
+    Fork(fork::Args),
 }
 
 impl Command {
@@ -35,6 +38,7 @@ impl Command {
             Self::View(args) => view::run(args, output).await,
             Self::Verify(args) => verify::run(args, app, output).await,
             Self::Replay(args) => replay::run(args, app, output).await,
+            Self::Fork(args) => fork::run(args, app, output).await,
         }
     }
 }

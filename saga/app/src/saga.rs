@@ -17,7 +17,7 @@ pub(crate) mod rows;
 pub(crate) mod scan;
 mod show;
 mod subject;
-mod told;
+pub(crate) mod told;
 mod undriven;
 mod watch;
 pub(crate) mod way;

@@ -8,6 +8,7 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use sagalog_sim::{Explore, Sim};
 
+pub(crate) use captured::world;
 pub(crate) use order::order;
 
 use crate::{App, CliError, Exit, Output};
@@ -93,7 +94,7 @@ impl Args {
 }
 
 /// A simulation that its author has to complete.
-fn unsound(error: &dyn Error) -> CliError {
+pub(crate) fn unsound(error: &dyn Error) -> CliError {
     CliError::new("unsound_simulation", Exit::Usage, error.to_string())
 }
 

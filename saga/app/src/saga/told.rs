@@ -9,23 +9,23 @@ use serde::Serialize;
 
 /// An event of a saga, as JSON.
 #[derive(Clone, PartialEq, Serialize)]
-pub(super) struct Told {
-    pub(super) version: u64,
+pub(crate) struct Told {
+    pub(crate) version: u64,
     /// When, in microseconds since 1970; missing if it is not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) at: Option<u64>,
+    pub(crate) at: Option<u64>,
     #[serde(rename = "type")]
-    pub(super) kind: &'static str,
-    pub(super) control: Payload,
+    pub(crate) kind: &'static str,
+    pub(crate) control: Payload,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) data: Option<Payload>,
+    pub(crate) data: Option<Payload>,
     /// In words, without its time; they may change.
     #[serde(skip)]
-    pub(super) words: String,
+    pub(crate) words: String,
 }
 
 impl Told {
-    pub(super) fn of(version: Version, at: Option<Time>, event: &SagaEvent) -> Self {
+    pub(crate) fn of(version: Version, at: Option<Time>, event: &SagaEvent) -> Self {
         let written = event.encode();
         let json = |text: &str| Payload::parse(text).expect("an event is written as JSON");
         Self {

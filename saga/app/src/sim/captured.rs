@@ -26,7 +26,7 @@ struct Report<'a> {
 /// Infers, and prints the test.
 pub(super) fn run(file: &Path, app: &App, output: Output) -> Result<ExitCode, CliError> {
     let capture = read(file)?;
-    let sim = world(&capture, file, app)?;
+    let sim = world(&capture, &file.display().to_string(), app)?;
     sim.sound().map_err(|error| super::unsound(&error))?;
     let inferred = sim.infer(&capture);
     let world = sim.play(&inferred.plan);
@@ -57,7 +57,7 @@ pub(super) fn run(file: &Path, app: &App, output: Output) -> Result<ExitCode, Cl
 }
 
 /// The program's own simulation of the saga, if it has one, else one of its definition.
-fn world(capture: &Capture, file: &Path, app: &App) -> Result<Sim, CliError> {
+pub(crate) fn world(capture: &Capture, source: &str, app: &App) -> Result<Sim, CliError> {
     let runs = capture.graph();
     let own = app.simulations().find(|sim| {
         let graph = sim.definition().graph();
@@ -71,5 +71,5 @@ fn world(capture: &Capture, file: &Path, app: &App) -> Result<Sim, CliError> {
             Sim::of_capture(definition.clone(), capture)
         }
     };
-    world.map_err(|error| other_definition(&file.display().to_string(), &error))
+    world.map_err(|error| other_definition(source, &error))
 }

@@ -1,6 +1,12 @@
 //! `history`: captures, and sagas decided again.
 
-use std::{ffi::OsString, fs, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use sagalog::{AnyDefinition, Runtime, Saga, SqliteLog, Step, Worker};
 use sagalog_cli::{App, demo};
@@ -320,4 +326,64 @@ async fn own(app: App, log: &Path, line: &str) -> String {
 
 fn exit(code: u8) -> String {
     format!("{:?}", ExitCode::from(code))
+}
+
+/// A log of the demo with an order that was shipped.
+async fn shipped(folder: &TempDir) -> PathBuf {
+    let path = folder.path().join("log.db");
+    let log = SqliteLog::open(&path).await.expect("it opens");
+    let runtime = demo::app().runtime(Arc::new(log), folder.path());
+    let runtime = runtime.expect("its worker is made").start().await;
+    let runtime = runtime.expect("it starts");
+    let client = runtime.client();
+    let started = client.start(demo::ORDER, "o-1", &order("o-1")).await;
+    started.expect("it starts");
+    client.end("o-1").await.expect("it ends");
+    runtime.stop().await.expect("it stops in peace");
+    path
+}
+
+/// Forks that order.
+async fn forked(log: &Path, at: &str, how: &[&str]) -> crate::program::Ran {
+    let words = [&["history", "fork", "o-1", "--at", at], how].concat();
+    let words = words.into_iter().map(str::to_owned).collect();
+    crate::program::words(log, words).await
+}
+
+#[tokio::test]
+async fn a_fork_shows_what_would_have_come_of_it() {
+    let folder = TempDir::new().expect("room");
+    let log = shipped(&folder).await;
+    let refused = forked(&log, "5", &["--fault", "outcome s1 charge#1: fails"]).await;
+    insta::assert_snapshot!(refused.printed());
+    let cancelled = [
+        "--json",
+        "--fault",
+        "commit s1 reserve#1: cancelled meanwhile",
+    ];
+    let cancelled = forked(&log, "5", &cancelled).await.printed();
+    let cancelled: Value = serde_json::from_str(&cancelled).expect("JSON");
+    assert_eq!(cancelled["same"], false);
+    assert_eq!(cancelled["recorded"]["status"], "Completed");
+    let then = cancelled["forked"]["then"].as_array().expect("a list");
+    let is_cancelled = then.iter().any(|told| told["type"] == "CancelRequested");
+    assert!(is_cancelled, "{cancelled}");
+    let same = forked(&log, "5", &[]).await.printed();
+    assert!(same.contains("the two ends are the same"), "{same}");
+}
+
+#[tokio::test]
+async fn a_fork_behind_what_it_changes_is_refused() {
+    let folder = TempDir::new().expect("room");
+    let log = shipped(&folder).await;
+    let late = forked(&log, "13", &["--fault", "outcome s1 charge#1: fails"]).await;
+    insta::assert_snapshot!(late.failed(5));
+    let beyond = forked(&log, "100", &[]).await.failed(3);
+    assert!(beyond.contains("there is no version 100"), "{beyond}");
+    let bad = forked(&log, "2", &["--fault", "outcome s1 charge#1: explodes"]).await;
+    assert!(bad.failed(2).contains("explodes"));
+    let none = forked(&log, "2", &["--definition-version", "99"])
+        .await
+        .failed(3);
+    assert!(none.contains("version 99"), "{none}");
 }

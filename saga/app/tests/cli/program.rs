@@ -14,9 +14,14 @@ pub(crate) struct Ran {
 
 /// Runs the program on a log. The log's path and its process ids are replaced in what it says.
 pub(crate) async fn sagalog(log: &Path, line: &str) -> Ran {
+    words(log, line.split_whitespace().map(str::to_owned).collect()).await
+}
+
+/// The same with words that may have spaces in them.
+pub(crate) async fn words(log: &Path, words: Vec<String>) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sagalog"));
     command
-        .args(line.split_whitespace())
+        .args(words)
         .env("SAGALOG_LOG", log)
         .env("USER", "ann")
         .env_remove("NO_COLOR");
