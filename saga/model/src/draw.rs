@@ -2,6 +2,7 @@
 //!
 //! Both need nothing but the data, so a definition of long ago is drawn like one of today.
 
+mod contracts;
 mod mermaid;
 mod outline;
 mod words;
@@ -17,6 +18,11 @@ impl Graph {
     /// `f(a, b)` is computed from what `a` and `b` gave; a bare `a` is what `a` gave, unchanged.
     pub fn outline(&self) -> impl fmt::Display {
         outline::Outline(self)
+    }
+
+    /// The contracts that its steps ask for, each once, with all their policies.
+    pub fn contracts(&self) -> impl fmt::Display {
+        contracts::Contracts(self)
     }
 
     /// The graph as a [Mermaid](https://mermaid.js.org) flowchart: edges are the order in which
@@ -137,6 +143,18 @@ mod tests {
               mail: asks mail.send (retryable) with text
               gives mail
           return: text
+        "#);
+    }
+
+    #[test]
+    fn contracts_are_said_with_all_their_policies() {
+        insta::assert_snapshot!(trip().contracts(), @r#"
+        air.book: compensatable, probed, timeout 30 s, deadline 1 h, 3 attempts, waits 250 ms, jitter 0 %
+          undo: timeout 30 s, 10 attempts, waits 100 ms doubling to 1 min, jitter 20 %, then books.write-off instead, timeout 30 s, 100 attempts, waits 100 ms doubling to 1 min, jitter 20 %
+        air.quote: read-only, timeout 2 s, 1 attempt
+        hotel.book: compensatable, timeout 30 s, 5 attempts, waits 100 ms doubling to 1 min, jitter 20 %
+          undo: timeout 5 s, 3 attempts, waits 1 s then 1 h, jitter 0 %, then is left: a "deposit"\nis lost
+        mail.send: retryable, timeout 30 s, 100 attempts, waits 100 ms doubling to 1 min, jitter 20 %
         "#);
     }
 

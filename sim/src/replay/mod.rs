@@ -27,6 +27,8 @@ pub struct Replay<'a> {
     definition: &'a AnyDefinition,
     evaluate: &'a dyn Evaluate,
     rules: Rules,
+    /// The saga began with another version, which is not held against this one.
+    is_other_version: bool,
     saga: SagaId,
     state: Option<SagaState>,
     /// Some of what was decided with is not on record any more.
@@ -64,6 +66,7 @@ impl<'a> Replay<'a> {
             definition,
             evaluate,
             rules: Rules::DEFAULT,
+            is_other_version: false,
             saga,
             state: None,
             is_masked: false,
@@ -75,6 +78,14 @@ impl<'a> Replay<'a> {
     #[must_use]
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// With another version of the definition than the one that the saga began with. Which version that is, and
+    /// its fingerprint, are not compared then; all else is.
+    #[must_use]
+    pub fn as_other_version(mut self) -> Self {
+        self.is_other_version = true;
         self
     }
 
@@ -140,6 +151,7 @@ impl<'a> Replay<'a> {
         let differs = |index, what| difference(saga, at, version, index, Some(fact), what);
         let cannot = |why| differs(0, What::Undecided { why });
         if let SagaEvent::Started(started) = fact
+            && !self.is_other_version
             && started.fingerprint != self.definition.fingerprint()
         {
             return Err(cannot("it began with another definition".to_owned()));
@@ -153,7 +165,13 @@ impl<'a> Replay<'a> {
             now: at,
         };
         let decided = redecide(&self.saga, before, fact, context);
-        let (state, decided) = decided.map_err(|why| cannot(why.to_string()))?;
+        let (state, mut decided) = decided.map_err(|why| cannot(why.to_string()))?;
+        if self.is_other_version
+            && let (SagaEvent::Started(was), Some(SagaEvent::Started(is))) =
+                (fact, decided.first_mut())
+        {
+            (is.version, is.fingerprint) = (was.version, was.fingerprint);
+        }
         let mut unclear = 0;
         for index in 0..events.len().max(decided.len()) {
             let (stored, again) = (events.get(index), decided.get(index));

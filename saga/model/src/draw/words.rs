@@ -171,7 +171,7 @@ fn retry(retry: Retry, usual: Retry) -> Vec<String> {
     terms
 }
 
-fn delays(delays: &Delays) -> String {
+pub(super) fn delays(delays: &Delays) -> String {
     match delays {
         Delays::Exponential { first, cap } => {
             format!("{} doubling to {}", span(*first), span(*cap))
