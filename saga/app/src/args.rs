@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     App, bench, capture,
     config::{self, ConfigArg},
-    demo, dlq,
+    def, demo, dlq,
     error::CliError,
     graph, history, message, metrics, node,
     output::{Format, Output},
@@ -69,6 +69,9 @@ enum Command {
     /// Metrics: what a node shows of them, and the dashboard and alert rules that go with them
     #[command(subcommand)]
     Metrics(metrics::Command),
+    /// Definitions: which there are, who runs which version, whether another build may take over
+    #[command(subcommand)]
+    Def(def::Command),
     /// A definition as text or as a flowchart
     Graph(graph::Args),
     /// Drives the sagas of a log until told to stop, alone or with other nodes
@@ -113,6 +116,7 @@ impl Cli {
             Command::Participant(command) => command.run(app, output).await,
             Command::View(command) => command.run(output).await,
             Command::Metrics(command) => command.run(output),
+            Command::Def(command) => command.run(app, output).await,
             Command::Graph(args) => graph::run(args, app, output).await,
             Command::Node(args) => node::run(args, app, output).await,
             Command::Worker(args) => worker::run(args, app, output).await,

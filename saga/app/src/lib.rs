@@ -39,6 +39,7 @@ mod telemetry;
 mod words;
 
 mod capture;
+mod def;
 mod dlq;
 mod graph;
 mod history;
@@ -56,6 +57,7 @@ mod who;
 mod worker;
 
 pub use app::{App, main, main_with};
+pub use def::{FleetReport, VersionReport};
 pub use error::{CliError, Exit};
 pub use output::{Format, Output};
 

@@ -9,7 +9,7 @@ mod dry_run;
 mod export;
 pub(crate) mod held;
 mod legal;
-mod list;
+pub(crate) mod list;
 mod operate;
 mod place;
 pub(crate) mod recorded;

@@ -48,7 +48,7 @@ async fn count(args: &Args, output: Output) -> Result<u64, CliError> {
     {
         return Ok(count);
     }
-    let mut scan = Scan::of(views.log().clone(), 0).await?;
+    let mut scan = Scan::of(views.log().clone(), 0).await?.only(&args.filter);
     let mut count = 0;
     while scan.next(&args.filter).await?.is_some() {
         count += 1;

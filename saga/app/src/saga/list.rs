@@ -35,6 +35,24 @@ pub(crate) struct Args {
     log: LogArg,
 }
 
+impl Args {
+    /// Lists the sagas under way of this version of a definition.
+    pub(crate) fn under_way(
+        definition: String,
+        version: u32,
+        limit: usize,
+        after: u64,
+        log: LogArg,
+    ) -> Self {
+        Self {
+            filter: Filter::under_way(definition, version),
+            limit,
+            after,
+            log,
+        }
+    }
+}
+
 /// A page of sagas, as JSON. Times are microseconds since 1970.
 #[derive(Serialize)]
 struct Listed {
@@ -96,7 +114,20 @@ struct Wait {
 /// Lists sagas: from the views if there are any, otherwise by folding each one's events; then the cost is that
 /// of reading the histories that are looked at.
 pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
-    let listed = list(&args, output).await?;
+    print(&args, table, output).await
+}
+
+/// Lists them with what they wait for; the JSON is the same.
+pub(crate) async fn run_with_waits(args: Args, output: Output) -> Result<ExitCode, CliError> {
+    print(&args, waits, output).await
+}
+
+async fn print(
+    args: &Args,
+    table: impl Fn(&[Saga]) -> Table,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let listed = list(args, output).await?;
     if output.is_json() {
         output.json(&listed)?;
         return Ok(Exit::Done.into());
@@ -158,7 +189,7 @@ async fn in_views(
 }
 
 async fn in_log(args: &Args, log: Arc<dyn EventLog>) -> Result<Listed, CliError> {
-    let mut scan = Scan::of(log, args.after).await?;
+    let mut scan = Scan::of(log, args.after).await?.only(&args.filter);
     let mut sagas = Vec::new();
     while sagas.len() < args.limit {
         let Some(state) = scan.next(&args.filter).await? else {
@@ -212,6 +243,14 @@ impl Wait {
             until: found.until.map(Time::as_micros),
         }
     }
+
+    /// As `--waiting-for` takes it.
+    fn what(&self) -> String {
+        match &self.of {
+            Some(of) => format!("{}:{of}", self.kind),
+            None => self.kind.to_owned(),
+        }
+    }
 }
 
 fn table(sagas: &[Saga]) -> Table {
@@ -235,6 +274,38 @@ fn table(sagas: &[Saga]) -> Table {
             saga.events.to_string(),
             saga.parked.join(", "),
         ]);
+    }
+    table
+}
+
+/// A line for each thing that a saga waits for.
+fn waits(sagas: &[Saga]) -> Table {
+    let mut table = columns(["SAGA", "STATUS", "NODE", "WAITS FOR", "SINCE", "UNTIL"]);
+    let time = |micros| utc(Time::from_micros(micros));
+    for saga in sagas {
+        let (id, status) = (saga.saga.clone(), saga.status.to_owned());
+        if saga.waiting.is_empty() {
+            let since = time(saga.changed_at);
+            table.add_row([
+                id,
+                status,
+                String::new(),
+                "nothing".into(),
+                since,
+                String::new(),
+            ]);
+            continue;
+        }
+        for wait in &saga.waiting {
+            table.add_row([
+                id.clone(),
+                status.clone(),
+                wait.node.clone(),
+                wait.what(),
+                time(wait.since),
+                wait.until.map_or_else(String::new, time),
+            ]);
+        }
     }
     table
 }

@@ -8,10 +8,10 @@ use sagalog::{
     history::{Graphs, Reader},
     views::{FoundSaga, SagaFilter, Waiting},
 };
-use sagalog_eventlog::EventLog;
+use sagalog_eventlog::{EventLog, StreamHead};
 use sagalog_model::{
     SagaId,
-    log::{PartitionId, StreamKey},
+    log::{PartitionId, StreamKey, StreamState},
 };
 use sagalog_projections::views::{NodeRow, SagaRow, Standing, WaitKind};
 
@@ -65,6 +65,25 @@ enum Wanted {
 }
 
 impl Filter {
+    /// Those of this version of a definition that are under way.
+    pub(crate) fn under_way(definition: String, version: u32) -> Self {
+        Self {
+            status: vec![Wanted::Running, Wanted::Compensating],
+            definition: Some(definition),
+            version: Some(version),
+            waiting_for: None,
+            participant: None,
+            older_than: None,
+            since: None,
+        }
+    }
+
+    /// Whether a saga that has ended cannot fit.
+    fn is_under_way(&self) -> bool {
+        let goes_on = [Wanted::Running, Wanted::Compensating, Wanted::Parked];
+        !self.status.is_empty() && self.status.iter().all(|it| goes_on.contains(it))
+    }
+
     /// The same question to the views. None if they cannot be asked it: they keep apart who waits for a person
     /// and who stands where.
     pub(super) fn of_views(&self) -> Option<SagaFilter> {
@@ -170,6 +189,8 @@ pub(crate) struct Scan {
     /// Streams that were read and not looked at; a state only for those that are sagas.
     ahead: VecDeque<(StreamKey, Option<SagaState>)>,
     after: StreamKey,
+    /// Sagas that have ended are not read.
+    is_under_way: bool,
     left_out: u64,
 }
 
@@ -185,8 +206,16 @@ impl Scan {
             reader,
             ahead: VecDeque::new(),
             after,
+            is_under_way: false,
             left_out: 0,
         })
+    }
+
+    /// Does not read what cannot fit.
+    #[must_use]
+    pub(super) fn only(mut self, filter: &Filter) -> Self {
+        self.is_under_way = filter.is_under_way();
+        self
     }
 
     /// The next saga that fits; none at the end of the log.
@@ -233,6 +262,7 @@ impl Scan {
     }
 
     async fn read(&mut self) -> Result<(), CliError> {
+        let is_under_way = self.is_under_way;
         let mut heads = self.log.streams(self.partition, self.after, PAGE).await?;
         while heads.is_empty() && self.partition.next().get() < self.log.partitions() {
             (self.partition, self.after) = (self.partition.next(), StreamKey::default());
@@ -240,8 +270,11 @@ impl Scan {
             self.graphs.extend(self.reader.graphs().await?);
             heads = self.log.streams(self.partition, self.after, PAGE).await?;
         }
-        let is_saga = |name: &str| !name.starts_with('$');
-        let sagas = heads.iter().filter(|head| is_saga(head.name.as_str()));
+        let is_wanted = |head: &StreamHead| {
+            let is_saga = !head.name.as_str().starts_with('$');
+            is_saga && (!is_under_way || head.state == StreamState::Open)
+        };
+        let sagas = heads.iter().filter(|head| is_wanted(head));
         let keys: Vec<_> = sagas.map(|head| head.key).collect();
         let mut histories = self.reader.read_histories(keys).await?;
         for head in heads {
@@ -251,8 +284,7 @@ impl Scan {
                 }
                 _ => None,
             };
-            let is_saga = !head.name.as_str().starts_with('$');
-            self.left_out += u64::from(is_saga && state.is_none());
+            self.left_out += u64::from(is_wanted(&head) && state.is_none());
             self.ahead.push_back((head.key, state));
         }
         Ok(())

@@ -316,7 +316,7 @@ async fn a_function_that_panicked_panics_again_in_the_same_words() {
 }
 
 /// Runs a program of one's own; the exit code, as `ExitCode` shows itself.
-async fn own(app: App, log: &Path, line: &str) -> String {
+pub(crate) async fn own(app: App, log: &Path, line: &str) -> String {
     let mut words: Vec<OsString> = vec!["own".into()];
     words.extend(line.split_whitespace().map(OsString::from));
     words.extend(["--log".into(), log.into()]);
@@ -324,7 +324,7 @@ async fn own(app: App, log: &Path, line: &str) -> String {
     format!("{:?}", ran.await.expect("it does not panic"))
 }
 
-fn exit(code: u8) -> String {
+pub(crate) fn exit(code: u8) -> String {
     format!("{:?}", ExitCode::from(code))
 }
 

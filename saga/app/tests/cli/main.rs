@@ -10,6 +10,7 @@ mod program;
 
 mod config;
 mod copy;
+mod def;
 mod dlq;
 mod dry_run;
 mod export;
