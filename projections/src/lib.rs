@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod alive;
 pub mod attempts;
+pub mod breakers;
 pub mod dead_letters;
 pub mod dedup;
 pub mod held;
@@ -28,6 +29,7 @@ pub mod waits;
 pub mod why;
 
 pub use attempts::{Attempts, OpenAttempt};
+pub use breakers::Breakers;
 pub use dead_letters::DeadLetters;
 pub use held_sagas::HeldSagas;
 pub use saga::{IllegalEvent, NodeState, Parked, Phase, SagaState, Status, Turn};

@@ -152,7 +152,7 @@ pub fn main_with(
         }
     };
     let output = Output::to_stdout(cli.format());
-    let levels = telemetry::to_stderr();
+    let levels = telemetry::to_stderr(cli.log_format());
     reloading.apply(&levels);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

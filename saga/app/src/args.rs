@@ -5,13 +5,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    App, bench, capture,
+    App, bench, breaker, capture,
     config::{self, ConfigArg},
     def, demo, dlq,
     error::CliError,
     graph, history, message, metrics, node,
     output::{Format, Output},
-    participant, request, saga, shell, sim, view, worker,
+    participant, request, saga, shell, sim,
+    telemetry::LogFormat,
+    view, worker,
 };
 
 /// Runs sagas on an event log, and shows what it holds.
@@ -33,6 +35,16 @@ pub(crate) struct Cli {
     json: bool,
     #[command(flatten)]
     config: ConfigArg,
+    /// The form of log lines on stderr: text for people, or a JSON object for each line
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "SAGALOG_LOG_FORMAT",
+        default_value_t
+    )]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,6 +75,9 @@ enum Command {
     /// Participants: which are there, what they can do, and how they answered
     #[command(subcommand)]
     Participant(participant::Command),
+    /// Breakers of participants: how they stand, open one by hand, reset it
+    #[command(subcommand)]
+    Breaker(breaker::Command),
     /// Views: tables beside the log that answer questions about many sagas at once
     #[command(subcommand)]
     View(view::Command),
@@ -104,6 +119,10 @@ impl Cli {
         matches!(self.command, Command::Node(_) | Command::Worker(_))
     }
 
+    pub(crate) const fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
     pub(crate) async fn run(self, app: &App, output: Output) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Saga(command) => command.run(app, output).await,
@@ -114,6 +133,7 @@ impl Cli {
             Command::Request(command) => command.run(output).await,
             Command::Message(command) => command.run(output).await,
             Command::Participant(command) => command.run(app, output).await,
+            Command::Breaker(command) => command.run(app, output).await,
             Command::View(command) => command.run(output).await,
             Command::Metrics(command) => command.run(output),
             Command::Def(command) => command.run(app, output).await,

@@ -250,8 +250,13 @@ impl CliError {
     pub(crate) fn refused(refused: &sagalog::control::Refused) -> Self {
         let code = refused.code();
         let exit = match code {
-            "no_such_saga" | "no_such_node" | "no_such_letter" | "no_such_partition"
-            | "unknown_signal" | "no_such_definition" => Exit::NotFound,
+            "no_such_saga"
+            | "no_such_node"
+            | "no_such_letter"
+            | "no_such_partition"
+            | "no_such_participant"
+            | "unknown_signal"
+            | "no_such_definition" => Exit::NotFound,
             "bad_id" | "bad_request" | "payload_too_large" => Exit::Usage,
             "no_answer" => Exit::Timeout,
             "stopped" | "bad_history" | "failed" => Exit::Failed,

@@ -30,6 +30,7 @@ pub mod demo;
 mod alone;
 mod args;
 mod at_rest;
+mod breaker;
 mod broker;
 mod config;
 mod log;

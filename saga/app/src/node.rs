@@ -15,7 +15,7 @@ use crate::{
     log::LogArg,
     output::Output,
     stop::Stop,
-    telemetry::{Health, HttpArg, LevelsArg, Metrics, Serving},
+    telemetry::{Exporting, Health, HttpArg, LevelsArg, Metrics, OtlpArg, Serving, Watching},
 };
 
 /// Its options.
@@ -40,6 +40,8 @@ pub(crate) struct Args {
     home: HomeArg,
     #[command(flatten)]
     http: HttpArg,
+    #[command(flatten)]
+    otlp: OtlpArg,
     #[command(flatten)]
     _levels: LevelsArg,
 }
@@ -82,7 +84,7 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
     let mut stop = Stop::by_signal()?;
     let file = args.log.as_file()?.map(Path::to_owned);
     let start = start(&args, file.as_deref(), app, output);
-    let (mut runtime, _serving) = tokio::select! {
+    let (mut runtime, told) = tokio::select! {
         started = start => started?,
         () = stop.asked() => return Ok(Exit::Failed.into()),
     };
@@ -112,8 +114,21 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
         stopped = runtime.stop() => stopped?,
         () = stop.asked() => return Ok(at_once(output)),
     }
+    if let Some(exporting) = told.exporting {
+        // What gives it spans may live as long as what serves.
+        drop((told.serving, told.health));
+        exporting.finish().await;
+    }
     output.say("stopped in peace; the next start goes on from here");
     Ok(Exit::Done.into())
+}
+
+/// What tells about the node, for as long as it is kept.
+#[derive(Default)]
+struct Told {
+    serving: Option<Serving>,
+    health: Option<Arc<Health>>,
+    exporting: Option<Exporting>,
 }
 
 async fn start(
@@ -121,7 +136,7 @@ async fn start(
     file: Option<&Path>,
     app: &App,
     output: Output,
-) -> Result<(Runtime, Option<Serving>), CliError> {
+) -> Result<(Runtime, Told), CliError> {
     let place = args.http.bind().await?;
     let log = args.log.open().await?;
     let transport = args.broker.transport(output).await?;
@@ -131,18 +146,27 @@ async fn start(
     // Whatever workers keep is made only where the node can run.
     let partitions = log.partitions();
     let mut runtime = app.runtime(log, &args.home.or_beside(file))?;
-    let serving = place.map(|place| {
-        output.say(format_args!(
-            "metrics and health at http://{}",
-            place.address
-        ));
-        let metrics = Arc::new(Metrics::new(app.definitions(), partitions));
-        let health = Arc::new(Health::of(metrics.clone()));
-        let serving = place.serve(metrics.clone(), health.clone());
-        (metrics, health, serving)
-    });
-    if let Some((metrics, ..)) = &serving {
-        runtime = runtime.observed(metrics.clone());
+    let mut told = Told::default();
+    if place.is_some() || args.otlp.is_given() {
+        let is_traced = args.otlp.is_given();
+        let metrics = Arc::new(Metrics::new(app.definitions(), partitions, is_traced));
+        let service = args.name.as_deref().unwrap_or("sagalog");
+        let traces = args.otlp.begin(service, metrics.spans_dropped())?;
+        let (tracer, exporting) = traces.unzip();
+        told.exporting = exporting;
+        runtime = runtime.observed(Arc::new(Watching {
+            metrics: metrics.clone(),
+            tracer,
+        }));
+        if let Some(place) = place {
+            output.say(format_args!(
+                "metrics and health at http://{}",
+                place.address
+            ));
+            let health = Arc::new(Health::of(metrics.clone()));
+            told.serving = Some(place.serve(metrics, health.clone()));
+            told.health = Some(health);
+        }
     }
     if let Some(transport) = transport {
         runtime = runtime.transport(transport);
@@ -162,11 +186,10 @@ async fn start(
         runtime = runtime.control_socket(control::socket_of(file));
     }
     let runtime = runtime.start().await?;
-    let serving = serving.map(|(_, health, serving)| {
+    if let Some(health) = &told.health {
         health.started(runtime.probe());
-        serving
-    });
-    Ok((runtime, serving))
+    }
+    Ok((runtime, told))
 }
 
 fn at_once(output: Output) -> ExitCode {

@@ -1,6 +1,8 @@
 //! `sagalog worker`: performs the steps of participants for nodes in other processes.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
+
+use prometheus_client::metrics::counter::Counter;
 
 use crate::{
     App,
@@ -9,7 +11,7 @@ use crate::{
     node::HomeArg,
     output::Output,
     stop::Stop,
-    telemetry::LevelsArg,
+    telemetry::{LevelsArg, OtlpArg},
 };
 
 /// Its options.
@@ -22,6 +24,8 @@ pub(crate) struct Args {
     broker: BrokerArg,
     #[command(flatten)]
     home: HomeArg,
+    #[command(flatten)]
+    otlp: OtlpArg,
     #[command(flatten)]
     _levels: LevelsArg,
 }
@@ -52,8 +56,18 @@ pub(crate) async fn run(args: Args, app: &App, output: Output) -> Result<ExitCod
         served.join(", "),
         std::process::id()
     ));
-    let served = worker.serve(transport, async move { stop.asked().await });
-    served.await.map_err(|error| CliError::failed(&error))?;
+    let traces = args.otlp.begin("sagalog worker", Counter::default())?;
+    let stopped = async move { stop.asked().await };
+    let served = match traces {
+        None => worker.serve(transport, stopped).await,
+        Some((tracer, exporting)) => {
+            let served = worker.serve_observed(transport, Arc::new(tracer), stopped);
+            let served = served.await;
+            exporting.finish().await;
+            served
+        }
+    };
+    served.map_err(|error| CliError::failed(&error))?;
     output.say("stopped in peace; what was not answered is delivered again");
     Ok(Exit::Done.into())
 }

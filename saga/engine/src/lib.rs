@@ -25,7 +25,8 @@ pub use decide::{Refusal, decide, start};
 pub use evaluate::Evaluate;
 pub use input::{Request, SagaInput};
 pub use partition::{
-    Answer, Effect, Input, LetterRequest, LetterWish, Partition, Query, Resend, Ticket,
+    Answer, BreakerRequest, BreakerWish, Effect, Input, LetterRequest, LetterWish, Partition,
+    Query, Resend, Ticket,
 };
 pub use preview::preview;
 pub use redecide::{CannotRedecide, redecide};

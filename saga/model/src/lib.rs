@@ -7,6 +7,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod announcement;
+pub mod breaker;
 pub mod check;
 pub mod contract;
 pub mod dead_letter;

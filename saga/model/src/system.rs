@@ -2,14 +2,15 @@
 //!
 //! `$partition-N` says who owned a partition, `$definitions` holds each definition's graph, `$late`
 //! holds answers that came after the end of their saga and contradict it, `$dead-N` the dead letters,
-//! `$held-N` the sagas that cannot be driven. In a log that was copied, `$owned-N` says who owned partition
-//! N of the log that it was copied from.
+//! `$held-N` the sagas that cannot be driven, `$breakers-N` the breakers that people open. In a log that was
+//! copied, `$owned-N` says who owned partition N of the log that it was copied from.
 
 use alloc::{borrow::Cow, format, string::String, sync::Arc, vec::Vec};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    breaker::BreakerEvent,
     dead_letter::{Body, LetterEvent},
     event::{NodeId, UnreadableEvent},
     fingerprint::Fingerprint,
@@ -35,6 +36,14 @@ pub enum SystemEvent {
     Letter(LetterEvent),
     /// What becomes of a saga that cannot be driven.
     HeldSaga(HeldSagaEvent),
+    /// What people do to breakers.
+    Breaker(BreakerEvent),
+}
+
+impl From<BreakerEvent> for SystemEvent {
+    fn from(event: BreakerEvent) -> Self {
+        Self::Breaker(event)
+    }
 }
 
 impl From<HeldSagaEvent> for SystemEvent {
@@ -138,6 +147,11 @@ pub fn held_sagas_stream(partition: PartitionId) -> StreamName {
     name(format!("$held-{partition}"))
 }
 
+/// Name of the stream of the breakers of a partition that people open.
+pub fn breakers_stream(partition: PartitionId) -> StreamName {
+    name(format!("$breakers-{partition}"))
+}
+
 fn name(name: String) -> StreamName {
     StreamName::new(name).expect("the system's names are good names")
 }
@@ -185,6 +199,12 @@ impl SystemEvent {
             Self::HeldSaga(HeldSagaEvent::Released(event)) => {
                 new_event("SagaReleased", event, Data::None)
             }
+            Self::Breaker(BreakerEvent::Opened(event)) => {
+                new_event("BreakerOpened", event, Data::None)
+            }
+            Self::Breaker(BreakerEvent::Reset(event)) => {
+                new_event("BreakerReset", event, Data::None)
+            }
         }
     }
 
@@ -222,13 +242,19 @@ impl SystemEvent {
             "SagaHeld" | "InputWaits" | "WaitingEdited" | "WaitingDropped" | "SagaReleased" => {
                 held_saga(kind, control, data).map(Self::HeldSaga)
             }
+            "BreakerOpened" => {
+                read(kind, control).map(|event| Self::Breaker(BreakerEvent::Opened(event)))
+            }
+            "BreakerReset" => {
+                read(kind, control).map(|event| Self::Breaker(BreakerEvent::Reset(event)))
+            }
             _ => letter(kind, control, data).map(Self::Letter),
         }
     }
 }
 
 /// The types of all of them.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 15] = [
     "PartitionOwned",
     "LogCopied",
     "DefinitionRecorded",
@@ -242,6 +268,8 @@ const KINDS: [&str; 13] = [
     "WaitingEdited",
     "WaitingDropped",
     "SagaReleased",
+    "BreakerOpened",
+    "BreakerReset",
 ];
 
 fn held_saga(kind: &str, control: &str, data: &Data) -> Result<HeldSagaEvent, UnreadableEvent> {

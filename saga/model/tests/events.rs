@@ -13,6 +13,7 @@ use proptest::{
 use sagalog_model::{
     AttemptNumber, Direction, FailureClass, Fingerprint, Graph, Payload, Saga, SagaEvent, SagaId,
     Step,
+    breaker::{BreakerEvent, BreakerOpened, BreakerReset},
     dead_letter::{
         Body, Cause, DeadLetter, Died, Envelope, LetterEvent, LetterId, Purged, Retried, Sent,
         WhyPurged,
@@ -90,6 +91,8 @@ fn every_event_of_the_system_is_read_back_as_it_was_written() {
         ("WaitingEdited", waiting_edited()),
         ("WaitingDropped", waiting_dropped()),
         ("SagaReleased", saga_released()),
+        ("BreakerOpened", breaker_opened()),
+        ("BreakerReset", breaker_reset()),
         ("DeadLettered", dead_lettered()),
         ("DeadLetterRetried", dead_letter_retried()),
         ("DeadLetterSent", dead_letter_sent()),
@@ -337,6 +340,21 @@ fn every_event_of_the_system_is_written_in_this_form() {
             oldest: Version::new(6),
         })
         .into(),
+        BreakerEvent::Opened(BreakerOpened {
+            participant: "payments".into(),
+            id: "r-1".into(),
+            by: "ada".into(),
+            reason: "it charges twice".into(),
+            oldest: Version::new(1),
+        })
+        .into(),
+        BreakerEvent::Reset(BreakerReset {
+            participant: "payments".into(),
+            id: "r-2".into(),
+            by: "ada".into(),
+            oldest: Version::new(1),
+        })
+        .into(),
     ];
     let table = events
         .iter()
@@ -356,6 +374,8 @@ fn every_event_of_the_system_is_written_in_this_form() {
     WaitingEdited 1 {"saga":"o-1","number":1,"id":"r-1","by":"ada","oldest":3} + false
     WaitingDropped 1 {"saga":"o-1","number":1,"id":"r-2","by":"ada","reason":"of no use","oldest":3}
     SagaReleased 1 {"saga":"o-1","refused":[{"number":1,"reason":"nobody waits for it"}],"oldest":6}
+    BreakerOpened 1 {"participant":"payments","id":"r-1","by":"ada","reason":"it charges twice","oldest":1}
+    BreakerReset 1 {"participant":"payments","id":"r-2","by":"ada","oldest":1}
     "#);
 }
 
@@ -1416,4 +1436,33 @@ fn park_cause() -> impl Strategy<Value = ParkCause> {
 
 fn saga() -> impl Strategy<Value = SagaId> {
     "[a-z0-9-]{1,20}".prop_map(|id| SagaId::new(id).expect("a good id"))
+}
+
+fn breaker_opened() -> BoxedStrategy<SystemEvent> {
+    (".*", ".*", ".*", ".*", any::<u64>())
+        .prop_map(|(participant, id, by, reason, oldest)| {
+            BreakerEvent::Opened(BreakerOpened {
+                participant: participant.into(),
+                id: id.into(),
+                by: by.into(),
+                reason: reason.into(),
+                oldest: Version::new(oldest),
+            })
+            .into()
+        })
+        .boxed()
+}
+
+fn breaker_reset() -> BoxedStrategy<SystemEvent> {
+    (".*", ".*", ".*", any::<u64>())
+        .prop_map(|(participant, id, by, oldest)| {
+            BreakerEvent::Reset(BreakerReset {
+                participant: participant.into(),
+                id: id.into(),
+                by: by.into(),
+                oldest: Version::new(oldest),
+            })
+            .into()
+        })
+        .boxed()
 }

@@ -751,10 +751,16 @@ impl Client {
                 };
             }
             Meant::Saga(saga, query) => (router.partition_of(&saga), Told::Saga(saga, query)),
-            Meant::Letter(partition, _) if !router.has(partition) => {
+            Meant::Letter(partition, _)
+            | Meant::Breaker(partition, _)
+            | Meant::Breakers(partition)
+                if !router.has(partition) =>
+            {
                 return Err(CallError::NoSuchPartition { partition });
             }
             Meant::Letter(partition, request) => (partition, Told::Letter(request)),
+            Meant::Breaker(partition, request) => (partition, Told::Breaker(request)),
+            Meant::Breakers(partition) => (partition, Told::Breakers),
         };
         match (here(router, partition, told).await, there) {
             (Err(CallError::Elsewhere { by: Some(_), .. }), Some((caller, request))) => {
@@ -777,6 +783,7 @@ async fn here(router: &Router, partition: PartitionId, mut told: Told) -> Result
         match answered.await {
             Ok(Ok(CallAnswer::Recorded)) => return Ok(Given::Answer(Answer::Done {})),
             Ok(Ok(CallAnswer::State(state))) => return Ok(Given::State(state)),
+            Ok(Ok(CallAnswer::Breakers(all))) => return Ok(Given::Answer(Answer::Breakers(all))),
             Ok(Err(NotDone::Error(error))) => return Err(error),
             // Whatever is asked, asking it twice is asking it once.
             Ok(Err(NotDone::Moved(back))) => told = back,

@@ -6,16 +6,19 @@ use sagalog_engine::partition::{Found, History, SystemHead, SystemHeads, Unreada
 use sagalog_eventlog::{EventLog, ReadError, Row};
 use sagalog_model::{
     Fingerprint, Graph, SagaEvent, SagaId,
+    breaker::BreakerEvent,
     dead_letter::LetterEvent,
     event::UnreadableEvent,
     held_saga::HeldSagaEvent,
     log::{PartitionId, Position, StreamKey, StreamName, Time, Version},
     system::{
-        LateSuccess, SystemEvent, dead_letters_stream, definitions_stream, held_sagas_stream,
-        late_stream, partition_stream,
+        LateSuccess, SystemEvent, breakers_stream, dead_letters_stream, definitions_stream,
+        held_sagas_stream, late_stream, partition_stream,
     },
 };
-use sagalog_projections::{DeadLetters, HeldSagas, IllegalEvent, SagaState, dead_letters::Totals};
+use sagalog_projections::{
+    Breakers, DeadLetters, HeldSagas, IllegalEvent, SagaState, dead_letters::Totals,
+};
 
 use crate::driver::chain;
 
@@ -71,6 +74,7 @@ pub(crate) struct SystemStreams {
     pub(crate) late: Vec<LateSuccess>,
     pub(crate) letters: Vec<(Version, Time, LetterEvent)>,
     pub(crate) held: Vec<(Version, Time, HeldSagaEvent)>,
+    pub(crate) breakers: Vec<(Version, Time, BreakerEvent)>,
 }
 
 /// The sagas under way: those whose histories read, and the others.
@@ -261,6 +265,7 @@ impl Reader {
         let (late, events) = self.system(late_stream()).await?;
         let (letters, letter_events) = self.letters().await?;
         let (held, held_events) = self.held().await?;
+        let (breakers, breaker_events) = self.breaker_events().await?;
         let events = events.into_iter().filter_map(|event| match event {
             SystemEvent::LateSuccess(late) => Some(late),
             _ => None,
@@ -272,10 +277,12 @@ impl Reader {
                 late,
                 letters,
                 held,
+                breakers,
             },
             late: events.collect(),
             letters: letter_events,
             held: held_events,
+            breakers: breaker_events,
         })
     }
 
@@ -301,6 +308,18 @@ impl Reader {
             held.apply(&event, version, at);
         }
         Ok(held)
+    }
+
+    /// The breakers that people keep open.
+    ///
+    /// # Errors
+    /// [`HistoryError`]
+    pub async fn breakers(&self) -> Result<Breakers, HistoryError> {
+        let mut breakers = Breakers::default();
+        for (version, at, event) in self.breaker_events().await?.1 {
+            breakers.apply(&event, version, at);
+        }
+        Ok(breakers)
     }
 
     /// How often what happened to dead letters. It reads all that is on record of them.
@@ -341,6 +360,18 @@ impl Reader {
         };
         let stream = held_sagas_stream(self.partition);
         self.newest_of(stream, held, HeldSagaEvent::oldest).await
+    }
+
+    /// What there is to fold of the breakers that people open.
+    async fn breaker_events(
+        &self,
+    ) -> Result<(SystemHead, Vec<(Version, Time, BreakerEvent)>), HistoryError> {
+        let breaker = |event| match event {
+            SystemEvent::Breaker(event) => Some(event),
+            _ => None,
+        };
+        let stream = breakers_stream(self.partition);
+        self.newest_of(stream, breaker, BreakerEvent::oldest).await
     }
 
     /// What there is to fold of a stream whose newest event says where that begins.

@@ -7,11 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use sagalog_engine::{Evaluate, Partition, admission::Load};
 use sagalog_model::{
-    SagaEvent,
+    Command, Outcome, SagaEvent,
     dead_letter::Cause,
     log::{Epoch, PartitionId, Position, Time},
 };
 use sagalog_projections::{SagaState, Status, dead_letters::Phase};
+use sagalog_transport::MessageId;
 
 /// Watches a process; see [`RuntimeBuilder::observed`](crate::RuntimeBuilder::observed). All of it is optional.
 pub trait Observe: Send + Sync + 'static {
@@ -39,6 +40,29 @@ pub trait Observe: Send + Sync + 'static {
 
     /// The log of a partition is published up to here.
     fn published(&self, _partition: PartitionId, _through: Position) {}
+
+    /// The W3C trace context, `traceparent`, that goes with a command of a saga in this state.
+    fn traceparent(&self, _state: &SagaState, _command: &Command) -> Option<String> {
+        None
+    }
+
+    /// A worker of this process has performed a command, or it was cancelled at its deadline.
+    fn called(&self, _called: &Called<'_>) {}
+}
+
+/// What a worker did with a command.
+#[derive(Debug)]
+pub struct Called<'a> {
+    /// The command.
+    pub command: &'a Command,
+    /// The id of its message.
+    pub message: MessageId,
+    /// The W3C trace context of its message.
+    pub traceparent: Option<&'a str>,
+    /// What became of it.
+    pub outcome: &'a Outcome,
+    /// How long it ran.
+    pub took: Duration,
 }
 
 /// How often a driver tells where its partition [stands](Observe::stands).

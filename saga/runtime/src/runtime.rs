@@ -331,7 +331,9 @@ impl RuntimeBuilder {
             let steps = steps(&self.definitions);
             AbortOnDropHandle::new(tokio::spawn(warn_of_absent(client.clone(), steps)))
         });
-        let host = host.announced(client.clone(), &self.node);
+        let host = host
+            .watched(self.watch.clone())
+            .announced(client.clone(), &self.node);
         let keeper = Keeper::start(Shared {
             publishers,
             router,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sagalog_model::{
     Graph, SagaEvent, SagaId,
+    breaker::BreakerEvent,
     held_saga::HeldSagaEvent,
     log::{PartitionId, Position, Time},
     system::SystemEvent,
@@ -109,6 +110,18 @@ impl HistoryDocument {
                     let what = "it is driven again".to_owned();
                     (Lane::Log, Some(&released.saga), what, None)
                 }
+                Logged::System(SystemEvent::Breaker(BreakerEvent::Opened(opened))) => {
+                    let (by, reason) = (&opened.by, &opened.reason);
+                    let what = format!(
+                        "{by} keeps everything from {}: {reason}",
+                        opened.participant
+                    );
+                    (Lane::Node, None, what, None)
+                }
+                Logged::System(SystemEvent::Breaker(BreakerEvent::Reset(reset))) => {
+                    let what = format!("{} has {} asked again", reset.by, reset.participant);
+                    (Lane::Node, None, what, None)
+                }
                 Logged::System(
                     SystemEvent::DefinitionRecorded(..)
                     | SystemEvent::LogCopied(_)
@@ -181,6 +194,7 @@ fn in_order<'a>(
             ) => false,
             SystemEvent::PartitionOwned(_)
             | SystemEvent::LogCopied(_)
+            | SystemEvent::Breaker(_)
             | SystemEvent::DefinitionRecorded(..)
             | SystemEvent::Letter(_) => among.contains(&place),
         };

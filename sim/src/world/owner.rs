@@ -765,6 +765,8 @@ fn taken(log: &LogPartition, of: Ownership, node: String, now: Time) -> Taken {
         unreadable: Vec::new(),
         letters: log.letters(),
         held: log.held_sagas(),
+        // Nobody opens a breaker by hand in a simulated world.
+        breakers: Vec::new(),
         is_start: false,
         now,
     }

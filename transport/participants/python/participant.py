@@ -251,7 +251,12 @@ class Participant:
             message_id=derived_id(request.message_id, body),
             correlation_id=request.message_id,
             reply_to=self.queue,
-            headers={"sagalog-version": VERSION, "sha-256": hashlib.sha256(body).hexdigest()},
+            headers={
+                "sagalog-version": VERSION,
+                "sha-256": hashlib.sha256(body).hexdigest(),
+                # The trace of the command is that of its answer.
+                **{name: value for name, value in (request.headers or {}).items() if name in ("traceparent", "tracestate")},
+            },
         )
         try:
             publish(out, request.reply_to, properties, body)

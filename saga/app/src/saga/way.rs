@@ -253,8 +253,9 @@ async fn check_that_we_can(
             .ok_or_else(|| nobody(format!("saga {definition}")));
     }
     let Some(saga) = first.saga() else {
-        if first.partition().is_some() {
-            // About a dead letter. Whether it has what is under way shows when it takes the log.
+        let only_asks = matches!(first, Request::Breakers { .. });
+        if first.partition().is_some() && !only_asks {
+            // About a dead letter or a breaker. Whether it has what is under way shows when it takes the log.
             return Ok(());
         }
         let message = format!("nobody drives {name}");

@@ -202,6 +202,8 @@ metrics! {
         "From when messages were handed to the transport until it had taken them");
     DISCONNECTS = counter(Nodes, "sagalog_disconnects", ["partition"],
         "How often the connection to a queue of a partition was lost");
+    SPANS_DROPPED = counter(Nodes, "sagalog_spans_dropped", [],
+        "Spans of traces that found no room or were not taken by their collector");
     BUILD = gauge(Nodes, "sagalog_build", ["version", "rules"],
         "1, with the release of the program and the rules by which it decides");
 }

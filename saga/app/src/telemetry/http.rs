@@ -1,4 +1,5 @@
-//! What a process tells over HTTP: metrics and health. It changes nothing, and knows no payload.
+//! What a process tells over HTTP: metrics and health. It changes nothing but which log lines there are, and knows
+//! no payload.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,13 +18,14 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use super::{
     Metrics,
     health::{Health, Report, Status},
+    logs::Levels,
 };
 use crate::error::{CliError, Exit};
 
 /// Where it is served.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HttpArg {
-    /// Serves metrics and health over HTTP: a port of this machine, or HOST:PORT to be reached from others.
+    /// Serves metrics, health and log levels over HTTP: a port of this machine, or HOST:PORT to be reached from others.
     /// It has no authentication
     #[arg(long, value_name = "ADDR", env = "SAGALOG_HTTP")]
     http: Option<Address>,
@@ -94,12 +96,46 @@ impl Place {
                 "/health/ready",
                 get(async move || told(&ready.ready().await)),
             )
+            .route("/log-level", get(async || levels()).put(set_levels))
             .route("/health/deep", get(async move || told(&deep.deep().await)));
         Serving(tokio::spawn(async move {
             // It ends only with its listener, which lives as long.
             _ = axum::serve(self.listener, routes).await;
         }))
     }
+}
+
+/// Which log lines there are, by component.
+fn levels() -> Response {
+    match Levels::of_the_process() {
+        Some(levels) => text(StatusCode::OK, levels.shown()),
+        None => text(
+            StatusCode::NOT_FOUND,
+            "this program has log lines of its own",
+        ),
+    }
+}
+
+async fn set_levels(wanted: String) -> Response {
+    let Some(levels) = Levels::of_the_process() else {
+        return text(
+            StatusCode::NOT_FOUND,
+            "this program has log lines of its own",
+        );
+    };
+    match levels.try_set(&wanted) {
+        Ok(()) => text(StatusCode::OK, levels.shown()),
+        Err(why) => text(StatusCode::BAD_REQUEST, why),
+    }
+}
+
+fn text(status: StatusCode, text: impl Into<String>) -> Response {
+    (
+        status,
+        [(CONTENT_TYPE, "text/plain; charset=utf-8")],
+        text.into() + "\n",
+    )
+        .into_response()
 }
 
 fn shown(metrics: &Metrics) -> Response {

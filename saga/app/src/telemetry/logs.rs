@@ -1,14 +1,28 @@
-//! What the runtime tells about itself while it works.
+//! Log lines: how they look, and which there are, which may change while the process runs.
 
-use std::io::stderr;
+use std::{io::stderr, sync::OnceLock};
 
+use clap::ValueEnum;
 use tracing_subscriber::{
-    Registry, filter::Targets, layer::SubscriberExt, reload, util::SubscriberInitExt,
+    Layer, Registry, filter::Targets, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
-/// What is told, which can be changed while it is told.
+/// The form of log lines on stderr.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text for people.
+    #[default]
+    Text,
+    /// One JSON object for each line, with the ids of what it is about.
+    Json,
+}
+
+/// Which lines there are, which can be changed while they are told.
 #[derive(Clone)]
-pub(crate) struct Levels(reload::Handle<Targets, Registry>);
+pub(crate) struct Levels {
+    handle: reload::Handle<Targets, Registry>,
+    format: LogFormat,
+}
 
 /// The option for it.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,46 +41,93 @@ fn levels(text: &str) -> Result<String, String> {
     }
 }
 
-/// Warnings go to stderr, and whatever else `RUST_LOG` names, such as `sagalog=info`.
-pub(crate) fn to_stderr() -> Levels {
-    let (shown, handle) = reload::Layer::new(usual());
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(stderr)
-        .with_ansi(false);
-    // A program that has set up its own keeps it.
-    let _ = tracing_subscriber::registry()
-        .with(shown)
-        .with(lines)
-        .try_init();
-    Levels(handle)
-}
+/// Those of the process.
+static LEVELS: OnceLock<Levels> = OnceLock::new();
 
 impl Levels {
+    /// Those of this process; none if another program set up its own.
+    pub(crate) fn of_the_process() -> Option<&'static Self> {
+        LEVELS.get()
+    }
+
+    /// As `warn,sagalog::driver=debug`: a level for all, and others for some components.
+    pub(crate) fn shown(&self) -> String {
+        let shown = self.handle.with_current(ToString::to_string);
+        shown.unwrap_or_default()
+    }
+
     /// Tells this from now on; what is usual if nothing is named.
     pub(crate) fn set(&self, named: Option<&str>) {
         let named = named.and_then(|named| named.parse().ok());
         // Where a program has set up its own, there is nothing to change.
-        let _ = self.0.reload(named.unwrap_or_else(usual));
+        let _ = self
+            .handle
+            .reload(named.unwrap_or_else(|| usual(self.format)));
+    }
+
+    /// Tells this from now on.
+    ///
+    /// # Errors
+    /// Why it does not read; what was told stays.
+    pub(crate) fn try_set(&self, named: &str) -> Result<(), String> {
+        let named = levels(named.trim())?;
+        self.set(Some(&named));
+        Ok(())
     }
 }
 
-fn usual() -> Targets {
+/// Warnings go to stderr, and whatever else `RUST_LOG` names, such as `sagalog=info`.
+pub(crate) fn to_stderr(format: LogFormat) -> Levels {
+    let (shown, handle) = reload::Layer::new(usual(format));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(stderr)
+        .with_ansi(false);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    let levels = Levels { handle, format };
+    // A program that has set up its own keeps it.
+    let set_up = tracing_subscriber::registry()
+        .with(shown.and_then(lines))
+        .try_init();
+    if set_up.is_ok() {
+        _ = LEVELS.set(levels.clone());
+    }
+    levels
+}
+
+fn usual(format: LogFormat) -> Targets {
     let named = std::env::var("RUST_LOG")
         .ok()
         .and_then(|named| named.parse().ok());
-    named.unwrap_or_else(|| USUAL.parse().expect("a constant that a test reads"))
+    let usual = match format {
+        LogFormat::Text => TEXT,
+        LogFormat::Json => JSON,
+    };
+    named.unwrap_or_else(|| usual.parse().expect("a constant that a test reads"))
 }
 
 /// A slow statement of the store is no news to whoever runs a command. What the broker's client library
-/// notices is said by the transport, with what follows from it and without what is in the messages.
-const USUAL: &str = "warn,sqlx=error,lapin=off";
+/// notices is said by the transport, with what follows from it and without what is in the messages. What names
+/// the call that a line is of is for machines.
+const TEXT: &str = "warn,sqlx=error,lapin=off,sagalog::call=off";
+
+const JSON: &str = "warn,sqlx=error,lapin=off";
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn what_is_usual_reads() {
-        super::USUAL
-            .parse::<tracing_subscriber::filter::Targets>()
-            .expect("it reads");
+        for usual in [TEXT, JSON] {
+            usual.parse::<Targets>().expect("it reads");
+        }
     }
 }

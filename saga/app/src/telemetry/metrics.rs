@@ -31,6 +31,7 @@ use sagalog::{
 use super::{
     catalogue::{self as its, Kind as Shape, Metric},
     spread::{COUNTS, SECONDS, Spread},
+    trace::trace_of,
 };
 
 /// Names and values of a series.
@@ -48,6 +49,9 @@ pub(crate) struct Metrics {
     append_seconds: Spread,
     append_batches: Spread,
     send_seconds: Spread,
+    spans_dropped: Counter,
+    /// Whether sagas are traced, so that an exemplar names a trace.
+    is_traced: bool,
     standings: Mutex<BTreeMap<PartitionId, Standing>>,
 }
 
@@ -113,7 +117,7 @@ const OTHER: &str = "other";
 
 impl Metrics {
     /// Of a process that drives these sagas on a log of so many partitions.
-    pub(crate) fn new(definitions: &[AnyDefinition], partitions: u32) -> Self {
+    pub(crate) fn new(definitions: &[AnyDefinition], partitions: u32, is_traced: bool) -> Self {
         let shown = Shown::all();
         let sagas = definitions.iter().map(|it| it.graph().saga.clone());
         let participants = definitions.iter().flat_map(|it| participants(it.graph()));
@@ -138,9 +142,16 @@ impl Metrics {
             append_seconds: shown.spread(&its::APPEND_SECONDS, []),
             append_batches: shown.spread(&its::APPEND_BATCHES, []),
             send_seconds: shown.spread(&its::SEND_SECONDS, []),
+            spans_dropped: shown.counter(&its::SPANS_DROPPED, []),
+            is_traced,
             standings: Mutex::default(),
             shown,
         }
+    }
+
+    /// Counts the spans that are lost.
+    pub(crate) fn spans_dropped(&self) -> Counter {
+        self.spans_dropped.clone()
     }
 
     /// All of it, as OpenMetrics text.
@@ -267,7 +278,12 @@ impl Metrics {
             && outcome != Outcome::TimedOut
         {
             let took = at.since(open.asked_at).as_secs_f64();
-            let example = || vec![("saga_id", state.id().to_string())];
+            let example = || {
+                let trace = self.is_traced.then(|| trace_of(state).to_string());
+                let trace = trace.map(|trace| ("trace_id", trace));
+                let saga = ("saga_id", state.id().to_string());
+                [saga].into_iter().chain(trace).collect()
+            };
             of.seconds.note_with(took, example);
         }
     }
@@ -496,7 +512,7 @@ mod tests {
 
     #[test]
     fn the_endpoint_shows_exactly_what_is_declared() {
-        let metrics = Metrics::new(&[], 2);
+        let metrics = Metrics::new(&[], 2, false);
         let text = metrics.to_text();
         let shown = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         let shown: BTreeSet<_> = shown.map(str::to_owned).collect();

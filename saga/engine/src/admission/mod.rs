@@ -1,7 +1,8 @@
 //! What leaves a partition for a participant is admitted first: by the participant's bulkhead, which
 //! bounds what is under way there, and by its breaker, which leaves it alone while it fails.
 //!
-//! Both are of one partition and of this ownership: nothing of them is in the log. They only decide when a
+//! Both are of one partition and of this ownership: nothing of them is in the log, but the breakers that people
+//! open. They only decide when a
 //! command leaves that the log authorises. A command that is not admitted waits in order, for as long as
 //! it takes.
 

@@ -54,6 +54,12 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+    /// No definition of the program asks this participant.
+    #[error("no saga of this program asks a participant `{participant}`")]
+    NoSuchParticipant {
+        /// The name.
+        participant: String,
+    },
     /// No dead letter of this id is there: it never was, or it was given up.
     #[error("there is no dead letter {letter}")]
     NoSuchLetter {

@@ -92,6 +92,10 @@ impl Asks {
         self.admission = Admission::new(policies);
     }
 
+    pub(super) const fn admission_mut(&mut self) -> &mut Admission<Ask> {
+        &mut self.admission
+    }
+
     pub(super) const fn admission(&self) -> &Admission<Ask> {
         &self.admission
     }

@@ -3,7 +3,8 @@
 //! Whoever drives it does this, and nothing else:
 //!
 //! - **in**: [`Partition::handle`] what came in for sagas; [`Partition::bury`], [`Partition::handle_letter`] and
-//!   [`Partition::letter_sent`] what there is about dead letters; [`Partition::found`] what a look-up found;
+//!   [`Partition::letter_sent`] what there is about dead letters; [`Partition::handle_breaker`] what people want of
+//!   breakers; [`Partition::found`] what a look-up found;
 //!   [`Partition::committed`] how far the log is durable; [`Partition::fire_timers`] when
 //!   [`Partition::next_timer`] has come; [`Partition::inbox_is_empty`] once after taking over;
 //! - **out**, in this order after every input: [`Partition::poll_effect`] until there is none,
@@ -19,6 +20,7 @@ mod answer;
 mod appending;
 mod asking;
 mod bounds;
+mod breakers;
 mod held;
 mod letters;
 mod live;
@@ -43,14 +45,15 @@ use sagalog_projections::SagaState;
 
 pub use answer::{Answer, Effect, Ticket};
 pub use appending::system_batch;
+pub use breakers::{BreakerRequest, BreakerWish};
 pub use letters::{LetterRequest, LetterWish, Resend};
 pub use live::{BadHistory, Found, History, Unreadable};
 pub use registry::{DefinitionChanged, Registry, UnknownDefinition};
 pub use take_over::{CannotTakeOver, SystemHead, SystemHeads, Taken};
 
 use self::{
-    appending::Appending, asking::Asks, held::HeldHere, letters::Letters, live::Live,
-    timing::Timing,
+    appending::Appending, asking::Asks, breakers::OpenHere, held::HeldHere, letters::Letters,
+    live::Live, timing::Timing,
 };
 use crate::{
     admission::Load,
@@ -161,6 +164,7 @@ pub struct Partition<E> {
     late_head: SystemHead,
     letters: Letters,
     held: HeldHere,
+    open: OpenHere,
 }
 
 impl<E: Evaluate> Partition<E> {

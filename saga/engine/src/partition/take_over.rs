@@ -10,12 +10,13 @@ use alloc::{
 
 use sagalog_model::{
     SagaId,
+    breaker::BreakerEvent,
     dead_letter::LetterEvent,
     held_saga::HeldSagaEvent,
     log::{Epoch, PartitionId, Position, StreamKey, StreamName, Time, Version},
     system::{
-        LateSuccess, PartitionOwned, SystemEvent, dead_letters_stream, definitions_stream,
-        held_sagas_stream, late_stream, partition_stream,
+        LateSuccess, PartitionOwned, SystemEvent, breakers_stream, dead_letters_stream,
+        definitions_stream, held_sagas_stream, late_stream, partition_stream,
     },
 };
 
@@ -23,6 +24,7 @@ use super::{
     Partition,
     appending::Appending,
     asking::Asks,
+    breakers::OpenHere,
     held::HeldHere,
     letters::Letters,
     live::{BadHistory, History, Live, Unreadable, oldest_first},
@@ -56,6 +58,8 @@ pub struct Taken {
     pub letters: Vec<(Version, Time, LetterEvent)>,
     /// What is on record of sagas that cannot be driven, likewise.
     pub held: Vec<(Version, Time, HeldSagaEvent)>,
+    /// What is on record of breakers that people opened, likewise.
+    pub breakers: Vec<(Version, Time, BreakerEvent)>,
     /// Whether the program has just begun: then it takes nothing over that it is not made for.
     pub is_start: bool,
     /// The time now.
@@ -75,6 +79,8 @@ pub struct SystemHeads {
     pub letters: SystemHead,
     /// `$held-N`.
     pub held: SystemHead,
+    /// `$breakers-N`.
+    pub breakers: SystemHead,
 }
 
 /// Where one of the system's streams is.
@@ -102,6 +108,7 @@ impl SystemHeads {
             late: head(late_stream()),
             letters: head(dead_letters_stream(partition)),
             held: head(held_sagas_stream(partition)),
+            breakers: head(breakers_stream(partition)),
         }
     }
 }
@@ -162,6 +169,7 @@ impl<E: Evaluate> Partition<E> {
             late_head: taken.heads.late,
             letters: Letters::new(taken.heads.letters, taken.letters),
             held: HeldHere::new(taken.heads.held, taken.held),
+            open: OpenHere::new(taken.heads.breakers, taken.breakers),
         };
         let owned = PartitionOwned {
             epoch: taken.epoch,
@@ -177,6 +185,7 @@ impl<E: Evaluate> Partition<E> {
         );
         partition.take_lives(lives, taken.now);
         partition.hold_and_release(&held, taken.now);
+        partition.admit_by(Arc::default());
         partition.send_letters_again();
         #[cfg(feature = "mutants")]
         if mutant!(partition.rules, AsksAgainOnlyOnce) && taken.epoch.get() > 2 {
@@ -190,7 +199,7 @@ impl<E: Evaluate> Partition<E> {
     pub fn admitting(mut self, policies: Arc<Policies>) -> Self {
         #[cfg(feature = "mutants")]
         let policies = crate::mutants::policies(&self.rules, policies);
-        self.asks.admit_by(policies);
+        self.admit_by(policies);
         self
     }
 

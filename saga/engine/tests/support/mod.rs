@@ -762,6 +762,7 @@ pub fn taken(
     }
     let mut heads = SystemHeads::none(PartitionId::new(0));
     let (mut late, mut letters, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    let mut breakers = Vec::new();
     let mut open: BTreeMap<StreamKey, SagaId> = BTreeMap::new();
     for row in rows {
         if let Some(name) = &row.name {
@@ -774,6 +775,7 @@ pub fn taken(
                         &mut heads.late,
                         &mut heads.letters,
                         &mut heads.held,
+                        &mut heads.breakers,
                     ] {
                         if head.name == *name {
                             head.key = Some(row.stream);
@@ -788,6 +790,7 @@ pub fn taken(
             &mut heads.late,
             &mut heads.letters,
             &mut heads.held,
+            &mut heads.breakers,
         ] {
             if head.key == Some(row.stream) {
                 head.version = row.last_version();
@@ -803,6 +806,9 @@ pub fn taken(
                 }
                 Ok(SystemEvent::HeldSaga(event)) => {
                     held.push((row.version.plus(index as u64), row.at, event));
+                }
+                Ok(SystemEvent::Breaker(event)) => {
+                    breakers.push((row.version.plus(index as u64), row.at, event));
                 }
                 Ok(SystemEvent::DefinitionRecorded(recorded, graph)) => {
                     registry
@@ -831,6 +837,7 @@ pub fn taken(
         letters,
         unreadable: Vec::new(),
         held,
+        breakers,
         is_start: false,
         now,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sagalog_engine::{Answer, Effect, Input, LetterRequest, Query, Ticket};
+use sagalog_engine::{Answer, BreakerRequest, Effect, Input, LetterRequest, Query, Ticket};
 use sagalog_model::{
     Reply, SagaId,
     dead_letter::Cause,
@@ -17,7 +17,7 @@ use super::{
     letters::{Burial, cause_of_refusal},
     requests::Asker,
 };
-use crate::client::CallError;
+use crate::{client::CallError, request::AtParticipant};
 
 /// Something a client wants, and where its answer goes.
 pub(crate) struct Call {
@@ -33,6 +33,10 @@ pub(crate) enum Told {
     Saga(SagaId, Query),
     /// Something about a dead letter that it has.
     Letter(LetterRequest),
+    /// Something about a participant's breakers.
+    Breaker(BreakerRequest),
+    /// How it stands with the participants.
+    Breakers,
     /// A message died.
     Died(Arc<Burial>),
 }
@@ -42,6 +46,7 @@ pub(crate) enum Told {
 pub(crate) enum CallAnswer {
     Recorded,
     State(Arc<SagaState>),
+    Breakers(Vec<AtParticipant>),
 }
 
 /// Why a client gets no answer.
@@ -120,6 +125,11 @@ impl Driver {
         match pending.told.clone() {
             Told::Saga(saga, what) => self.machine.handle(Input { ticket, saga, what }, now),
             Told::Letter(request) => self.machine.handle_letter(ticket, request, now),
+            Told::Breaker(request) => self.machine.handle_breaker(ticket, request, now),
+            Told::Breakers => {
+                self.tell_breakers(pending.from);
+                return ticket;
+            }
             Told::Died(burial) => {
                 let Burial { letter, body } = Arc::unwrap_or_clone(burial);
                 self.machine.bury(ticket, letter, body, now);
@@ -127,6 +137,17 @@ impl Driver {
         }
         self.pending.insert(ticket, pending);
         ticket
+    }
+
+    /// Tells how it stands with the participants. Nothing of that is in the log, so there is nothing to wait for.
+    fn tell_breakers(&mut self, from: From) {
+        let all = AtParticipant::all_of(&self.machine);
+        match from {
+            // The caller may have gone.
+            From::Client(caller) => drop(caller.send(Ok(CallAnswer::Breakers(all)))),
+            From::Far(tag, asker) => self.tell_far(tag, &asker, all),
+            From::Inbox(..) | From::Dead(_) | From::Own => {}
+        }
     }
 
     /// Those who wait for ends may leave: without this their places would never be free again.

@@ -128,6 +128,12 @@ impl Driver {
             content,
         );
         message.deadline = Some(command.deadline);
+        if self.watch.is_wanted()
+            && let Some(state) = self.machine.peek(&command.saga)
+            && let Some(traceparent) = self.watch.traceparent(state, command)
+        {
+            message.details.get_or_insert_default().traceparent = Some(traceparent);
+        }
         message
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     caller::END_WITHIN,
-    request::{Answer, Meant, OwnerName, Refused, Request, Roll},
+    request::{Answer, AtParticipant, Meant, OwnerName, Refused, Request, Roll},
     worker::reply_id,
 };
 
@@ -114,6 +114,11 @@ impl Driver {
                 let home = PartitionId::of(saga.as_str(), partitions);
                 (home, format!("saga `{saga}`"), Told::Saga(saga, query))
             }
+            Meant::Breaker(home, request) => {
+                let what = format!("partition {home}");
+                (home, what, Told::Breaker(request))
+            }
+            Meant::Breakers(home) => (home, format!("partition {home}"), Told::Breakers),
             Meant::Letter(home, request) => {
                 let what = format!("dead letter {}", request.letter);
                 (home, what, Told::Letter(request))
@@ -174,6 +179,12 @@ impl Driver {
             (tag, _) => self.acknowledged.extend(tag),
         }
         self.answer(&asker, &Answer::of(answer));
+    }
+
+    /// How it stands with the participants goes to whoever asked, in another process.
+    pub(super) fn tell_far(&mut self, tag: Option<Tag>, asker: &Asker, all: Vec<AtParticipant>) {
+        self.acknowledged.extend(tag);
+        self.answer(asker, &Answer::Breakers(all));
     }
 
     fn bury_request(&mut self, tag: Tag, message: Arc<Message>, refusal: &Refusal) {

@@ -221,6 +221,7 @@ async fn take(
         late: system.late,
         letters: system.letters,
         held: system.held,
+        breakers: system.breakers,
         is_start,
         now: clock.now(),
     };

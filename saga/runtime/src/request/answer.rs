@@ -5,7 +5,7 @@ use sagalog_model::{Payload, SagaId, event::NodeId};
 use sagalog_projections::{SagaState, Status};
 use serde::{Deserialize, Serialize};
 
-use super::{Refused, RollPage};
+use super::{AtParticipant, Refused, RollPage};
 use crate::client::CallError;
 
 /// What is answered to a [`Request`](super::Request).
@@ -21,6 +21,8 @@ pub enum Answer {
     Standing(Standing),
     /// Which participants are there.
     Participants(RollPage),
+    /// How it stands with the participants that a partition asks.
+    Breakers(Vec<AtParticipant>),
     /// It is not done.
     Refused(Refused),
 }

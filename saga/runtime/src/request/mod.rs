@@ -2,11 +2,14 @@
 //! owner's socket and over the inboxes of partitions; see `docs/protocol.md`.
 
 mod answer;
+mod breakers;
 mod preview;
 mod refused;
 mod roll;
 
-use sagalog_engine::{LetterRequest, LetterWish, Query, Request as Asked, input::Wish};
+use sagalog_engine::{
+    BreakerRequest, BreakerWish, LetterRequest, LetterWish, Query, Request as Asked, input::Wish,
+};
 use sagalog_model::{
     Numbered, Outcome, Payload, SagaId, Token,
     dead_letter::LetterId,
@@ -15,6 +18,7 @@ use sagalog_model::{
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, OwnerName, Standing};
+pub use breakers::{AtParticipant, ByHand};
 pub use preview::Preview;
 pub use refused::Refused;
 pub use roll::{Roll, RollPage};
@@ -189,6 +193,35 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// Ask nothing of a participant, in one partition, until it is reset.
+    OpenBreaker {
+        /// The partition.
+        partition: u32,
+        /// The participant.
+        participant: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Ask a participant again, in one partition.
+    ResetBreaker {
+        /// The partition.
+        partition: u32,
+        /// The participant.
+        participant: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+    },
+    /// Say how it stands with the participants that a partition asks.
+    Breakers {
+        /// The partition.
+        partition: u32,
+    },
     /// Say where a saga stands.
     State {
         /// The saga.
@@ -213,6 +246,10 @@ pub(crate) enum Meant {
     Saga(SagaId, Query),
     /// The owner of the partition that has a dead letter.
     Letter(PartitionId, LetterRequest),
+    /// The owner of a partition, about a participant's breakers.
+    Breaker(PartitionId, BreakerRequest),
+    /// The owner of a partition, about all of them.
+    Breakers(PartitionId),
 }
 
 impl Request {
@@ -230,7 +267,10 @@ impl Request {
             Self::Who {}
             | Self::Participants(_)
             | Self::RetryLetter { .. }
-            | Self::PurgeLetter { .. } => None,
+            | Self::PurgeLetter { .. }
+            | Self::OpenBreaker { .. }
+            | Self::ResetBreaker { .. }
+            | Self::Breakers { .. } => None,
             Self::Answer { token, .. } => Some(token.saga.as_str()),
             Self::Start { saga, .. }
             | Self::Signal { saga, .. }
@@ -246,12 +286,14 @@ impl Request {
         }
     }
 
-    /// The partition that it is about, if it is about a dead letter.
+    /// The partition that it is about, if it is about one: about a dead letter or a breaker.
     pub const fn partition(&self) -> Option<PartitionId> {
         match self {
-            Self::RetryLetter { partition, .. } | Self::PurgeLetter { partition, .. } => {
-                Some(PartitionId::new(*partition))
-            }
+            Self::RetryLetter { partition, .. }
+            | Self::PurgeLetter { partition, .. }
+            | Self::OpenBreaker { partition, .. }
+            | Self::ResetBreaker { partition, .. }
+            | Self::Breakers { partition } => Some(PartitionId::new(*partition)),
             _ => None,
         }
     }
@@ -271,7 +313,7 @@ impl Request {
     pub(crate) fn meant(self) -> Result<Meant, CallError> {
         let saga = match (self.saga_id()?, self.partition()) {
             (Some(saga), _) => saga,
-            (None, Some(partition)) => return Ok(self.meant_for_letter(partition)),
+            (None, Some(partition)) => return Ok(self.meant_for_partition(partition)),
             (None, None) => {
                 return Ok(match self {
                     Self::Participants(roll) => Meant::Roll(roll),
@@ -291,7 +333,10 @@ impl Request {
             Self::Who {}
             | Self::Participants(_)
             | Self::RetryLetter { .. }
-            | Self::PurgeLetter { .. } => {
+            | Self::PurgeLetter { .. }
+            | Self::OpenBreaker { .. }
+            | Self::ResetBreaker { .. }
+            | Self::Breakers { .. } => {
                 return Ok(Meant::Anybody);
             }
             Self::Start {
@@ -378,7 +423,16 @@ impl Request {
         Ok(Meant::Saga(saga, query))
     }
 
-    fn meant_for_letter(self, partition: PartitionId) -> Meant {
+    fn meant_for_partition(self, partition: PartitionId) -> Meant {
+        let breaker = |participant: String, id: String, by: String, wish| {
+            let request = BreakerRequest {
+                participant: participant.into(),
+                id: id.into(),
+                by: by.into(),
+                wish,
+            };
+            Meant::Breaker(partition, request)
+        };
         let (letter, id, by, wish) = match self {
             Self::RetryLetter {
                 letter,
@@ -400,6 +454,23 @@ impl Request {
                 let reason = reason.into();
                 (letter, id, by, LetterWish::Purge { reason })
             }
+            Self::OpenBreaker {
+                participant,
+                id,
+                by,
+                reason,
+                ..
+            } => {
+                let reason = reason.into();
+                return breaker(participant, id, by, BreakerWish::Open { reason });
+            }
+            Self::ResetBreaker {
+                participant,
+                id,
+                by,
+                ..
+            } => return breaker(participant, id, by, BreakerWish::Reset),
+            Self::Breakers { .. } => return Meant::Breakers(partition),
             _ => return Meant::Anybody,
         };
         let request = LetterRequest {

@@ -80,6 +80,7 @@ fn code(error: &CallError) -> Cow<'static, str> {
             Refusal::NoSuchDefinition { .. } => "no_such_definition",
             Refusal::BadHistory { .. } => "bad_history",
             Refusal::SagaHeld { .. } => "saga_held",
+            Refusal::NoSuchParticipant { .. } => "no_such_participant",
             Refusal::NoSuchLetter { .. } => "no_such_letter",
             Refusal::LetterUnderWay { .. } => "letter_under_way",
             Refusal::LetterUnsendable { .. } => "letter_unsendable",

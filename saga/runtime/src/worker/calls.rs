@@ -13,6 +13,7 @@ use tokio::{
     sync::mpsc::UnboundedSender,
     task::{AbortHandle, spawn},
 };
+use tracing::Span;
 
 use super::{
     failure::bounded,
@@ -45,9 +46,15 @@ pub(super) fn begin(handler: &Handler, command: &Command, link: Link) -> Begun {
 
 /// Carries a call on in a task of its own. Its end is told under this number, after its future was
 /// dropped, whichever way it ends.
-pub(super) fn carry_on(call: Calling, number: u64, ended: UnboundedSender<Ended>) -> CancelOnDrop {
+pub(super) fn carry_on(
+    call: Calling,
+    number: u64,
+    ended: UnboundedSender<Ended>,
+    span: Span,
+) -> CancelOnDrop {
     let task = Task {
         call: Some(call),
+        span,
         number,
         ended,
     };
@@ -78,6 +85,8 @@ impl Drop for CancelOnDrop {
 
 struct Task {
     call: Option<Calling>,
+    /// What it logs says whose it is.
+    span: Span,
     number: u64,
     ended: UnboundedSender<Ended>,
 }
@@ -99,10 +108,12 @@ impl Future for Task {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(call) = &mut self.call else {
+        let Self { call, span, .. } = &mut *self;
+        let Some(call) = call else {
             return Poll::Ready(());
         };
-        let outcome = match guarded(|| call.as_mut().poll(context)) {
+        let polled = span.in_scope(|| guarded(|| call.as_mut().poll(context)));
+        let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(outcome)) | Err(outcome) => outcome,
         };

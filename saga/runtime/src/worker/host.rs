@@ -34,6 +34,7 @@ use super::{
 use crate::{
     client::Client,
     clock::{Clock, Sleep, SystemClock},
+    observe::{Observe, Watch},
     runtime::default_node,
 };
 
@@ -70,6 +71,7 @@ pub struct WorkerHost {
     grace: Duration,
     capabilities: BTreeMap<Arc<str>, Arc<str>>,
     announcer: Option<(Client, Arc<str>)>,
+    watch: Watch,
 }
 
 /// Commands taken and not answered, for each participant, unless [`WorkerHost::at_most`] says
@@ -112,6 +114,7 @@ impl WorkerHost {
             grace: DEFAULT_GRACE,
             capabilities: worker.capabilities,
             announcer: None,
+            watch: Watch::nobody(),
         })
     }
 
@@ -127,6 +130,11 @@ impl WorkerHost {
     #[must_use]
     pub fn grace(mut self, span: Duration) -> Self {
         self.grace = span;
+        self
+    }
+
+    pub(crate) fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
         self
     }
 
@@ -176,7 +184,7 @@ impl WorkerHost {
             let (ends, ended) = unbounded_channel();
             let (beats, beating) = unbounded_channel();
             let lane = Serving {
-                lane: Lane::new(steps, ends, beats, self.clock.clone()),
+                lane: Lane::new(steps, ends, beats, self.clock.clone(), self.watch.clone()),
                 ended,
                 beating,
                 queue,
@@ -234,9 +242,32 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
         transport: Arc<dyn Transport>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), HostError> {
+        self.serve_watched(transport, Watch::nobody(), stop).await
+    }
+
+    /// The same, and tells this one what was [called](Observe::called).
+    ///
+    /// # Errors
+    /// [`HostError`]
+    pub async fn serve_observed(
+        self,
+        transport: Arc<dyn Transport>,
+        observer: Arc<dyn Observe>,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), HostError> {
+        self.serve_watched(transport, Watch::by(observer), stop)
+            .await
+    }
+
+    async fn serve_watched(
+        self,
+        transport: Arc<dyn Transport>,
+        watch: Watch,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), HostError> {
         let client = Client::connect(transport.clone());
         let host = WorkerHost::new(self, transport, Arc::new(SystemClock))?;
-        let host = host.announced(client, &default_node());
+        let host = host.watched(watch).announced(client, &default_node());
         let stopped = CancellationToken::new();
         let mut serving = pin!(host.run(stopped.clone()));
         select! {

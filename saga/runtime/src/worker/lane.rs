@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use sagalog_model::{
@@ -11,7 +12,7 @@ use sagalog_model::{
 use sagalog_transport::{Delivery, Kind, Message, Tag};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{Span, error_span, warn};
 
 use super::{
     calls::{Begun, CancelOnDrop, Ended, begin, carry_on},
@@ -21,7 +22,10 @@ use super::{
     outbox::Outbox,
     steps::StepHandlers,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    observe::{Called, Watch},
+};
 
 /// The commands of one participant, without I/O: deliveries, ends of calls and deadlines come in,
 /// replies go out through the [`Outbox`].
@@ -40,6 +44,7 @@ pub(super) struct Lane {
     /// Takes the signs of life of attempts; one at a time of each.
     beats: UnboundedSender<Beat>,
     clock: Arc<dyn Clock>,
+    watch: Watch,
 }
 
 struct Step {
@@ -64,6 +69,7 @@ struct Call {
     deadline: Time,
     /// Tells the handler that the saga has turned.
     withdrawn: CancellationToken,
+    began: Instant,
     /// Its deadline came and Unknown was reported; it may still be in code that does not yield.
     cancelled: bool,
 }
@@ -78,6 +84,7 @@ impl Lane {
         ended: UnboundedSender<Ended>,
         beats: UnboundedSender<Beat>,
         clock: Arc<dyn Clock>,
+        watch: Watch,
     ) -> Self {
         let steps = steps.into_iter().map(|(name, handlers)| {
             let step = Step {
@@ -98,6 +105,7 @@ impl Lane {
             ended,
             beats,
             clock,
+            watch,
         }
     }
 
@@ -177,7 +185,9 @@ impl Lane {
             step.running -= 1;
         }
         match ended.outcome {
-            Some(outcome) if !call.cancelled => self.finish(&job, outcome, call.withdrawn),
+            Some(outcome) if !call.cancelled => {
+                self.finish(&job, outcome, call.withdrawn, call.began);
+            }
             // It ended well just when it was cancelled: a second reply settles what is in doubt.
             Some(outcome @ Outcome::Succeeded(_)) => {
                 self.memory.note(&job.command, &outcome);
@@ -206,6 +216,7 @@ impl Lane {
             let reason = "it was cancelled at its deadline".into();
             let (tag, job) = (Some(call.job.tag), &call.job);
             let outcome = Outcome::Unknown { reason };
+            tell(&self.watch, job, &outcome, call.began);
             self.outbox.reply(tag, &job.request, &job.command, outcome);
         }
     }
@@ -265,8 +276,9 @@ impl Lane {
         if !command.direction.is_forward() {
             self.memory.withdraw(&command.action_key);
         }
-        match begin(handler, command, link) {
-            Begun::Ended(outcome) => self.finish(&job, outcome, withdrawn),
+        let (span, began) = (span_of(&job), Instant::now());
+        match span.in_scope(|| begin(handler, command, link)) {
+            Begun::Ended(outcome) => self.finish(&job, outcome, withdrawn, began),
             Begun::Pending(call) => {
                 step.running += 1;
                 let deadline = command.deadline;
@@ -275,9 +287,10 @@ impl Lane {
                     .insert(command.action_key.clone(), VecDeque::new());
                 let call = Call {
                     job,
-                    task: carry_on(call, number, self.ended.clone()),
+                    task: carry_on(call, number, self.ended.clone(), span),
                     deadline,
                     withdrawn,
+                    began,
                     cancelled: false,
                 };
                 self.calls.insert(number, call);
@@ -294,7 +307,14 @@ impl Lane {
         }
     }
 
-    fn finish(&mut self, job: &Job, outcome: Outcome, withdrawn: CancellationToken) {
+    fn finish(
+        &mut self,
+        job: &Job,
+        outcome: Outcome,
+        withdrawn: CancellationToken,
+        began: Instant,
+    ) {
+        tell(&self.watch, job, &outcome, began);
         if matches!(outcome, Outcome::Alive { .. }) {
             self.memory.accept(&job.command, withdrawn);
         } else {
@@ -307,6 +327,48 @@ impl Lane {
         self.outbox
             .reply(Some(job.tag), &job.request, &job.command, outcome);
     }
+}
+
+fn traceparent(message: &Message) -> Option<&str> {
+    message.details.as_ref()?.traceparent.as_deref()
+}
+
+/// Tells whoever watches what became of a call.
+fn tell(watch: &Watch, job: &Job, outcome: &Outcome, began: Instant) {
+    if watch.is_wanted() {
+        watch.called(&Called {
+            command: &job.command,
+            message: job.request.id,
+            traceparent: traceparent(&job.request),
+            outcome,
+            took: began.elapsed(),
+        });
+    }
+}
+
+/// What says of a handler's log lines whose they are, under a target of its own: whoever does not show that pays
+/// nothing for it.
+fn span_of(job: &Job) -> Span {
+    let Command {
+        saga,
+        node,
+        step,
+        direction,
+        attempt,
+        ..
+    } = &job.command;
+    let trace = traceparent(&job.request).and_then(|text| text.split('-').nth(1));
+    error_span!(
+        target: "sagalog::call",
+        "call",
+        %saga,
+        node = &**node,
+        step = &**step,
+        %direction,
+        attempt = attempt.0,
+        message = %job.request.id,
+        trace,
+    )
 }
 
 /// Another worker of this participant may have the handler, for instance while a new version is

@@ -201,6 +201,14 @@ fn reply(request: &Message, command: &Command, outcome: Outcome) -> Message {
     message.correlation = Some(request.id);
     message.causation = Some(request.id);
     message.priority = request.priority;
+    // Whoever takes the answer sees of which trace it is.
+    if let Some(details) = &request.details
+        && let Some(traceparent) = &details.traceparent
+    {
+        let answer = message.details.get_or_insert_default();
+        answer.traceparent = Some(traceparent.clone());
+        answer.tracestate.clone_from(&details.tracestate);
+    }
     message
 }
 

@@ -376,6 +376,7 @@ impl LogPartition {
             &mut heads.late,
             &mut heads.letters,
             &mut heads.held,
+            &mut heads.breakers,
         ] {
             if let Some(found) = self.head(&head.name) {
                 head.key = Some(found.stream);

@@ -4,6 +4,7 @@
 //!   a saga's stream     the partition that the hash of its id picks; nothing of it changes but positions
 //!   $definitions        every partition, each definition once
 //!   $late, $held-N      event by event, to the partition of its saga
+//!   $breakers-N         every partition, each request once: what a person wants is wanted of all
 //!   $dead-N             the same partition, or N modulo their count
 //!   $partition-N        history: $owned-N, in the same partition, or N modulo their count
 //! ```
@@ -25,11 +26,11 @@ use sagalog_model::{
         Batch, NewEvent, PartitionId, Position, StreamKey, StreamName, StreamState, Time, Version,
     },
     system::{
-        SystemEvent, dead_letters_stream, definitions_stream, former_partition_stream,
-        held_sagas_stream, late_stream, partition_stream,
+        SystemEvent, breakers_stream, dead_letters_stream, definitions_stream,
+        former_partition_stream, held_sagas_stream, late_stream, partition_stream,
     },
 };
-use sagalog_projections::{DeadLetters, HeldSagas};
+use sagalog_projections::{Breakers, DeadLetters, HeldSagas};
 
 /// The partitions of a log that is copied into.
 pub(super) struct Homes {
@@ -79,6 +80,7 @@ enum Kind {
     Owners(PartitionId),
     Dead,
     Held,
+    Breakers,
 }
 
 /// One partition.
@@ -89,6 +91,7 @@ struct Home {
     definitions: BTreeSet<(String, u32)>,
     letters: DeadLetters,
     held: HeldSagas,
+    breakers: Breakers,
 }
 
 impl Homes {
@@ -108,6 +111,7 @@ impl Homes {
                 definitions: BTreeSet::new(),
                 letters: DeadLetters::default(),
                 held: HeldSagas::default(),
+                breakers: Breakers::default(),
             }
         };
         Self {
@@ -168,6 +172,7 @@ impl Homes {
             _ if *name == partition_stream(from) => Kind::Owners(from),
             _ if *name == dead_letters_stream(from) => Kind::Dead,
             _ if *name == held_sagas_stream(from) => Kind::Held,
+            _ if *name == breakers_stream(from) => Kind::Breakers,
             _ => {
                 return Err(NotPlaced::UnknownStream {
                     partition: from,
@@ -209,7 +214,9 @@ impl Homes {
         let of = |saga: &SagaId| vec![PartitionId::of(saga.as_str(), self.count)];
         let same = |number: PartitionId| vec![PartitionId::new(number.get() % self.count)];
         match (kind, event) {
-            (Kind::Definitions, _) => self.homes.iter().map(|home| home.partition).collect(),
+            (Kind::Definitions | Kind::Breakers, _) => {
+                self.homes.iter().map(|home| home.partition).collect()
+            }
             (_, SystemEvent::LateSuccess(late)) => of(&late.saga),
             (_, SystemEvent::HeldSaga(event)) => of(event.saga()),
             (Kind::Owners(number), _) => same(number),
@@ -247,6 +254,7 @@ impl Home {
                 let key = (recorded.saga.to_string(), recorded.version.0);
                 self.definitions.insert(key)
             }
+            SystemEvent::Breaker(event) => !self.breakers.knows(event.id()),
             _ => true,
         });
         if events.is_empty() {
@@ -297,6 +305,7 @@ impl Home {
             match event {
                 SystemEvent::Letter(event) => self.letters.apply(event, place, at),
                 SystemEvent::HeldSaga(event) => self.held.apply(event, place, at),
+                SystemEvent::Breaker(event) => self.breakers.apply(event, place, at),
                 _ => {}
             }
         }
@@ -308,6 +317,9 @@ impl Home {
                 }
                 SystemEvent::HeldSaga(event) => {
                     *event.oldest_mut() = self.held.oldest().unwrap_or(behind);
+                }
+                SystemEvent::Breaker(event) => {
+                    *event.oldest_mut() = self.breakers.oldest().unwrap_or(behind);
                 }
                 _ => continue,
             }
@@ -330,6 +342,7 @@ impl Kind {
             Self::Owners(of) => former_partition_stream(of),
             Self::Dead => dead_letters_stream(partition),
             Self::Held => held_sagas_stream(partition),
+            Self::Breakers => breakers_stream(partition),
         }
     }
 }
