@@ -508,11 +508,19 @@ fn labels<const N: usize>(metric: &Metric, values: [&str; N]) -> Labels {
 
 #[cfg(test)]
 mod tests {
+    use sagalog::{
+        admission::{Class, Load},
+        log::Epoch,
+    };
+
     use super::*;
 
     #[test]
     fn the_endpoint_shows_exactly_what_is_declared() {
         let metrics = Metrics::new(&[], 2, false);
+        let partition = PartitionId::new(1);
+        metrics.stands(partition, standing());
+        metrics.published(partition, Position::new(1));
         let text = metrics.to_text();
         let shown = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         let shown: BTreeSet<_> = shown.map(str::to_owned).collect();
@@ -520,6 +528,40 @@ mod tests {
         let declared = declared.map(|it| format!("{} {}", it.name, it.kind.as_str()));
         assert_eq!(shown, declared.collect());
         assert!(text.ends_with("# EOF\n"));
+        let owned = r#"sagalog_partition_owned{partition="1"} 1"#;
+        assert!(text.contains(owned), "{text}");
+        metrics.given_up(partition);
+        assert!(
+            !metrics.to_text().contains(owned),
+            "it is not owned any more"
+        );
+    }
+
+    fn standing() -> Standing {
+        let load = Load {
+            participant: "payments".into(),
+            class: Class::Begins,
+            breaker: Breaker::OpenByHand,
+            opened: 0,
+            under_way: 1,
+            permits: 2,
+            waiting: 0,
+        };
+        Standing {
+            at: Time::default(),
+            epoch: Epoch::new(1),
+            running: 1,
+            compensating: 0,
+            parked: 0,
+            holding: 0,
+            held: 0,
+            dead_letters: 0,
+            tail: Position::new(2),
+            durable: Position::new(1),
+            unanswered: 1,
+            window: 2,
+            loads: vec![load],
+        }
     }
 
     #[test]
