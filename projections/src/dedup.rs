@@ -155,11 +155,11 @@ impl Asked {
     }
 
     /// To try a node again.
-    pub fn retry(node: &Arc<str>) -> Self {
+    pub fn retry(node: &Arc<str>, reason: Option<&str>) -> Self {
         Self {
             kind: "retry",
             node: Some(node.clone()),
-            content: "".into(),
+            content: reason.unwrap_or_default().into(),
         }
     }
 

@@ -518,7 +518,8 @@ impl SagaState {
                 });
             }
             E::RetryRequested(e) => {
-                self.requests.record(&e.id, e.until, Asked::retry(&e.node));
+                let asked = Asked::retry(&e.node, e.reason.as_deref());
+                self.requests.record(&e.id, e.until, asked);
                 let cause = self.unpark(&e.node)?;
                 if cause != ParkCause::Expression {
                     let step = self.step_mut(&e.node)?;

@@ -225,6 +225,9 @@ pub enum What {
     RetryRequested {
         /// Who.
         by: Arc<str>,
+        /// Why, if that was said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A person has done it by hand.
     ResolvedByHand {

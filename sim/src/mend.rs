@@ -69,7 +69,7 @@ impl Mend {
     pub(crate) fn wish(self, node: &Arc<str>) -> Wish {
         let (node, reason) = (node.clone(), "mended by the simulation".into());
         match self {
-            Self::Retry => Wish::Retry { node },
+            Self::Retry => Wish::Retry { node, reason: None },
             Self::Resolve(output) => Wish::Resolve { node, output },
             Self::Skip => Wish::Skip { node, reason },
             Self::Cancel => Wish::Cancel { reason },

@@ -239,7 +239,10 @@ impl Fold {
                     .add(place, what);
             }
             E::RetryRequested(e) => {
-                let what = What::RetryRequested { by: e.by.clone() };
+                let what = What::RetryRequested {
+                    by: e.by.clone(),
+                    reason: e.reason.clone(),
+                };
                 self.parked_entry(&e.node, place).add(place, what);
             }
             E::ResolvedByHand(e) => {

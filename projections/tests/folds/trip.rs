@@ -442,6 +442,7 @@ pub(crate) fn retried(node: &str) -> RetryRequested {
         id: "r-1".into(),
         by: "ada".into(),
         until: None,
+        reason: None,
     }
 }
 

@@ -87,6 +87,8 @@ pub enum Wish {
     Retry {
         /// The node.
         node: Arc<str>,
+        /// Why, if that was said.
+        reason: Option<Arc<str>>,
     },
     /// Take a parked node's work as done by hand.
     Resolve {
@@ -232,9 +234,12 @@ fn request_identity(request: &Request) -> Identity {
             identity.content(b"cancel");
             identity.content(reason.as_bytes());
         }
-        Wish::Retry { node } => {
+        Wish::Retry { node, reason } => {
             identity.content(b"retry");
             identity.content(node.as_bytes());
+            if let Some(reason) = reason {
+                identity.content(reason.as_bytes());
+            }
         }
         Wish::Resolve { node, output } => {
             identity.content(b"resolve");

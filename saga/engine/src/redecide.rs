@@ -207,6 +207,7 @@ impl SagaInput {
                 e.until,
                 Wish::Retry {
                     node: e.node.clone(),
+                    reason: e.reason.as_deref().map(Into::into),
                 },
             ),
             E::ResolvedByHand(e) => wish(

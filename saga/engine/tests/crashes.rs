@@ -92,6 +92,7 @@ const SCENARIOS: &[Scenario] = &[
                 "r-1",
                 Wish::Retry {
                     node: "charge".into(),
+                    reason: None,
                 },
             );
             world.run();
@@ -476,6 +477,7 @@ fn ids_and_reasons_from_outside_have_bounds() {
             "12345",
             Wish::Retry {
                 node: "book".into(),
+                reason: None,
             },
         ),
         world.request(
@@ -505,6 +507,7 @@ fn one_input_that_leads_to_too_much_parks_the_node_that_it_is_too_much_for() {
         "r-1",
         Wish::Retry {
             node: "return".into(),
+            reason: None,
         },
     );
     world.run();

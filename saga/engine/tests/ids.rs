@@ -139,7 +139,7 @@ fn parked() -> World {
 
 fn retry(world: &mut World, id: &str, until: Option<u64>) -> u64 {
     let node = "risky".into();
-    let sent = world.request_until("s", (id, until), Wish::Retry { node });
+    let sent = world.request_until("s", (id, until), Wish::Retry { node, reason: None });
     world.run();
     sent
 }

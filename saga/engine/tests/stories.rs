@@ -241,6 +241,7 @@ fn a_compensation_without_a_way_out_waits_for_a_person_who_may_retry_it() {
         "r-1",
         Wish::Retry {
             node: "charge".into(),
+            reason: None,
         },
     );
     let again = world.request(
@@ -248,6 +249,7 @@ fn a_compensation_without_a_way_out_waits_for_a_person_who_may_retry_it() {
         "r-1",
         Wish::Retry {
             node: "charge".into(),
+            reason: None,
         },
     );
     world.run();
@@ -305,7 +307,14 @@ fn only_parked_nodes_are_mended() {
     let mut world = World::new(sagas::three()).when("a", Action, 1, Does::IsLost);
     world.start("three", "s", "0");
     world.settle();
-    let retry = world.request("s", "1", Wish::Retry { node: "a".into() });
+    let retry = world.request(
+        "s",
+        "1",
+        Wish::Retry {
+            node: "a".into(),
+            reason: None,
+        },
+    );
     let unknown = world.request(
         "s",
         "2",
@@ -586,7 +595,7 @@ fn an_id_that_was_used_for_something_else_is_refused() {
     let other_signal = world.signal("s", "approval", "x", "false");
     let cancelled = world.cancel("s");
     let node = "book".into();
-    let other_request = world.request("s", "cancel-1", Wish::Retry { node });
+    let other_request = world.request("s", "cancel-1", Wish::Retry { node, reason: None });
     world.settle();
     assert_eq!(world.answer(cancelled), "recorded");
     let refusals = [other_signal, other_request].map(|ticket| refusal_of(&world, ticket));

@@ -514,7 +514,9 @@ events! {
         /// Until when it may come again, if its sender says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Time>,
-    };
+    } with
+        /// Why, if that was said.
+        reason: Option<String>;
 
     /// A person has done a parked node's work by hand.
     ResolvedByHand(1) {
@@ -867,6 +869,19 @@ impl Datum for HeldContent {
             Data::Inline(text) => serde_json::from_str(text)
                 .map_err(|why| format!("its data is not what a held input carries: {why}")),
             Data::None => Err("its data is missing".into()),
+        }
+    }
+}
+
+impl Datum for Option<String> {
+    fn to_data(&self) -> Data {
+        self.as_ref().map_or(Data::None, Datum::to_data)
+    }
+
+    fn from_data(data: &Data) -> Result<Self, String> {
+        match data {
+            Data::None => Ok(None),
+            data => String::from_data(data).map(Some),
         }
     }
 }

@@ -173,6 +173,7 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     CompensationSkipped 1 {"node":"charge"} + "the card is \"blocked\""
     Parked 1 {"node":"charge","cause":"compensation"} + "the card is \"blocked\""
     RetryRequested 1 {"node":"charge","id":"r-1","by":"ada"}
+    RetryRequested 1 {"node":"charge","id":"r-1","by":"ada"} + "the card is \"blocked\""
     ResolvedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + {"cents":4200}
     SkippedByHand 1 {"node":"charge","id":"r-1","by":"ada"} + "the card is \"blocked\""
     InputHeld 1 {"number":1,"input":{"signal":{"signal":"approval","id":"mail-1","until":1760000030000000}}} + {"reason":"the card is \"blocked\"","content":{"cents":4200}}
@@ -712,6 +713,15 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             id: id(),
             by: by(),
             until: None,
+            reason: None,
+        }
+        .into(),
+        RetryRequested {
+            node: node(),
+            id: id(),
+            by: by(),
+            until: None,
+            reason: Some(reason()),
         }
         .into(),
         ResolvedByHand {
@@ -1026,6 +1036,7 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
             id: text(),
             by: text(),
             until: option::of(time()),
+            reason: option::of(reason()),
         }),
         any_event!(ResolvedByHand {
             node: text(),

@@ -510,6 +510,7 @@ impl Client {
             by: self.by(),
             until: self.until,
             node: node.into(),
+            reason: None,
         })
         .await
     }

@@ -82,7 +82,10 @@ pub fn event(event: &SagaEvent) -> String {
         },
         E::CompensationSkipped(e) => format!("compensation of {} skipped", e.node),
         E::Parked(e) => format!("{} PARKED: {}", e.node, e.reason),
-        E::RetryRequested(e) => format!("{} asks to retry {}", e.by, e.node),
+        E::RetryRequested(e) => match &e.reason {
+            Some(reason) => format!("{} asks to retry {}: {reason}", e.by, e.node),
+            None => format!("{} asks to retry {}", e.by, e.node),
+        },
         E::ResolvedByHand(e) => format!("{} resolved {}", e.by, e.node),
         E::SkippedByHand(e) => format!("{} skipped {}", e.by, e.node),
         E::Completed(e) => format!("COMPLETED {}", e.output),

@@ -85,6 +85,7 @@ fn candidates(state: &SagaState) -> Vec<(String, Request)> {
                     by: by(),
                     until,
                     node: node.clone(),
+                    reason: None,
                 },
             ),
             (

@@ -118,6 +118,9 @@ pub(crate) struct Retry {
     saga: Option<String>,
     #[command(flatten)]
     node: NodeArg,
+    /// Why, for the log
+    #[arg(long)]
+    reason: Option<String>,
     #[command(flatten)]
     from: From,
 }
@@ -502,6 +505,6 @@ macro_rules! wish {
 }
 
 wish!(Cancel, "cancel", Cancel { reason });
-wish!(Retry, "retry", Retry { node });
+wish!(Retry, "retry", Retry { node, reason });
 wish!(Resolve, "resolve", Resolve { node, output });
 wish!(Skip, "skip", Skip { node, reason });

@@ -298,11 +298,13 @@ impl Rows<'_> {
                 "parked".into(),
                 format!("waits for a person: {}: {reason}", what_was_parked(*cause)),
             ),
-            What::RetryRequested { by } => (
-                Style::Plain,
-                "retry".into(),
-                format!("wanted by {by}, with a new budget"),
-            ),
+            What::RetryRequested { by, reason } => {
+                let why = reason
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(": {why}"));
+                let text = format!("wanted by {by}, with a new budget{why}");
+                (Style::Plain, "retry".into(), text)
+            }
             What::ResolvedByHand { by } => {
                 (Style::Plain, "resolved".into(), format!("by hand, by {by}"))
             }

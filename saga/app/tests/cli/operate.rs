@@ -118,6 +118,25 @@ async fn a_request_sent_twice_counts_once() {
 }
 
 #[tokio::test]
+async fn who_wants_a_node_tried_again_and_why_is_in_the_log_and_decided_again_from_it() {
+    let agency = Agency::open().await;
+    agency.waiting("t-1", "no ink", person).await;
+    let line = "saga retry t-1 ticket --as bob --reason toner --request-id r-1";
+    sagalog(&agency.log, line).await.printed();
+    agency.until("t-1", person).await;
+    let shown = sagalog(&agency.log, "saga show t-1").await.printed();
+    assert!(
+        shown.contains("wanted by bob, with a new budget: toner"),
+        "{shown}"
+    );
+    let other = "saga retry t-1 ticket --as bob --reason paper --request-id r-1";
+    let other = sagalog(&agency.log, other).await.failed(5);
+    assert!(other.contains("the id `r-1` was used before"), "{other}");
+    let replayed = agency_program(&agency.log, "history replay t-1").await;
+    assert_eq!(replayed, exit(0));
+}
+
+#[tokio::test]
 async fn refusals_say_why_and_have_their_exit_codes() {
     let agency = Agency::open().await;
     agency.ended("t-1", "nothing").await;

@@ -29,13 +29,14 @@ impl Decider<'_> {
             Wish::Drop { number, reason } => {
                 return self.give_up_held(*number, request, reason.to_string());
             }
-            Wish::Retry { node } => {
+            Wish::Retry { node, reason } => {
                 self.parked(node)?;
                 self.wished(RetryRequested {
                     node: node.clone(),
                     id: request.id.clone(),
                     by: request.by.clone(),
                     until,
+                    reason: reason.as_deref().map(ToString::to_string),
                 });
             }
             Wish::Resolve { node, output } => {
@@ -116,7 +117,7 @@ impl Decider<'_> {
 fn asked(wish: &Wish) -> Asked {
     match wish {
         Wish::Cancel { reason } => Asked::cancel(reason),
-        Wish::Retry { node } => Asked::retry(node),
+        Wish::Retry { node, reason } => Asked::retry(node, reason.as_deref()),
         Wish::Resolve { node, output } => Asked::resolve(node, output.as_str()),
         Wish::Skip { node, reason } => Asked::skip(node, reason),
         Wish::Release { number, content } => Asked::release(*number, content.as_ref()),

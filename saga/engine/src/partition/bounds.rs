@@ -36,7 +36,11 @@ impl Rules {
         self.id_within_bounds(&request.id)?;
         self.id_within_bounds(&request.by)?;
         match &request.wish {
-            Wish::Retry { .. } | Wish::Release { content: None, .. } => Ok(()),
+            Wish::Retry { reason: None, .. } | Wish::Release { content: None, .. } => Ok(()),
+            Wish::Retry {
+                reason: Some(reason),
+                ..
+            } => size(reason.len(), self.payload_max),
             Wish::Resolve { output, .. }
             | Wish::Release {
                 content: Some(output),

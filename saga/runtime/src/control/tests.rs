@@ -158,6 +158,7 @@ async fn a_refusal_is_data_with_a_stable_code() {
         by: "ann".into(),
         until: None,
         node: "asked".into(),
+        reason: None,
     };
     let mut codes = Vec::new();
     for request in [cancel("l-2"), cancel("not an id"), unknown, retry] {

@@ -100,6 +100,9 @@ pub enum Request {
         until: Option<Time>,
         /// The node.
         node: String,
+        /// Why, if that is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Take a parked node's work as done by hand.
     Resolve {
@@ -374,8 +377,12 @@ impl Request {
                 by,
                 until,
                 node,
+                reason,
                 ..
-            } => asked(id, by, until, Wish::Retry { node: node.into() }),
+            } => {
+                let (node, reason) = (node.into(), reason.map(Into::into));
+                asked(id, by, until, Wish::Retry { node, reason })
+            }
             Self::Resolve {
                 id,
                 by,

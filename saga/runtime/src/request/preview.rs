@@ -186,6 +186,7 @@ mod tests {
             by: "ann".into(),
             until: None,
             node: "came".into(),
+            reason: None,
         };
         let refused = retry.preview(&before, &party(), Time::from_micros(0));
         let refused = refused.expect_err("nothing is parked").to_string();
