@@ -12,15 +12,14 @@ pub const LEAST_PART: u32 = 4;
 ///
 /// It ends at the latest with the step's deadline, or the saga's. Behind the pivot, where those have
 /// no effect, no attempt takes longer than all of them were to take. Nothing in it changes while the
-/// attempt is open.
-pub fn heartbeat(state: &SagaState, spec: &StepSpec, step: &StepState) -> Option<Heartbeat> {
+/// attempt is open, a deadline of the saga that is set meanwhile neither.
+pub fn heartbeat(spec: &StepSpec, step: &StepState) -> Option<Heartbeat> {
     let (silence, span) = (spec.heartbeat?, spec.deadline?);
     let asked_at = step.action.open?.asked_at;
     let ahead = |deadline: &Time| *deadline > asked_at;
     let until = step.until.filter(ahead);
     let until = until.unwrap_or_else(|| asked_at.after(span));
-    let of_the_saga = state.deadline().filter(ahead);
-    let until = match of_the_saga.filter(|_| !state.pivot_passed()) {
+    let until = match step.asked_within.filter(ahead) {
         Some(deadline) => until.min(deadline),
         None => until,
     };
@@ -29,11 +28,13 @@ pub fn heartbeat(state: &SagaState, spec: &StepSpec, step: &StepState) -> Option
 
 /// The deadline to which a heartbeat moves that of an action's open attempt; none if that is not
 /// worth an event. After the turn none does: what is under way then is waited for until the deadline
-/// that it has.
+/// that it has. A deadline of the saga that was set earlier since it was asked ends it too.
 pub fn extended(state: &SagaState, spec: &StepSpec, step: &StepState, now: Time) -> Option<Time> {
-    let (heartbeat, open) = (heartbeat(state, spec, step)?, step.action.open?);
-    let deadline = now.after(heartbeat.silence).min(heartbeat.until);
+    let (heartbeat, open) = (heartbeat(spec, step)?, step.action.open?);
+    let of_the_saga = state.deadline().filter(|_| !state.pivot_passed());
+    let until = of_the_saga.map_or(heartbeat.until, |deadline| heartbeat.until.min(deadline));
+    let deadline = now.after(heartbeat.silence).min(until);
     let is_worth_it = deadline >= open.deadline.after(heartbeat.silence / LEAST_PART)
-        || deadline == heartbeat.until && deadline > open.deadline;
+        || deadline == until && deadline > open.deadline;
     (state.turn().is_none() && is_worth_it).then_some(deadline)
 }

@@ -154,6 +154,42 @@ impl Asked {
         }
     }
 
+    /// To have the saga undone, as its operator.
+    pub fn compensate(reason: &str) -> Self {
+        Self {
+            kind: "compensate",
+            node: None,
+            content: reason.into(),
+        }
+    }
+
+    /// To have the saga stand still.
+    pub fn pause(reason: &str) -> Self {
+        Self {
+            kind: "pause",
+            node: None,
+            content: reason.into(),
+        }
+    }
+
+    /// To have it go on.
+    pub fn resume() -> Self {
+        Self {
+            kind: "resume",
+            node: None,
+            content: "".into(),
+        }
+    }
+
+    /// To set its deadline.
+    pub fn set_deadline(deadline: Option<Time>, reason: &str) -> Self {
+        Self {
+            kind: "set-deadline",
+            node: deadline.map(|deadline| deadline.as_micros().to_string().into()),
+            content: reason.into(),
+        }
+    }
+
     /// To try a node again.
     pub fn retry(node: &Arc<str>, reason: Option<&str>) -> Self {
         Self {

@@ -23,6 +23,10 @@ impl SagaState {
     pub(crate) fn legal(&self, event: &SagaEvent) -> Result<(), String> {
         use SagaEvent as E;
         expect(!self.status().is_terminal(), "the saga has ended")?;
+        expect(
+            self.pause().is_none() || !goes_on(event),
+            "the saga is paused",
+        )?;
         match event {
             E::AttemptAsked(e) => self.may_ask(e),
             E::AttemptSucceeded(e) => self.may_succeed(&e.node, e.direction),
@@ -86,6 +90,19 @@ impl SagaState {
             }
             E::Parked(e) => self.may_park(&e.node, e.cause),
             E::CancelRequested(e) => is_new(self.requests(), &e.id, e.until),
+            E::CompensateRequested(e) => is_new(self.requests(), &e.id, e.until),
+            E::Paused(e) => {
+                is_new(self.requests(), &e.id, e.until)?;
+                expect(self.pause().is_none(), "the saga is paused already")
+            }
+            E::Resumed(e) => {
+                is_new(self.requests(), &e.id, e.until)?;
+                expect(self.pause().is_some(), "the saga is not paused")
+            }
+            E::DeadlineSet(e) => {
+                is_new(self.requests(), &e.id, e.until)?;
+                expect(self.turn().is_none(), "the saga has turned")
+            }
             E::RetryRequested(e) => is_new(self.requests(), &e.id, e.until),
             E::ResolvedByHand(e) => is_new(self.requests(), &e.id, e.until),
             E::SkippedByHand(e) => is_new(self.requests(), &e.id, e.until),
@@ -246,6 +263,27 @@ impl SagaState {
         self.step(self.index(node)?)
             .ok_or_else(|| format!("`{node}` was never asked"))
     }
+}
+
+/// Whether the saga goes on with it: none of these comes from outside, and a paused saga has none.
+const fn goes_on(event: &SagaEvent) -> bool {
+    use SagaEvent as E;
+    matches!(
+        event,
+        E::AttemptAsked(_)
+            | E::RetryScheduled(_)
+            | E::NodeCompleted(_)
+            | E::ArmChosen(_)
+            | E::SleepStarted(_)
+            | E::WaitStarted(_)
+            | E::SignalConsumed(_)
+            | E::PivotPassed(_)
+            | E::CompensationSkipped(_)
+            | E::Parked(_)
+            | E::Completed(_)
+            | E::Compensated(_)
+            | E::PartlyCompensated(_)
+    )
 }
 
 fn is_new<C: PartialEq>(ids: &Ids<C>, id: &str, until: Option<Time>) -> Result<(), String> {

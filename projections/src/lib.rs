@@ -32,7 +32,7 @@ pub use attempts::{Attempts, OpenAttempt};
 pub use breakers::Breakers;
 pub use dead_letters::DeadLetters;
 pub use held_sagas::HeldSagas;
-pub use saga::{IllegalEvent, NodeState, Parked, Phase, SagaState, Status, Turn};
+pub use saga::{IllegalEvent, NodeState, Parked, Pause, Phase, SagaState, Status, Turn};
 pub use step::StepState;
 pub use timeline::Timeline;
 pub use timers::Timer;

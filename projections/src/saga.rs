@@ -42,6 +42,7 @@ pub struct SagaState {
     deadline_passed: bool,
     pivot_passed: bool,
     turn: Option<Turn>,
+    pause: Option<Pause>,
     nodes: Vec<NodeState>,
     signals: Signals,
     sequences: Sequences,
@@ -104,6 +105,17 @@ pub struct Turn {
     pub reason: String,
     /// When.
     pub at: Time,
+}
+
+/// A saga that stands still, as somebody wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pause {
+    /// Who.
+    pub by: Arc<str>,
+    /// Why, for people.
+    pub reason: String,
+    /// Since when.
+    pub since: Time,
 }
 
 /// What is known of one node.
@@ -194,6 +206,7 @@ impl SagaState {
             deadline_passed: false,
             pivot_passed: false,
             turn: None,
+            pause: None,
             nodes,
             signals: Signals::default(),
             sequences: Sequences::default(),
@@ -229,8 +242,10 @@ impl SagaState {
                 Direction::Action if e.attempt.0 == 1 => {
                     let input = e.input.clone().ok_or("a first attempt brings the input")?;
                     self.forward_only()?;
+                    let within = self.deadline.filter(|_| !self.pivot_passed);
                     let node = self.enter(&e.node, Phase::Asking, at)?;
                     let mut step = StepState::new(input, e.until);
+                    step.asked_within = within;
                     step.action.ask(e.attempt, at, e.deadline);
                     node.step = Some(Box::new(step));
                 }
@@ -238,6 +253,7 @@ impl SagaState {
                     if direction == Direction::Action {
                         self.forward_only()?;
                     }
+                    let within = self.deadline.filter(|_| !self.pivot_passed);
                     let step = self.step_mut(&e.node)?;
                     let attempts = step.attempts(direction);
                     if attempts.open.is_some() || attempts.next() != e.attempt {
@@ -245,6 +261,9 @@ impl SagaState {
                             "attempt {} is not the next of {direction}",
                             e.attempt
                         ));
+                    }
+                    if direction == Direction::Action {
+                        step.asked_within = within;
                     }
                     if direction == Direction::Probe {
                         step.probed_for = AttemptNumber(step.action.asked);
@@ -488,6 +507,30 @@ impl SagaState {
                 self.requests
                     .record(&e.id, e.until, Asked::cancel(&e.reason));
             }
+            E::CompensateRequested(e) => {
+                self.requests
+                    .record(&e.id, e.until, Asked::compensate(&e.reason));
+                self.pause = None;
+            }
+            E::Paused(e) => {
+                self.requests
+                    .record(&e.id, e.until, Asked::pause(&e.reason));
+                self.pause = Some(Pause {
+                    by: e.by.clone(),
+                    reason: e.reason.clone(),
+                    since: at,
+                });
+            }
+            E::Resumed(e) => {
+                self.requests.record(&e.id, e.until, Asked::resume());
+                self.pause = None;
+            }
+            E::DeadlineSet(e) => {
+                let asked = Asked::set_deadline(e.deadline, &e.reason);
+                self.requests.record(&e.id, e.until, asked);
+                self.deadline = e.deadline;
+                self.deadline_passed = false;
+            }
             E::DeadlinePassed(_) => self.deadline_passed = true,
             E::Turned(e) => {
                 self.forward_only()?;
@@ -602,6 +645,11 @@ impl SagaState {
             }
         }
         Ok(())
+    }
+
+    #[cfg(feature = "mutants")]
+    pub(crate) fn end_pause(&mut self) {
+        self.pause = None;
     }
 
     #[cfg(feature = "mutants")]
@@ -816,6 +864,11 @@ impl SagaState {
     /// The turn, if it has turned.
     pub const fn turn(&self) -> Option<&Turn> {
         self.turn.as_ref()
+    }
+
+    /// Set while it stands still, as somebody wants.
+    pub const fn pause(&self) -> Option<&Pause> {
+        self.pause.as_ref()
     }
 
     /// Its signals.

@@ -15,6 +15,9 @@ pub struct StepState {
     pub until: Option<Time>,
     /// Whether that time has passed.
     pub until_passed: bool,
+    /// The saga's deadline when its action was last asked, if that counted: what is under way is not kept
+    /// alive for longer.
+    pub asked_within: Option<Time>,
     /// The forward work.
     pub action: Attempts,
     /// The questions whether it took effect.
@@ -52,6 +55,7 @@ impl StepState {
             input,
             until,
             until_passed: false,
+            asked_within: None,
             action: Attempts::default(),
             probe: Attempts::default(),
             probed_for: AttemptNumber(0),

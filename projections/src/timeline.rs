@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::{
     saga::IllegalEvent,
-    why::{Deadline, Held, Missing, Turned, Waiting},
+    why::{Deadline, Held, Missing, Paused, Turned, Waiting},
 };
 
 /// What has happened to a saga, up to some event.
@@ -47,6 +47,9 @@ pub struct Timeline {
     /// Why it went back, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turned: Option<Turned>,
+    /// That somebody has it stand still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
     /// What was done going forward, in the order in which it began.
     pub forward: Vec<Item>,
     /// What was done going back, in the order in which it began.
@@ -371,6 +374,35 @@ pub enum Noted {
     },
     /// Somebody wants the saga undone.
     CancelRequested {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// An operator has the saga undone.
+    CompensateRequested {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody has it stand still.
+    Paused {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody has it go on.
+    Resumed {
+        /// Who.
+        by: Arc<str>,
+    },
+    /// Somebody has set its deadline anew.
+    DeadlineSet {
+        /// When it turns back by itself; none if it has no deadline any more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
         /// Who.
         by: Arc<str>,
         /// Why.

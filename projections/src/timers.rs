@@ -1,6 +1,6 @@
 //! Timers: deadlines that were recorded, and what each is for.
 
-use sagalog_model::{AttemptNumber, Direction, NodeIndex, StepSpec, log::Time};
+use sagalog_model::{AttemptNumber, Direction, Kind, NodeIndex, StepSpec, log::Time};
 
 use crate::{
     attempts::{OpenAttempt, Retrying},
@@ -96,13 +96,25 @@ pub fn each(state: &SagaState, mut found: impl FnMut(Time, Timer)) {
         let node = state.node(index);
         match node.phase {
             Phase::Sleeping { until } if !turned => found(until, Timer::Sleep { node: index }),
-            Phase::Waiting { until } if !turned => found(until, Timer::Wait { node: index }),
+            Phase::Waiting { until } if !turned && !has_its_signal(state, index) => {
+                found(until, Timer::Wait { node: index });
+            }
             _ => {}
         }
         if let Some((spec, step)) = state.step(index) {
             each_of_step(state, index, spec, step, &mut found);
         }
     }
+}
+
+/// Whether the signal that a node waits for came while the saga is paused: it was first, and the saga goes
+/// on with it.
+fn has_its_signal(state: &SagaState, index: NodeIndex) -> bool {
+    let signal = match &state.graph().node(index).kind {
+        Kind::Signal { signal, .. } if state.pause().is_some() => signal,
+        _ => return false,
+    };
+    state.signals().oldest(signal).is_some()
 }
 
 /// The time of an attempt stands still while its command waits, but that of an action only until the

@@ -27,6 +27,9 @@ pub struct Why {
     /// Why it went back, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turned: Option<Turned>,
+    /// That somebody has it stand still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
     /// What it waits for now; nothing if it has ended.
     pub waiting: Vec<Waiting>,
     /// The numbers that are missing before signals that are kept.
@@ -59,6 +62,19 @@ pub struct Turned {
     pub reason: String,
     /// When.
     pub at: Time,
+}
+
+/// A saga that somebody has stand still.
+#[derive(Clone, Debug, Serialize)]
+pub struct Paused {
+    /// Who.
+    pub by: Arc<str>,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Time,
+    /// What happens next.
+    pub next: String,
 }
 
 /// An input that waits for a person.
@@ -180,6 +196,12 @@ pub fn why(state: &SagaState) -> Why {
             reason: turn.reason.clone(),
             at: turn.at,
         }),
+        paused: state.pause().map(|pause| Paused {
+            by: pause.by.clone(),
+            reason: pause.reason.clone(),
+            since: pause.since,
+            next: String::from("`saga resume`; until then nothing more is asked"),
+        }),
         missing: missing(state),
         held: held(state),
         to_do: to_do(state, &waiting),
@@ -295,7 +317,9 @@ fn in_words(state: &SagaState, index: NodeIndex, wait: &Wait<'_>) -> (WaitsFor, 
                 progress: heard.map(|heard| heard.progress.clone()),
             };
             let open = attempts(state, index, direction).and_then(|it| it.open);
-            let next = if open.is_some_and(|open| open.delayed) {
+            let next = if state.pause().is_some() && open.is_some_and(|open| open.delayed) {
+                String::from("it is asked when the saga is resumed; its time stands still")
+            } else if open.is_some_and(|open| open.delayed) {
                 String::from("it is asked when its participant takes it; its time stands still")
             } else if direction.is_forward() && state.turn().is_some() {
                 String::from("it is undone once this is settled")

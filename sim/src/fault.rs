@@ -111,11 +111,15 @@ pub enum Fault {
     SenderBehind,
     /// The sender's clock is an hour ahead.
     SenderAhead,
+    /// Somebody pauses the saga while the append is under way, and resumes it when attempts are over.
+    Paused,
+    /// Somebody sets the saga's deadline to the next moment while the append is under way.
+    DeadlineSet,
 }
 
 impl Fault {
     /// All kinds, simplest first: the order in which a shrinker prefers them.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::CrashAfterCommit,
         Self::CrashBeforeCommit,
         Self::UnknownDone,
@@ -167,6 +171,8 @@ impl Fault {
         Self::AgainInItsLastMoment,
         Self::SenderBehind,
         Self::SenderAhead,
+        Self::Paused,
+        Self::DeadlineSet,
     ];
 
     /// What can go wrong at a point, simplest first, the core before the others.
@@ -211,6 +217,8 @@ impl Fault {
                 Self::Frozen,
                 Self::Unreadable,
                 Self::Undefined,
+                Self::Paused,
+                Self::DeadlineSet,
             ],
             Point::Deliver => &[
                 Self::Duplicated,
@@ -373,6 +381,8 @@ impl Fault {
             Self::DatabaseDown => "database down",
             Self::DownLong => "down past the deadlines",
             Self::Cancelled => "cancelled meanwhile",
+            Self::Paused => "paused meanwhile",
+            Self::DeadlineSet => "deadline set meanwhile",
             Self::ClockAhead => "clock jumps ahead",
             Self::ClockBack => "clock jumps back",
             Self::CrashBeforePublish => "crash before the publish",

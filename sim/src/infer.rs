@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use sagalog_engine::{Query, Request, input::Wish};
 use sagalog_model::{
     AnyDefinition, Direction, FailureClass, Kind, Numbered, Payload, SagaEvent,
-    event::SagaEvent as E,
+    event::SagaEvent as E, log::Time,
 };
 use sagalog_projections::timeline::Placed;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     CannotReplay, Capture, Fault, Mend, Plan, Point, Sim, Site, Subject, World,
-    world::{Fails, subject_of},
+    world::{BEGINNING, Fails, subject_of},
 };
 
 /// The most plans that are tried.
@@ -149,6 +149,16 @@ impl Sim {
                 payload: payload.clone(),
             })
         };
+        let wished = |id: &Arc<str>, by: &Arc<str>, wish| {
+            Query::Request(Request {
+                id: id.clone(),
+                by: by.clone(),
+                until: None,
+                wish,
+            })
+        };
+        // Whoever resumes is on record.
+        self.setup.resumes = None;
         for placed in events {
             let query = match placed.event {
                 E::SignalReceived(e) => Query::Signal {
@@ -161,14 +171,25 @@ impl Sim {
                     numbered(&e.signal, &e.producer, e.number, &e.payload)
                 }
                 E::SignalAhead(e) => numbered(&e.signal, &e.producer, e.number, &e.payload),
-                E::CancelRequested(e) => Query::Request(Request {
-                    id: e.id.clone(),
-                    by: e.by.clone(),
-                    until: None,
-                    wish: Wish::Cancel {
-                        reason: e.reason.as_str().into(),
-                    },
-                }),
+                E::CancelRequested(e) => {
+                    let reason = e.reason.as_str().into();
+                    wished(&e.id, &e.by, Wish::Cancel { reason })
+                }
+                E::CompensateRequested(e) => {
+                    let reason = e.reason.as_str().into();
+                    wished(&e.id, &e.by, Wish::Compensate { reason })
+                }
+                E::Paused(e) => {
+                    let reason = e.reason.as_str().into();
+                    wished(&e.id, &e.by, Wish::Pause { reason })
+                }
+                E::Resumed(e) => wished(&e.id, &e.by, Wish::Resume),
+                E::DeadlineSet(e) => {
+                    let from_the_start = |at: Time| BEGINNING.after(at.since(first.place.at));
+                    let deadline = e.deadline.map(from_the_start);
+                    let reason = e.reason.as_str().into();
+                    wished(&e.id, &e.by, Wish::SetDeadline { deadline, reason })
+                }
                 _ => continue,
             };
             self.setup.races = true;

@@ -81,6 +81,7 @@ impl Sim {
             calls: Vec::new(),
             mends: None,
             decides: None,
+            resumes: Some(RESUMED),
             always: Vec::new(),
             eventually: Vec::new(),
             sometimes: Vec::new(),
@@ -409,18 +410,43 @@ impl Sim {
     }
 
     /// Somebody cancels every saga, so long after the start.
-    pub fn cancel(mut self, after: Duration) -> Self {
+    pub fn cancel(self, after: Duration) -> Self {
+        let reason = "cancelled by the simulation".into();
+        self.wished("cancel", after, &Wish::Cancel { reason })
+    }
+
+    /// An operator has every saga undone, so long after the start; one that is paused too.
+    pub fn compensate(self, after: Duration) -> Self {
+        let reason = "compensated by the simulation".into();
+        self.wished("compensate", after, &Wish::Compensate { reason })
+    }
+
+    /// Somebody pauses every saga so long after the start. Each is resumed `lasting` after it was paused,
+    /// as one is that is paused by a fault.
+    pub fn pause(mut self, after: Duration, lasting: Duration) -> Self {
+        self.setup.resumes = Some(lasting);
+        let reason = "paused by the simulation".into();
+        self.wished("pause", after, &Wish::Pause { reason })
+    }
+
+    /// Somebody sets the deadline of every saga so long after the start: it is `within` of that moment, or
+    /// there is none any more.
+    pub fn set_deadline(self, after: Duration, within: Option<Duration>) -> Self {
+        let deadline = within.map(|within| BEGINNING.after(after).after(within));
+        let reason = "set by the simulation".into();
+        let wish = Wish::SetDeadline { deadline, reason };
+        self.wished("deadline", after, &wish)
+    }
+
+    fn wished(mut self, word: &str, after: Duration, wish: &Wish) -> Self {
         self.setup.races = true;
         for saga in self.setup.sagas.clone() {
-            let wish = Wish::Cancel {
-                reason: "cancelled by the simulation".into(),
-            };
-            let id = format!("cancel-{}", self.setup.calls.len()).into();
+            let id = format!("{word}-{}", self.setup.calls.len()).into();
             let query = Query::Request(Request {
                 id,
                 by: "simulation".into(),
                 until: None,
-                wish,
+                wish: wish.clone(),
             });
             self.call(after, saga, query, None);
         }
@@ -591,6 +617,9 @@ impl Sim {
         }
     }
 }
+
+/// How long after a pause somebody resumes, unless said otherwise: attempts are over by then.
+const RESUMED: Duration = Duration::from_secs(3);
 
 /// What a function that finds no model has overlooked.
 const MODEL: &str = "it was looked that every model is there";

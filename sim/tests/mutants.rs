@@ -34,6 +34,9 @@ const CANARIES: &[Mutant] = &[
     Mutant::BreakerNeverTries,
     Mutant::HalfOpenLetsAllThrough,
     Mutant::WaitingSpendsAttempts,
+    Mutant::GoesOnWhilePaused,
+    Mutant::PauseKeepsNothingBack,
+    Mutant::ResumeWakesNobody,
 ];
 
 #[test]
@@ -49,8 +52,8 @@ fn canaries_are_found() {
     assert!(alive.is_empty(), "not found: {}", alive.join(", "));
 }
 
-/// The moment between two answers is short: one of them steps aside, or a jump of the clock makes both
-/// branches try again at once.
+/// The moment between two answers is short: one of them steps aside, a jump of the clock makes both branches try
+/// again at once, or a deadline makes both go back.
 #[test]
 fn of_single_faults_an_order_finds_a_lost_wake_up_and_hardly_anything_else() {
     let mut found_by = BTreeSet::new();
@@ -68,7 +71,7 @@ fn of_single_faults_an_order_finds_a_lost_wake_up_and_hardly_anything_else() {
     }
     assert_eq!(
         found_by,
-        BTreeSet::from([Fault::ClockAhead, Fault::StepsAside])
+        BTreeSet::from([Fault::ClockAhead, Fault::StepsAside, Fault::DeadlineSet])
     );
 }
 
@@ -122,7 +125,7 @@ fn the_guide_has_each_pattern_once() {
     let patterns = patterns();
     let numbers: Vec<_> = patterns.iter().map(|(number, _)| number.clone()).collect();
     let engines = (1..=76).map(|number: u32| number.to_string());
-    let stores = (1..=26).map(|number: u32| format!("S{number}"));
+    let stores = (1..=28).map(|number: u32| format!("S{number}"));
     assert_eq!(numbers, engines.chain(stores).collect::<Vec<_>>());
 }
 

@@ -348,6 +348,27 @@ impl Fold {
                     },
                 );
             }
+            E::CompensateRequested(e) => {
+                let (by, reason) = (e.by.clone(), e.reason.clone());
+                self.noted(place, Noted::CompensateRequested { by, reason });
+            }
+            E::Paused(e) => {
+                let (by, reason) = (e.by.clone(), e.reason.clone());
+                self.noted(place, Noted::Paused { by, reason });
+            }
+            E::Resumed(e) => self.noted(place, Noted::Resumed { by: e.by.clone() }),
+            E::DeadlineSet(e) => {
+                let (deadline, by) = (e.deadline, e.by.clone());
+                let reason = e.reason.clone();
+                self.noted(
+                    place,
+                    Noted::DeadlineSet {
+                        deadline,
+                        by,
+                        reason,
+                    },
+                );
+            }
             E::DeadlinePassed(_) => self.noted(place, Noted::DeadlinePassed),
             // The first is the beginning; the others are told by the state at the end.
             E::Started(_)
@@ -476,6 +497,7 @@ impl Fold {
             deadline: why.deadline,
             pivot_passed: why.pivot_passed,
             turned: why.turned,
+            paused: why.paused,
             ahead: why.to_do.iter().filter_map(ahead).collect(),
             waiting: why.waiting,
             missing: why.missing,

@@ -231,6 +231,7 @@ fn unreadable(entry: &Entry<'_>, fault: Fault) -> Option<SagaRow> {
             deadline: None,
             next_timer: None,
             held: 0,
+            paused_since: None,
             fault: None,
         },
     };

@@ -35,6 +35,8 @@ pub struct SagaRow {
     pub next_timer: Option<Time>,
     /// How many of its inputs wait for a person.
     pub held: u64,
+    /// Since when it is paused, if it is.
+    pub paused_since: Option<Time>,
     /// Why it cannot be folded, if it cannot; then the rest is as it was before.
     pub fault: Option<String>,
 }
@@ -115,6 +117,7 @@ impl SagaRow {
             } else {
                 0
             },
+            paused_since: state.pause().map(|pause| pause.since),
             fault: None,
         }
     }

@@ -607,6 +607,43 @@ fn a_cancel_request_is_recorded_once() {
 }
 
 #[test]
+fn a_paused_saga_goes_on_with_nothing_and_takes_what_comes() {
+    let booking = Story::booking().then(paused("p-1"));
+    assert_snapshot!(lines([
+        Story::quoted().then(paused("p-1")).refuses(asked("hotel", 1, 30)),
+        Story::waiting().then(signal("mail-1")).then(paused("p-1")).refuses(SignalConsumed {
+            node: "approved".into(),
+            id: "mail-1".into(),
+        }),
+        booking.refuses(parked("hotel", ParkCause::Action)),
+        booking.refuses(Completed { output: Payload::null() }),
+        booking.refuses(paused("p-2")),
+        booking.refuses(resumed("p-1")),
+        Story::booking().refuses(resumed("p-1")),
+        Story::unbooking().refuses(deadline_set("d-1", None)),
+    ]), @r"
+    AttemptAsked: the saga is paused
+    SignalConsumed: the saga is paused
+    Parked: the saga is paused
+    Completed: the saga is paused
+    Paused: the saga is paused already
+    Resumed: its id was used before
+    Resumed: the saga is not paused
+    DeadlineSet: the saga has turned
+    ");
+    let taken = booking
+        .then(gave("hotel", 1, "1"))
+        .then(timed_out(Action, "flight", 1))
+        .then(signal("mail-1"))
+        .then(deadline_set("d-1", Some(9)))
+        .then(DeadlinePassed {})
+        .then(turned("flight"));
+    assert!(taken.state.pause().is_some());
+    assert!(taken.clone().then(resumed("r-1")).state.pause().is_none());
+    assert!(taken.then(compensate("c-1")).state.pause().is_none());
+}
+
+#[test]
 fn an_unknown_node_is_named_whatever_happens_at_it() {
     let node = || NodeId::from("hotle");
     for event in [

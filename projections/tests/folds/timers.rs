@@ -49,6 +49,25 @@ fn the_saga_has_its_own_deadline_until_it_has_passed() {
 }
 
 #[test]
+fn a_deadline_that_is_set_is_the_one_that_counts() {
+    let set = |deadline| Story::begun().then(deadline_set("d-1", deadline));
+    assert_snapshot!(timers_of(&set(Some(4_000))), @"4000 the saga's deadline");
+    assert_snapshot!(timers_of(&set(None)), @"");
+    let passed = Story::past_the_pivot().then(DeadlinePassed {});
+    assert_snapshot!(timers_of(&passed.then(deadline_set("d-1", Some(2_000)))), @"2000 the saga's deadline");
+}
+
+#[test]
+fn of_a_paused_saga_all_deadlines_count_but_that_of_a_wait_whose_signal_has_come() {
+    let paused = Story::waiting().then(paused("p-1"));
+    assert_snapshot!(timers_of(&paused), @r"
+     110 approved: wait
+    1000 the saga's deadline
+    ");
+    assert_snapshot!(timers_of(&paused.then(signal("mail-1"))), @"1000 the saga's deadline");
+}
+
+#[test]
 fn the_time_of_an_attempt_stands_still_while_it_waits_and_that_of_an_action_until_the_turn() {
     let asking = Story::booking();
     let waiting = asking.clone().then(delayed(Action, "hotel", 1));

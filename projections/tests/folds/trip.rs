@@ -446,6 +446,42 @@ pub(crate) fn retried(node: &str) -> RetryRequested {
     }
 }
 
+pub(crate) fn paused(id: &str) -> Paused {
+    Paused {
+        id: id.into(),
+        by: "ada".into(),
+        until: None,
+        reason: "she looks into it".into(),
+    }
+}
+
+pub(crate) fn resumed(id: &str) -> Resumed {
+    Resumed {
+        id: id.into(),
+        by: "ada".into(),
+        until: None,
+    }
+}
+
+pub(crate) fn deadline_set(id: &str, deadline: Option<u64>) -> DeadlineSet {
+    DeadlineSet {
+        deadline: deadline.map(second),
+        id: id.into(),
+        by: "ada".into(),
+        until: None,
+        reason: "as agreed".into(),
+    }
+}
+
+pub(crate) fn compensate(id: &str) -> CompensateRequested {
+    CompensateRequested {
+        id: id.into(),
+        by: "ada".into(),
+        until: None,
+        reason: "a mistake".into(),
+    }
+}
+
 pub(crate) fn resolved(node: &str) -> ResolvedByHand {
     ResolvedByHand {
         node: node.into(),

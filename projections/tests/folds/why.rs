@@ -27,6 +27,10 @@ fn told(story: &Story) -> String {
     if why.deadline.is_some_and(|deadline| deadline.overdue) {
         text.push_str(", overdue");
     }
+    if let Some(paused) = &why.paused {
+        let (by, reason, next) = (&paused.by, &paused.reason, &paused.next);
+        write!(text, ", paused by {by}: {reason}; {next}").expect("a string takes all");
+    }
     for waiting in &why.waiting {
         let what = match &waiting.what {
             WaitsFor::Reply {
@@ -72,6 +76,28 @@ fn told(story: &Story) -> String {
 
 fn seconds(at: Time) -> u64 {
     at.as_micros() / 1_000_000
+}
+
+#[test]
+fn a_paused_saga_waits_for_who_resumes_it() {
+    let paused = Story::booking().then(paused("p-1"));
+    let kept_back = paused.clone().then(delayed(Action, "hotel", 1));
+    assert_snapshot!(told(&paused), @r"
+    Running, paused by ada: she looks into it; `saga resume`; until then nothing more is asked
+    hotel waits for the answer of hotel.book to action #1
+      since 0 until 30; participant hotel; without an answer it counts as unknown; 2 further attempts are left in its budget
+    flight waits for the answer of air.book to action #1
+      since 0 until 30; participant air; without an answer it counts as unknown; 2 further attempts are left in its budget
+    to do: all nap approved pay charge total same is-approved pivot tickets return
+    ");
+    assert_snapshot!(told(&kept_back), @r"
+    Running, paused by ada: she looks into it; `saga resume`; until then nothing more is asked
+    hotel waits for the answer of hotel.book to action #1
+      since 0 for ever; participant hotel; it is asked when the saga is resumed; its time stands still
+    flight waits for the answer of air.book to action #1
+      since 0 until 30; participant air; without an answer it counts as unknown; 2 further attempts are left in its budget
+    to do: all nap approved pay charge total same is-approved pivot tickets return
+    ");
 }
 
 #[test]

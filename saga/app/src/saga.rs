@@ -54,6 +54,14 @@ pub(crate) enum Command {
     Signal(operate::Signal),
     /// Makes a saga go back
     Cancel(operate::Cancel),
+    /// Has a saga undone that is before its pivot, a paused or parked one too
+    Compensate(operate::Compensate),
+    /// Has a saga stand still: what comes in is recorded, and nothing more is asked
+    Pause(operate::Pause),
+    /// Has a paused saga go on
+    Resume(operate::Resume),
+    /// Sets or removes a saga's deadline
+    SetDeadline(operate::SetDeadline),
     /// Tries a parked node again, with a new budget
     Retry(operate::Retry),
     /// Takes a parked node's work as done by hand
@@ -75,6 +83,10 @@ impl Command {
             Self::Start(wish) => operate::run(wish, app, output).await,
             Self::Signal(wish) => operate::run(wish, app, output).await,
             Self::Cancel(wish) => operate::run(wish, app, output).await,
+            Self::Compensate(wish) => operate::run(wish, app, output).await,
+            Self::Pause(wish) => operate::run(wish, app, output).await,
+            Self::Resume(wish) => operate::run(wish, app, output).await,
+            Self::SetDeadline(wish) => operate::run(wish, app, output).await,
             Self::Retry(wish) => operate::run(wish, app, output).await,
             Self::Resolve(wish) => operate::run(wish, app, output).await,
             Self::Skip(wish) => operate::run(wish, app, output).await,

@@ -45,7 +45,7 @@ pub fn command(
         input,
         output,
         heartbeat: (direction == Direction::Action)
-            .then(|| alive::heartbeat(state, spec, step))
+            .then(|| alive::heartbeat(spec, step))
             .flatten(),
     })
 }

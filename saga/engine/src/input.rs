@@ -83,6 +83,25 @@ pub enum Wish {
         /// Why.
         reason: Arc<str>,
     },
+    /// Undo the saga, as its operator decides: as a cancel, and a paused saga goes back at once.
+    Compensate {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Have the saga stand still.
+    Pause {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Have a paused saga go on.
+    Resume,
+    /// Set the saga's deadline.
+    SetDeadline {
+        /// When it turns back by itself; none for no deadline.
+        deadline: Option<Time>,
+        /// Why.
+        reason: Arc<str>,
+    },
     /// Try a parked node again.
     Retry {
         /// The node.
@@ -233,6 +252,20 @@ fn request_identity(request: &Request) -> Identity {
         Wish::Cancel { reason } => {
             identity.content(b"cancel");
             identity.content(reason.as_bytes());
+        }
+        Wish::Compensate { reason } => {
+            identity.content(b"compensate");
+            identity.content(reason.as_bytes());
+        }
+        Wish::Pause { reason } => {
+            identity.content(b"pause");
+            identity.content(reason.as_bytes());
+        }
+        Wish::Resume => identity.content(b"resume"),
+        Wish::SetDeadline { deadline, reason } => {
+            identity.content(b"set-deadline");
+            identity.content(reason.as_bytes());
+            identity.time(*deadline);
         }
         Wish::Retry { node, reason } => {
             identity.content(b"retry");

@@ -280,6 +280,20 @@ planted! {
     /// The simulated client: a repeat says that it may come for longer. A repeat after its time.
     StampsRepeatsAnew = (14, 1),
 
+    // Pauses.
+    /// `decide::go_on`: a paused saga goes on. Any pause.
+    GoesOnWhilePaused = (103, 0),
+    /// `partition::asking`: what has not left when the saga is paused leaves. A pause, then a crash.
+    PauseKeepsNothingBack = (103, 1),
+    /// `partition::take_over`: a paused saga is not paused any more. A pause, then a crash.
+    ForgetsPausesInACrash = (103, 1),
+    /// `decide::pause`: nothing follows from a resume. A pause.
+    ResumeWakesNobody = (104, 1),
+    /// `partition::asking`: what did not leave while the saga was paused never does. Any pause.
+    ForgetsWhatWasKeptBack = (104, 0),
+    /// `decide`: what a participant answers while the saga is paused is taken and forgotten. A pause.
+    IgnoresAnswersWhilePaused = (104, 1),
+
     // Admission to participants.
     /// `partition::asking`: a breaker that opened stays open. An answer is lost.
     BreakerNeverTries = (101, 1),
@@ -538,6 +552,9 @@ pub(crate) fn read(rules: &Rules, mut taken: Taken) -> Taken {
 
 /// What a mutated engine makes of a state that it has folded after a crash.
 pub(crate) fn recovered(rules: &Rules, state: &mut SagaState, now: Time) {
+    if mutant!(rules, ForgetsPausesInACrash) {
+        state.forget_pause();
+    }
     state.meddle(|step| {
         let all = [
             &mut step.action,

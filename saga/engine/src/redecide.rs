@@ -201,6 +201,32 @@ impl SagaInput {
                     reason: e.reason.as_str().into(),
                 },
             ),
+            E::CompensateRequested(e) => wish(
+                &e.id,
+                &e.by,
+                e.until,
+                Wish::Compensate {
+                    reason: e.reason.as_str().into(),
+                },
+            ),
+            E::Paused(e) => wish(
+                &e.id,
+                &e.by,
+                e.until,
+                Wish::Pause {
+                    reason: e.reason.as_str().into(),
+                },
+            ),
+            E::Resumed(e) => wish(&e.id, &e.by, e.until, Wish::Resume),
+            E::DeadlineSet(e) => wish(
+                &e.id,
+                &e.by,
+                e.until,
+                Wish::SetDeadline {
+                    deadline: e.deadline,
+                    reason: e.reason.as_str().into(),
+                },
+            ),
             E::RetryRequested(e) => wish(
                 &e.id,
                 &e.by,

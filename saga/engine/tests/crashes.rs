@@ -139,7 +139,39 @@ const SCENARIOS: &[Scenario] = &[
             world.run();
         },
     },
+    Scenario {
+        name: "three that are paused",
+        world: || {
+            World::new(sagas::three())
+                .gives("b", "2")
+                .gives("c", "3")
+                .when("a", Action, 1, Does::IsLate(HALF_A_SECOND, "1"))
+        },
+        play: |world| {
+            world.start("three", "s", "0");
+            world.settle();
+            world.pause("s");
+            world.run();
+            world.resume("s");
+            world.run();
+        },
+    },
+    Scenario {
+        name: "a hurried saga whose deadline is set while it is paused",
+        world: || World::new(sagas::hurried()).gives("first", "9"),
+        play: |world| {
+            world.start("hurried", "s", "0");
+            world.settle();
+            world.pause("s");
+            world.set_deadline("s", Some(5));
+            world.run();
+            world.compensate("s");
+            world.run();
+        },
+    },
 ];
+
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 /// I21, I3, I5, I7: whatever the moment, the story is that of the healthy run, every effect is asked
 /// under its one key, and the state folded after the crash is the one that was there.

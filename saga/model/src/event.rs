@@ -471,6 +471,59 @@ events! {
         /// Why.
         reason: String;
 
+    /// An operator has the saga undone.
+    CompensateRequested(1) {
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    } with
+        /// Why.
+        reason: String;
+
+    /// A person has the saga stand still: what comes in is recorded, and nothing more is asked.
+    Paused(1) {
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    } with
+        /// Why.
+        reason: String;
+
+    /// A person has a paused saga go on.
+    Resumed(1) {
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    };
+
+    /// A person has set the saga's deadline anew.
+    DeadlineSet(1) {
+        /// When the saga turns back by itself; none if it has no deadline any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+        /// The caller's id for the request.
+        id: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+        /// Until when it may come again, if its sender says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    } with
+        /// Why.
+        reason: String;
+
     /// The saga's deadline passed.
     DeadlinePassed(1) {};
 
@@ -712,6 +765,8 @@ pub enum TurnCause {
     Fail,
     /// Somebody cancelled.
     Cancelled,
+    /// An operator had it undone.
+    Operator,
     /// The saga's deadline passed.
     Deadline,
 }

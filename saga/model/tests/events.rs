@@ -49,7 +49,7 @@ kinds! {
     SleepStarted SleepEnded WaitStarted WaitTimedOut SignalReceived SignalConsumed
     NumberedSignalReceived SignalAhead GapOpened SignalAdmitted GapTimedOut MissingAsked GapAbandoned
     GapRejected SignalLate IdsForgotten
-    PivotPassed CancelRequested DeadlinePassed Turned CompensationSkipped Parked RetryRequested
+    PivotPassed CancelRequested CompensateRequested Paused Resumed DeadlineSet DeadlinePassed Turned CompensationSkipped Parked RetryRequested
     ResolvedByHand SkippedByHand InputHeld HeldReleased HeldTaken StillHeld HeldDropped Completed Compensated PartlyCompensated
 }
 
@@ -167,6 +167,11 @@ fn every_event_of_a_saga_is_written_in_this_form() {
     IdsForgotten 1 {"of":"signals","until":1760000030000000}
     PivotPassed 1 {"node":"pivot"}
     CancelRequested 1 {"id":"r-1","by":"ada","until":1760000030000000} + "the card is \"blocked\""
+    CompensateRequested 1 {"id":"r-1","by":"ada","until":1760000030000000} + "the card is \"blocked\""
+    Paused 1 {"id":"r-1","by":"ada"} + "the card is \"blocked\""
+    Resumed 1 {"id":"r-1","by":"ada"}
+    DeadlineSet 1 {"deadline":1760000030000000,"id":"r-1","by":"ada"} + "the card is \"blocked\""
+    DeadlineSet 1 {"id":"r-1","by":"ada"} + "the card is \"blocked\""
     DeadlinePassed 1 {}
     Turned 1 {"cause":"step_failed","node":"charge"} + "the card is \"blocked\""
     Turned 1 {"cause":"cancelled"} + "the card is \"blocked\""
@@ -684,6 +689,42 @@ fn one_of_each_form() -> Vec<SagaEvent> {
             reason: reason(),
         }
         .into(),
+        CompensateRequested {
+            id: id(),
+            by: by(),
+            until: Some(at),
+            reason: reason(),
+        }
+        .into(),
+        Paused {
+            id: id(),
+            by: by(),
+            until: None,
+            reason: reason(),
+        }
+        .into(),
+        Resumed {
+            id: id(),
+            by: by(),
+            until: None,
+        }
+        .into(),
+        DeadlineSet {
+            deadline: Some(at),
+            id: id(),
+            by: by(),
+            until: None,
+            reason: reason(),
+        }
+        .into(),
+        DeadlineSet {
+            deadline: None,
+            id: id(),
+            by: by(),
+            until: None,
+            reason: reason(),
+        }
+        .into(),
         DeadlinePassed {}.into(),
         Turned {
             cause: TurnCause::StepFailed,
@@ -831,6 +872,7 @@ fn the_words_in_control_parts_never_change() {
         TurnCause::CheckFailed,
         TurnCause::Fail,
         TurnCause::Cancelled,
+        TurnCause::Operator,
         TurnCause::Deadline,
     ];
     assert_snapshot!(words(turns.map(json).into()), @r#""step_failed" "step_deadline" "check_failed" "fail" "cancelled" "deadline""#);
@@ -1011,6 +1053,30 @@ fn of_each_type() -> Vec<BoxedStrategy<SagaEvent>> {
         }),
         any_event!(PivotPassed { node: text() }),
         any_event!(CancelRequested {
+            id: text(),
+            by: text(),
+            until: option::of(time()),
+            reason: reason(),
+        }),
+        any_event!(CompensateRequested {
+            id: text(),
+            by: text(),
+            until: option::of(time()),
+            reason: reason(),
+        }),
+        any_event!(Paused {
+            id: text(),
+            by: text(),
+            until: option::of(time()),
+            reason: reason(),
+        }),
+        any_event!(Resumed {
+            id: text(),
+            by: text(),
+            until: option::of(time()),
+        }),
+        any_event!(DeadlineSet {
+            deadline: option::of(time()),
             id: text(),
             by: text(),
             until: option::of(time()),
@@ -1429,6 +1495,7 @@ fn turn_cause() -> impl Strategy<Value = TurnCause> {
         Just(TurnCause::CheckFailed),
         Just(TurnCause::Fail),
         Just(TurnCause::Cancelled),
+        Just(TurnCause::Operator),
         Just(TurnCause::Deadline),
     ]
 }

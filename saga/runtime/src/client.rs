@@ -499,6 +499,74 @@ impl Client {
         .await
     }
 
+    /// Has a saga undone, as its operator decides: like a cancel, and one that is paused goes back at once.
+    ///
+    /// # Errors
+    /// [`Refusal::PivotPassed`] after the point of no return, [`Refusal::Ended`] and others.
+    pub async fn compensate(&self, saga: &str, id: &str, reason: &str) -> Result<(), CallError> {
+        self.tell(Request::Compensate {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            until: self.until,
+            reason: reason.into(),
+        })
+        .await
+    }
+
+    /// Has a saga stand still until it is [resumed](Self::resume): what comes in is recorded, and nothing
+    /// more is asked, for its way back neither. Deadlines pass.
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyPaused`], [`Refusal::Ended`] and others.
+    pub async fn pause(&self, saga: &str, id: &str, reason: &str) -> Result<(), CallError> {
+        self.tell(Request::Pause {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            until: self.until,
+            reason: reason.into(),
+        })
+        .await
+    }
+
+    /// Has a paused saga go on.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPaused`] and others.
+    pub async fn resume(&self, saga: &str, id: &str) -> Result<(), CallError> {
+        self.tell(Request::Resume {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            until: self.until,
+        })
+        .await
+    }
+
+    /// Sets when a saga turns back by itself, or that it does not; at once if that time is over. Behind
+    /// the pivot a deadline only alerts.
+    ///
+    /// # Errors
+    /// [`Refusal::HasTurned`] if it goes back already, [`Refusal::Ended`] and others.
+    pub async fn set_deadline(
+        &self,
+        saga: &str,
+        id: &str,
+        deadline: Option<Time>,
+        reason: &str,
+    ) -> Result<(), CallError> {
+        self.tell(Request::SetDeadline {
+            saga: saga.into(),
+            id: id.into(),
+            by: self.by(),
+            until: self.until,
+            deadline,
+            reason: reason.into(),
+        })
+        .await
+    }
+
     /// Tries a parked node again, with a new budget.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use sagalog::{
     Transport, Worker,
     request::{Answer, Request},
 };
-use sagalog_model::Payload;
+use sagalog_model::{Payload, log::Time};
 use sagalog_projections::participants::{Presence, Seen};
 use sagalog_transport::{Kind, Message, MessageId, Queue};
 use tokio::sync::oneshot;
@@ -139,6 +139,34 @@ async fn a_cancel_from_there_makes_a_saga_go_back() {
     cancelled.expect("it is recorded");
     let ended = house.guest.result(LUNCH, "l-1").await;
     let reason = "no time".to_owned();
+    assert_eq!(ended.expect("it ends"), Ended::Compensated { reason });
+}
+
+#[tokio::test]
+async fn from_there_a_saga_is_paused_hurried_resumed_and_undone() {
+    let house = House::open().await;
+    house.order("l-1").await;
+    let ann = house.guest.acting_as("ann");
+    let paused = ann.pause("l-1", "p-1", "is there any salt").await;
+    paused.expect("it is recorded");
+    let again = ann.pause("l-1", "p-2", "is there").await;
+    assert!(
+        matches!(again, Err(CallError::RefusedThere(ref refused)) if refused.code() == "already_paused"),
+        "{again:?}"
+    );
+    let later = Some(Time::from_micros(u64::MAX / 4));
+    let set = ann.set_deadline("l-1", "d-1", later, "no hurry").await;
+    set.expect("it is recorded");
+    let state = house.kitchen.client().state("l-1").await;
+    let state = state.expect("it is told");
+    assert_eq!(state.deadline(), later);
+    let pause = state.pause().expect("it stands still");
+    assert_eq!((&*pause.by, &*pause.reason), ("ann", "is there any salt"));
+    ann.resume("l-1", "r-1").await.expect("it is recorded");
+    let undone = ann.compensate("l-1", "u-1", "no salt").await;
+    undone.expect("it is recorded");
+    let ended = house.guest.result(LUNCH, "l-1").await;
+    let reason = "no salt".to_owned();
     assert_eq!(ended.expect("it ends"), Ended::Compensated { reason });
 }
 

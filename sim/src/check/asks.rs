@@ -1,4 +1,5 @@
-//! I5, I10: nothing is published before the event that asks it is durable, no action after the turn;
+//! I5, I10: nothing is published before the event that asks it is durable, no action after the turn, nothing
+//! of a saga that is paused;
 //! I6, I7, I9, I12, I19: and it is published as it was decided.
 
 use sagalog_model::{Command, Direction, IdempotencyKey, StepSpec, Withdrawal};
@@ -63,6 +64,16 @@ impl<'world> Asked<'world> {
         }
     }
 
+    /// What has not left when the saga is paused waits until it is resumed.
+    pub(super) fn not_while_paused(&self) -> Result<(), Violation> {
+        if self.state.pause().is_none() {
+            return Ok(());
+        }
+        let (direction, node) = (self.command.direction, &self.command.node);
+        let what = format!("the {direction} of {node} is published while the saga is paused");
+        self.fails("I10", what)
+    }
+
     /// I6: what a later event has superseded is not published any more.
     pub(super) fn is_waited_for(&self) -> Result<(), Violation> {
         let (direction, node) = (self.command.direction, &self.command.node);
@@ -96,7 +107,7 @@ impl<'world> Asked<'world> {
         }
         if command.direction == Direction::Action
             && open.is_some()
-            && command.heartbeat != alive::heartbeat(self.state, self.spec, step)
+            && command.heartbeat != alive::heartbeat(self.spec, step)
         {
             return fails("I12", "is published with another heartbeat than its own");
         }

@@ -14,7 +14,10 @@ pub(super) fn are_drawn(world: &World) -> Result<(), Violation> {
         if state.turn().is_some() || state.status().is_terminal() {
             continue;
         }
-        no_signal_waits_beside_its_wait(world, state)?;
+        // One that is paused goes on with it when it is resumed.
+        if state.pause().is_none() {
+            no_signal_waits_beside_its_wait(world, state)?;
+        }
         if !state.pivot_passed() {
             no_deadline_is_passed_over(world, state)?;
         }

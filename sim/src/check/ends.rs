@@ -20,7 +20,12 @@ pub(super) fn match_what_took_effect(world: &World) -> Result<(), Violation> {
 /// Completed: all steps of the path once, none undone; never after an accepted cancel.
 fn completed(world: &World, state: &SagaState) -> Result<(), Violation> {
     let mut events = world.log().events_of(state.id());
-    let cancelled = events.any(|event| matches!(event, SagaEvent::CancelRequested(_)));
+    let cancelled = events.any(|event| {
+        matches!(
+            event,
+            SagaEvent::CancelRequested(_) | SagaEvent::CompensateRequested(_)
+        )
+    });
     if cancelled {
         return Err(Violation::of(
             "I20",

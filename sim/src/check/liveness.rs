@@ -8,7 +8,8 @@ use crate::world::World;
 
 pub(super) fn everything_ended_or_waits_for_somebody(world: &World) -> Result<(), Violation> {
     for state in world.sagas() {
-        let waits_for_a_person = state.parked().next().is_some() || !state.held().is_empty();
+        let waits_for_a_person =
+            state.parked().next().is_some() || !state.held().is_empty() || state.pause().is_some();
         if !state.status().is_terminal() && !waits_for_a_person {
             let what = format!("it is {} at rest, and waits for nobody", state.status());
             return Err(Violation::of("I17", world, state.id(), what));

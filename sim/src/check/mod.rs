@@ -76,6 +76,7 @@ impl Violation {
 pub(crate) fn asked(world: &World, command: &Command) -> Result<(), Violation> {
     let asked = asks::Asked::durably(world, command)?;
     asked.not_after_the_turn()?;
+    asked.not_while_paused()?;
     asked.is_waited_for()?;
     asked.as_decided()
 }

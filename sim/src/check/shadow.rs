@@ -324,8 +324,12 @@ pub(super) fn timed_out_only_what_was_published(
                 | Fault::SuccessorBehind
         )
     };
+    let was_paused = || {
+        let mut events = world.log().events_of(saga);
+        events.any(|event| matches!(event, SagaEvent::Paused(_)))
+    };
     // A participant that fails often is spared by the usual policies, too.
-    let may_wait = |open: &OpenAttempt| open.delayed || world.setup().is_guarded;
+    let may_wait = |open: &OpenAttempt| open.delayed || world.setup().is_guarded || was_paused();
     let deadline = world.shadow().of(saga).and_then(|state| {
         let (_, step) = state.step(state.graph().find(&e.node)?)?;
         let attempts = step.attempts(e.direction);

@@ -48,10 +48,29 @@ pub fn scenarios() -> Vec<Scenario> {
             waits::approval_that_is_put_right().and_saga(&5),
         ),
         plain("left alone", lines::left_alone()),
+        plain("paused", lines::three().pause(at(4), PAUSED)),
+        plain("paused wait", waits::approval().pause(at(1_500), PAUSED)),
+        scenario(
+            "compensated",
+            1,
+            branches::fork().pause(at(4), PAUSED).compensate(at(9)),
+        ),
+        scenario(
+            "deadline set",
+            1,
+            lines::three().set_deadline(at(5), Some(Duration::from_millis(3))),
+        ),
         cancelled("cancel", lines::three(), 7),
         cancelled("late cancel", lines::order(), 17),
     ]
 }
+
+const fn at(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Attempts are over by then, and waits.
+const PAUSED: Duration = Duration::from_secs(8);
 
 /// Without what its author promises: what every run is looked at for must find the bugs.
 fn scenario(name: &'static str, faults: usize, mut sim: Sim) -> Scenario {

@@ -75,6 +75,13 @@ pub fn event(event: &SagaEvent) -> String {
         E::SignalLate(e) => format!("signal {} is late", e.id),
         E::PivotPassed(_) => "pivot".into(),
         E::CancelRequested(e) => format!("cancel: {}", e.reason),
+        E::CompensateRequested(e) => format!("compensate: {}", e.reason),
+        E::Paused(e) => format!("PAUSED by {}: {}", e.by, e.reason),
+        E::Resumed(e) => format!("resumed by {}", e.by),
+        E::DeadlineSet(e) => match e.deadline {
+            Some(_) => format!("{} set the deadline: {}", e.by, e.reason),
+            None => format!("{} removed the deadline: {}", e.by, e.reason),
+        },
         E::DeadlinePassed(_) => "deadline passed".into(),
         E::Turned(e) => match &e.node {
             Some(node) => format!("TURN at {node}: {}", e.reason),

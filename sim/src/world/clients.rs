@@ -104,19 +104,38 @@ impl World {
         let wish = Wish::Cancel {
             reason: "cancelled by a fault of the plan".into(),
         };
-        let id = format!("cancel-by-plan-{}", self.next_ticket).into();
-        let request = Request {
-            id,
-            by: "simulation".into(),
-            until: None,
-            wish,
+        let id = format!("cancel-by-plan-{}", self.next_ticket);
+        self.call_arrives(wished(Duration::ZERO, saga, id, wish));
+    }
+
+    /// Somebody pauses a saga, at whatever moment this is.
+    pub(super) fn pause(&mut self, saga: SagaId) {
+        let wish = Wish::Pause {
+            reason: "paused by a fault of the plan".into(),
         };
-        self.call_arrives(Arc::new(ClientCall {
-            after: Duration::ZERO,
-            saga,
-            wants: Wants::Saga(Query::Request(request)),
-            lifetime: None,
-        }));
+        let id = format!("pause-by-plan-{}", self.next_ticket);
+        self.call_arrives(wished(Duration::ZERO, saga, id, wish));
+    }
+
+    /// Somebody sets a saga's deadline to the next moment, at whatever moment this is.
+    pub(super) fn hurry(&mut self, saga: SagaId) {
+        let wish = Wish::SetDeadline {
+            deadline: Some(self.now.after(2 * HOP)),
+            reason: "hurried by a fault of the plan".into(),
+        };
+        let id = format!("deadline-by-plan-{}", self.next_ticket);
+        self.call_arrives(wished(Duration::ZERO, saga, id, wish));
+    }
+
+    /// A saga stands still, and somebody has it go on later.
+    pub(super) fn saga_is_paused(&mut self, saga: &SagaId) {
+        let Some(after) = self.setup.resumes else {
+            return;
+        };
+        let id = format!("resume-{}", self.next_ticket);
+        let call = wished(after, saga.clone(), id, Wish::Resume);
+        self.agenda
+            .add(self.now.after(after), Happening::Call(call));
     }
 
     /// A node waits for a person, and perhaps one comes.
@@ -127,20 +146,10 @@ impl World {
         };
         let times = self.parked.entry((saga.clone(), node.clone())).or_default();
         *times += 1;
-        let request = Request {
-            id: format!("mend-{node}-{times}").into(),
-            by: "simulation".into(),
-            until: None,
-            wish: mend(node, *times).wish(node),
-        };
-        let call = ClientCall {
-            after: *after,
-            saga: saga.clone(),
-            wants: Wants::Saga(Query::Request(request)),
-            lifetime: None,
-        };
+        let id = format!("mend-{node}-{times}");
+        let call = wished(*after, saga.clone(), id, mend(node, *times).wish(node));
         self.agenda
-            .add(self.now.after(*after), Happening::Call(Arc::new(call)));
+            .add(self.now.after(*after), Happening::Call(call));
     }
 
     /// An input keeps its saga waiting, and perhaps somebody decides.
@@ -149,20 +158,10 @@ impl World {
         let Some((after, decide)) = &setup.decides else {
             return;
         };
-        let request = Request {
-            id: format!("held-{number}").into(),
-            by: "simulation".into(),
-            until: None,
-            wish: decide(number).wish(number),
-        };
-        let call = ClientCall {
-            after: *after,
-            saga: saga.clone(),
-            wants: Wants::Saga(Query::Request(request)),
-            lifetime: None,
-        };
+        let id = format!("held-{number}");
+        let call = wished(*after, saga.clone(), id, decide(number).wish(number));
         self.agenda
-            .add(self.now.after(*after), Happening::Call(Arc::new(call)));
+            .add(self.now.after(*after), Happening::Call(call));
     }
 
     pub(super) fn feed_call(&mut self, partition: PartitionId, ticket: u64) {
@@ -184,6 +183,22 @@ impl World {
             Wants::Letter(request) => self.partition_of_letter(request.letter),
         }
     }
+}
+
+/// What a person wants of a saga.
+fn wished(after: Duration, saga: SagaId, id: String, wish: Wish) -> Arc<ClientCall> {
+    let request = Request {
+        id: id.into(),
+        by: "simulation".into(),
+        until: None,
+        wish,
+    };
+    Arc::new(ClientCall {
+        after,
+        saga,
+        wants: Wants::Saga(Query::Request(request)),
+        lifetime: None,
+    })
 }
 
 impl ClientCall {
@@ -244,6 +259,10 @@ pub(super) fn subject(wants: &Wants) -> Subject {
         Query::End => "end".into(),
         Query::Request(request) => match request.wish {
             Wish::Cancel { .. } => "cancel".into(),
+            Wish::Compensate { .. } => "compensate".into(),
+            Wish::Pause { .. } => "pause".into(),
+            Wish::Resume => "resume".into(),
+            Wish::SetDeadline { .. } => "set-deadline".into(),
             Wish::Retry { .. } => "retry".into(),
             Wish::Resolve { .. } => "resolve".into(),
             Wish::Skip { .. } => "skip".into(),

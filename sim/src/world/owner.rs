@@ -275,6 +275,14 @@ impl World {
                 self.commits(of, rows, HOP);
                 self.cancel(saga.clone());
             }
+            Fault::Paused => {
+                self.commits(of, rows, HOP);
+                self.pause(saga.clone());
+            }
+            Fault::DeadlineSet => {
+                self.commits(of, rows, HOP);
+                self.hurry(saga.clone());
+            }
             Fault::ClockAhead => {
                 self.node_mut(node).clock.jump_ahead(JUMP);
                 self.look_at_all_leases();
@@ -501,6 +509,7 @@ impl World {
                         self.input_is_held(&saga, e.number)
                     }
                     E::StillHeld(e) => self.input_is_held(&saga, e.number),
+                    E::Paused(_) => self.saga_is_paused(&saga),
                     _ => {}
                 }
             }
@@ -799,6 +808,10 @@ pub(crate) fn subject_of(first: &SagaEvent) -> Subject {
         E::HeldReleased(_) => other("release"),
         E::HeldDropped(_) => other("drop"),
         E::CancelRequested(_) => other("cancel"),
+        E::CompensateRequested(_) => other("compensate"),
+        E::Paused(_) => other("pause"),
+        E::Resumed(_) => other("resume"),
+        E::DeadlineSet(_) => other("set-deadline"),
         E::DeadlinePassed(_) => other("deadline"),
         E::RetryDue(e) => Subject::Other(e.node.clone()),
         E::SleepEnded(e) => Subject::Other(e.node.clone()),

@@ -74,6 +74,8 @@ pub(crate) struct Setup {
     /// Who looks after parked nodes, and how long after.
     pub(crate) mends: Option<(Duration, Mends)>,
     pub(crate) decides: Option<(Duration, Decides)>,
+    /// How long after a pause somebody resumes; never without one.
+    pub(crate) resumes: Option<Duration>,
     pub(crate) always: Vec<(String, Property)>,
     pub(crate) eventually: Vec<(String, Property)>,
     pub(crate) sometimes: Vec<(String, Property)>,

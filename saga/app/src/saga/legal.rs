@@ -10,9 +10,12 @@ use super::{new_id, subject::Subject, undriven};
 use crate::{App, error::CliError, log::LogArg, who};
 
 /// The refusals that are about where a saga stands.
-const ABOUT_THE_STATE: [&str; 9] = [
+const ABOUT_THE_STATE: [&str; 12] = [
     "ended",
     "pivot_passed",
+    "already_paused",
+    "not_paused",
+    "has_turned",
     "not_parked",
     "no_such_node",
     "not_held",
@@ -72,6 +75,49 @@ fn candidates(state: &SagaState) -> Vec<(String, Request)> {
             reason: reason(),
         },
     )];
+    let deadline = state.deadline();
+    all.extend([
+        (
+            format!("saga compensate {id}"),
+            Request::Compensate {
+                saga: saga(),
+                id: new_id(),
+                by: by(),
+                until,
+                reason: reason(),
+            },
+        ),
+        (
+            format!("saga pause {id}"),
+            Request::Pause {
+                saga: saga(),
+                id: new_id(),
+                by: by(),
+                until,
+                reason: reason(),
+            },
+        ),
+        (
+            format!("saga resume {id}"),
+            Request::Resume {
+                saga: saga(),
+                id: new_id(),
+                by: by(),
+                until,
+            },
+        ),
+        (
+            format!("saga set-deadline {id}"),
+            Request::SetDeadline {
+                saga: saga(),
+                id: new_id(),
+                by: by(),
+                until,
+                deadline,
+                reason: reason(),
+            },
+        ),
+    ]);
     let parked = state
         .parked()
         .map(|(index, _)| &state.graph().node(index).id);

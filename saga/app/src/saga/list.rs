@@ -93,6 +93,9 @@ struct Saga {
     /// How many of its inputs wait for a person; missing if none do.
     #[serde(skip_serializing_if = "is_none")]
     held: u64,
+    /// Since when it is paused; missing if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_since: Option<u64>,
     /// The nodes that wait.
     waiting: Vec<Wait>,
 }
@@ -228,6 +231,7 @@ impl Saga {
             deadline: found.deadline.map(Time::as_micros),
             next_timer: found.next_timer.map(Time::as_micros),
             held: found.held,
+            paused_since: found.paused_since.map(Time::as_micros),
             waiting: found.waiting.into_iter().map(Wait::of).collect(),
         }
     }
@@ -267,7 +271,10 @@ fn table(sagas: &[Saga]) -> Table {
     for saga in sagas {
         table.add_row([
             saga.saga.clone(),
-            saga.status.into(),
+            match saga.paused_since {
+                Some(_) => format!("{}, paused", saga.status),
+                None => saga.status.into(),
+            },
             format!("{} {}", saga.definition, saga.definition_version),
             utc(time(saga.started_at)),
             span(time(saga.changed_at).since(time(saga.started_at))),

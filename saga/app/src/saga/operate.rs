@@ -1,4 +1,4 @@
-//! `sagalog saga start`, `signal`, `cancel`, `retry`, `resolve` and `skip`: what people tell sagas.
+//! `sagalog saga start`, `signal`, `cancel`, `pause`, `retry` and so on: what people tell sagas.
 //!
 //! Whoever drives the saga does it; see `way.rs` for how it is reached.
 
@@ -104,6 +104,61 @@ impl Signal {
 pub(crate) struct Cancel {
     /// The saga's id; without it all that fit are meant
     saga: Option<String>,
+    /// Why, for the log
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    from: From,
+}
+
+/// Has a saga undone that is before its pivot, a paused or parked one too
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compensate {
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
+    /// Why, for the log
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    from: From,
+}
+
+/// Has a saga stand still: what comes in is recorded, and nothing more is asked
+#[derive(Debug, clap::Args)]
+pub(crate) struct Pause {
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
+    /// Why, for the log
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    from: From,
+}
+
+/// Has a paused saga go on
+#[derive(Debug, clap::Args)]
+pub(crate) struct Resume {
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
+    #[command(flatten)]
+    from: From,
+}
+
+/// Sets or removes a saga's deadline
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("when").required(true).args(["at", "within", "none"]))]
+pub(crate) struct SetDeadline {
+    /// The saga's id; without it all that fit are meant
+    saga: Option<String>,
+    /// When it turns back by itself, as 2026-11-20T20:07:30Z; at once if that is over
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<Time>,
+    /// How long from now, as 90s, 15m, 2h or 3d
+    #[arg(long = "in", value_name = "SPAN", value_parser = from_now)]
+    within: Option<Time>,
+    /// It has none any more
+    #[arg(long)]
+    none: bool,
     /// Why, for the log
     #[arg(long)]
     reason: String,
@@ -334,6 +389,15 @@ fn time(text: &str) -> Result<Time, String> {
     words::moment(text).ok_or_else(|| "it is no time such as 2026-11-20T20:07:30Z".to_owned())
 }
 
+/// The time that is a span from now.
+fn from_now(text: &str) -> Result<Time, String> {
+    let span = words::to_span(text).ok_or_else(|| "it is no span such as 15m".to_owned())?;
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(Time::default().after(since).after(span))
+}
+
 pub(super) fn json(text: &str) -> Result<Payload, String> {
     Payload::parse(text)
         .map_err(|why| format!("it is not JSON: {why}; a text needs its quotes, as in '\"text\"'"))
@@ -505,6 +569,32 @@ macro_rules! wish {
 }
 
 wish!(Cancel, "cancel", Cancel { reason });
+wish!(Compensate, "compensate", Compensate { reason });
+wish!(Pause, "pause", Pause { reason });
+wish!(Resume, "resume", Resume {});
 wish!(Retry, "retry", Retry { node, reason });
 wish!(Resolve, "resolve", Resolve { node, output });
 wish!(Skip, "skip", Skip { node, reason });
+
+impl Wish for SetDeadline {
+    wish!(@ "set-deadline", Whole);
+
+    fn place(&self) -> Result<Whole, CliError> {
+        Ok(Whole)
+    }
+
+    fn places(&self, _: &SagaState) -> Vec<Whole> {
+        vec![Whole]
+    }
+
+    fn request(&self, saga: String, _: Whole, id: String) -> Request {
+        Request::SetDeadline {
+            saga,
+            id,
+            by: self.from.by.clone(),
+            until: self.from.until,
+            deadline: self.at.or(self.within),
+            reason: self.reason.clone(),
+        }
+    }
+}

@@ -50,6 +50,7 @@ pub(super) fn why_it_turned(turned: &Turned) -> String {
         TurnCause::CheckFailed => "because the check did not hold",
         TurnCause::Fail => "because the definition gave up",
         TurnCause::Cancelled => "because it was cancelled",
+        TurnCause::Operator => "because an operator had it undone",
         TurnCause::Deadline => return "because its deadline passed".into(),
     };
     let node = turned
@@ -136,6 +137,14 @@ impl Rows<'_> {
             span(timeline.last.since(timeline.started)),
             timeline.last.version
         ));
+        if let Some(paused) = &timeline.paused {
+            self.lines.push(format!(
+                "it is paused by {} since {} after the start: {}",
+                plain(&paused.by),
+                self.span(paused.since),
+                plain(&paused.reason)
+            ));
+        }
         match &timeline.deadline {
             Some(deadline) if deadline.overdue => self.lines.push(format!(
                 "its deadline passed after the pivot, {} after the start, so it goes on",
@@ -422,6 +431,22 @@ impl Rows<'_> {
             ),
             Noted::CancelRequested { by, reason } => {
                 (Style::Warn, format!("cancel wanted by {by}: {reason}"))
+            }
+            Noted::CompensateRequested { by, reason } => {
+                (Style::Warn, format!("compensate wanted by {by}: {reason}"))
+            }
+            Noted::Paused { by, reason } => (Style::Warn, format!("paused by {by}: {reason}")),
+            Noted::Resumed { by } => (Style::Warn, format!("resumed by {by}")),
+            Noted::DeadlineSet {
+                deadline,
+                by,
+                reason,
+            } => {
+                let set = match deadline {
+                    Some(deadline) => format!("deadline set to {}", utc(*deadline)),
+                    None => "deadline removed".to_owned(),
+                };
+                (Style::Warn, format!("{set} by {by}: {reason}"))
             }
             Noted::DeadlinePassed => (Style::Warn, "the saga's deadline passed".to_owned()),
         };

@@ -32,8 +32,8 @@ pub(crate) struct Filter {
     /// Only those of this version of the definition
     #[arg(id = "definition_version", long = "version", value_name = "N")]
     version: Option<u32>,
-    /// Only those that wait for this: `reply`, `retry`, `sleep`, `signal`, `person` or `held`; `reply:payments.charge` or
-    /// `signal:approval` for one in particular
+    /// Only those that wait for this: `reply`, `retry`, `sleep`, `signal`, `person`, `held` or `paused`;
+    /// `reply:payments.charge` or `signal:approval` for one in particular
     #[arg(long, value_name = "KIND[:NAME]", value_parser = waiting)]
     waiting_for: Option<Waiting>,
     /// Only those that wait for this participant
@@ -62,6 +62,8 @@ enum Wanted {
     PartlyCompensated,
     /// A node waits for a person
     Parked,
+    /// Somebody has it stand still
+    Paused,
 }
 
 impl Filter {
@@ -87,17 +89,16 @@ impl Filter {
     /// The same question to the views. None if they cannot be asked it: they keep apart who waits for a person
     /// and who stands where.
     pub(super) fn of_views(&self) -> Option<SagaFilter> {
-        let parked = self.status.contains(&Wanted::Parked);
-        if !parked {
+        let Some(waiting) = self.status.iter().find_map(|it| it.waiting()) else {
             let standings = self.status.iter().filter_map(|it| it.standing());
             return Some(SagaFilter {
                 standings: standings.collect(),
                 ..self.apart_from_status()
             });
-        }
+        };
         let is_alone = self.status.len() == 1 && self.waiting_for.is_none();
         is_alone.then(|| SagaFilter {
-            waiting: Some(Waiting::Node(WaitKind::Person, None)),
+            waiting: Some(waiting),
             ..self.apart_from_status()
         })
     }
@@ -122,6 +123,7 @@ impl Filter {
     fn fits(&self, state: &SagaState) -> bool {
         let status = |wanted: &Wanted| match wanted.standing() {
             Some(standing) => standing == state.status().into(),
+            None if *wanted == Wanted::Paused => state.pause().is_some(),
             None => state.parked().next().is_some(),
         };
         if !self.status.is_empty() && !self.status.iter().any(status) {
@@ -140,8 +142,17 @@ impl Wanted {
             Self::Completed => Standing::Completed,
             Self::Compensated => Standing::Compensated,
             Self::PartlyCompensated => Standing::PartlyCompensated,
-            Self::Parked => return None,
+            Self::Parked | Self::Paused => return None,
         })
+    }
+
+    /// What it waits for, of a status that is no standing.
+    const fn waiting(self) -> Option<Waiting> {
+        match self {
+            Self::Parked => Some(Waiting::Node(WaitKind::Person, None)),
+            Self::Paused => Some(Waiting::Paused),
+            _ => None,
+        }
     }
 }
 
@@ -150,13 +161,15 @@ fn waiting(text: &str) -> Result<Waiting, String> {
         Some((kind, name)) => (kind, Some(name.to_owned())),
         None => (text, None),
     };
-    if kind == "held" && name.is_none() {
-        return Ok(Waiting::Held);
+    match (kind, &name) {
+        ("held", None) => return Ok(Waiting::Held),
+        ("paused", None) => return Ok(Waiting::Paused),
+        _ => {}
     }
     let known = WaitKind::ALL.into_iter().find(|it| it.as_str() == kind);
     known.map(|kind| Waiting::Node(kind, name)).ok_or_else(|| {
         let words = WaitKind::ALL.map(WaitKind::as_str);
-        format!("known are: {}, held", words.join(", "))
+        format!("known are: {}, held, paused", words.join(", "))
     })
 }
 

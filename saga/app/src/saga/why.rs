@@ -44,6 +44,8 @@ pub(super) struct Why<'a> {
     version: u64,
     status: &'a str,
     turned: &'a Option<sagalog_projections::why::Turned>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: &'a Option<sagalog_projections::why::Paused>,
     waiting: &'a [Waiting],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     held: &'a [Held],
@@ -130,6 +132,7 @@ pub(super) fn answer<'a>(timeline: &'a Timeline, unperformed: &'a [Unperformed])
         version: timeline.last.version.get(),
         status: timeline.status,
         turned: &timeline.turned,
+        paused: &timeline.paused,
         waiting: &timeline.waiting,
         held: &timeline.held,
         missing: &timeline.missing,
@@ -152,6 +155,16 @@ pub(super) fn text(timeline: &Timeline, unperformed: &[Unperformed]) -> String {
             &mut text,
             format_args!("it went back {}", why_it_turned(turned)),
         );
+    }
+    if let Some(paused) = &timeline.paused {
+        let (by, reason) = (&paused.by, &paused.reason);
+        line(&mut text, format_args!("it is paused by {by}: {reason}"));
+        line(
+            &mut text,
+            format_args!("  since      {}", moment(paused.since)),
+        );
+        line(&mut text, format_args!("  unblocked  by an operator"));
+        line(&mut text, format_args!("  next       {}", paused.next));
     }
     for waiting in &timeline.waiting {
         line(
@@ -259,7 +272,7 @@ pub(super) fn text(timeline: &Timeline, unperformed: &[Unperformed]) -> String {
             &mut text,
             format_args!("it ended {}", moment(timeline.last.at)),
         );
-    } else if timeline.waiting.is_empty() {
+    } else if timeline.waiting.is_empty() && timeline.paused.is_none() {
         line(
             &mut text,
             format_args!("it waits for nothing: whoever drives the log goes on with it"),

@@ -59,7 +59,7 @@ pub(crate) struct Metrics {
 struct OfSaga {
     started: Counter,
     ended: [Counter; 3],
-    turned: [Counter; 6],
+    turned: [Counter; TURNED.len()],
     parked: [Counter; 3],
     held: Counter,
 }
@@ -89,12 +89,13 @@ const ENDED: [Status; 3] = [
     Status::PartlyCompensated,
 ];
 /// The words of `TurnCause`, in its order.
-const TURNED: [&str; 6] = [
+const TURNED: [&str; 7] = [
     "step_failed",
     "step_deadline",
     "check_failed",
     "fail",
     "cancelled",
+    "operator",
     "deadline",
 ];
 /// The words of `ParkCause`, in its order.
@@ -573,6 +574,7 @@ mod tests {
             T::CheckFailed,
             T::Fail,
             T::Cancelled,
+            T::Operator,
             T::Deadline,
         ];
         for cause in turned {

@@ -56,7 +56,7 @@ async fn a_cancel_shows_its_way_back_and_nothing_is_written() {
         next       without an answer it counts as unknown; 1 further attempt is left in its budget
       to undo: room
     if all goes well it is Compensated in the end; undone by then, in this order: flight, room
-    legal now: saga cancel t-1, saga signal t-1 approval
+    legal now: saga cancel t-1, saga compensate t-1, saga pause t-1, saga set-deadline t-1, saga signal t-1 approval
     "#);
     assert_eq!(tail(&agency).await, before);
     let status = agency
@@ -85,7 +85,7 @@ async fn as_json_it_has_the_events_whom_they_ask_and_what_is_waited_for_then() {
     assert_eq!(would["then"]["waiting"][0]["for"], "reply");
     would["events"].take();
     would["then"].take();
-    insta::assert_snapshot!(would, @r#"{"asks":[{"attempt":2,"direction":"action","node":"ticket","participant":"desk","step":"desk.print"}],"events":null,"legal":["saga retry t-1 ticket","saga resolve t-1 ticket","saga skip t-1 ticket","saga signal t-1 approval"],"saga":"t-1","then":null,"would":"retry"}"#);
+    insta::assert_snapshot!(would, @r#"{"asks":[{"attempt":2,"direction":"action","node":"ticket","participant":"desk","step":"desk.print"}],"events":null,"legal":["saga pause t-1","saga set-deadline t-1","saga retry t-1 ticket","saga resolve t-1 ticket","saga skip t-1 ticket","saga signal t-1 approval"],"saga":"t-1","then":null,"would":"retry"}"#);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn where_only_the_graph_is_known_it_says_from_where_on_it_is_not() {
       ahead: yes, pivot, ticket, return
       its deadline: MOMENT
       it waits for nothing: whoever drives the log goes on with it
-    legal now: saga cancel t-2, saga signal t-2 approval
+    legal now: saga cancel t-2, saga compensate t-2, saga pause t-2, saga set-deadline t-2, saga signal t-2 approval
     "#);
 }
 
@@ -145,7 +145,7 @@ async fn what_is_not_legal_is_refused_with_what_is_with_and_without_it() {
         .failed(5);
     insta::assert_snapshot!(dry, @r#"
     error: node `flight` is not parked; no node of this saga is
-      legal now: saga cancel t-1, saga signal t-1 approval
+      legal now: saga cancel t-1, saga compensate t-1, saga pause t-1, saga set-deadline t-1, saga signal t-1 approval
     "#);
     assert_eq!(
         sagalog(&agency.log, "saga retry t-1 flight")
@@ -157,7 +157,7 @@ async fn what_is_not_legal_is_refused_with_what_is_with_and_without_it() {
     let refused = sagalog(&agency.log, "saga cancel t-2 --reason late --json")
         .await
         .failed(5);
-    insta::assert_snapshot!(refused, @r#"{"error":{"code":"pivot_passed","message":"saga `t-2` has passed its pivot: from there on it only goes forward","legal":["saga retry t-2 ticket","saga resolve t-2 ticket","saga skip t-2 ticket","saga signal t-2 approval"],"exit":5}}"#);
+    insta::assert_snapshot!(refused, @r#"{"error":{"code":"pivot_passed","message":"saga `t-2` has passed its pivot: from there on it only goes forward","legal":["saga pause t-2","saga set-deadline t-2","saga retry t-2 ticket","saga resolve t-2 ticket","saga skip t-2 ticket","saga signal t-2 approval"],"exit":5}}"#);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn what_came_before_says_nothing_new() {
         next       `saga retry`, `saga resolve` or `saga skip` of node flight
       to undo: room
     if all goes well it comes to wait for a person at flight
-    legal now: saga retry t-1 flight, saga resolve t-1 flight, saga skip t-1 flight
+    legal now: saga pause t-1, saga retry t-1 flight, saga resolve t-1 flight, saga skip t-1 flight
     "#);
 }
 

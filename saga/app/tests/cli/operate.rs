@@ -79,6 +79,56 @@ async fn a_signal_that_cannot_be_read_is_held_shown_and_put_right() {
 }
 
 #[tokio::test]
+async fn a_paused_saga_says_so_everywhere_until_it_is_undone() {
+    let agency = Agency::open().await;
+    agency.waiting("t-1", "approval", signal).await;
+    let run = async |line: &str| sagalog(&agency.log, line).await.printed();
+    run("saga pause t-1 --by bob --reason strike --request-id p-1").await;
+    run("saga set-deadline t-1 --in 2h --by bob --reason patience --request-id d-1").await;
+    run("saga signal t-1 approval --payload true --id boss-1").await;
+    for line in [
+        "saga list --status paused",
+        "saga list --waiting-for paused",
+    ] {
+        let listed = run(line).await;
+        assert!(listed.contains("Running, paused"), "{line}: {listed}");
+    }
+    let why = run("saga why t-1").await;
+    assert!(why.contains("it is paused by bob: strike\n"), "{why}");
+    assert!(why.contains("its deadline: "), "{why}");
+    let shown = run("saga show t-1").await;
+    assert!(shown.contains("it is paused by bob since "), "{shown}");
+    assert!(shown.contains(" by bob: patience\n"), "{shown}");
+    let again = sagalog(&agency.log, "saga pause t-1 --reason two").await;
+    let again = again.failed(5);
+    assert!(again.contains("paused already, by bob"), "{again}");
+    assert!(again.contains("saga resume t-1"), "{again}");
+    let would = run("saga compensate t-1 --reason enough --dry-run").await;
+    assert!(would.contains("CompensateRequested"), "{would}");
+    run("saga compensate t-1 --reason enough").await;
+    assert_eq!(agency.end("t-1").await.status(), Status::Compensated);
+}
+
+#[tokio::test]
+async fn a_paused_saga_goes_on_with_what_came_when_it_is_resumed() {
+    let agency = Agency::open().await;
+    agency.waiting("t-1", "approval", signal).await;
+    let run = async |line: &str| sagalog(&agency.log, line).await.printed();
+    run("saga pause t-1 --reason strike").await;
+    run("saga signal t-1 approval --payload true --id boss-1").await;
+    run("saga resume t-1").await;
+    assert_eq!(agency.end("t-1").await.status(), Status::Completed);
+    for line in [
+        "saga resume t-1",
+        "saga set-deadline t-1 --none --reason no",
+    ] {
+        sagalog(&agency.log, line).await.failed(5);
+    }
+    let both = "saga set-deadline t-1 --none --in 2h --reason no";
+    sagalog(&agency.log, both).await.failed(2);
+}
+
+#[tokio::test]
 async fn a_new_id_is_made_and_said() {
     let agency = Agency::open().await;
     agency.waiting("t-1", "approval", signal).await;

@@ -54,13 +54,11 @@ impl Decider<'_> {
             .step
             .as_ref()
             .expect("a step that was entered was asked");
-        let rules = self.context.rules;
-        if step.until_passed && !self.state.pivot_passed() && !mutant!(rules, IgnoresStepDeadlines)
-        {
-            let reason = format!("`{}` was not done within its deadline", spec.name);
-            self.turn(TurnCause::StepDeadline, Some(self.id(index)), reason);
+        if self.turns_at_the_deadline_of(index, spec, step.until_passed) {
             return Line::Ended;
         }
+        let rules = self.context.rules;
+        let (_, step) = self.state.step(index).expect("it was asked");
         if step.probe.open.is_some() || step.action.open.is_some() {
             return Line::Waits;
         }
@@ -76,6 +74,23 @@ impl Decider<'_> {
             Again::Yes => Line::Waits,
             Again::No => self.give_up(index),
         }
+    }
+
+    /// Turns if the deadline of a step under way `has_passed` before the pivot.
+    pub(super) fn turns_at_the_deadline_of(
+        &mut self,
+        index: NodeIndex,
+        spec: &StepSpec,
+        has_passed: bool,
+    ) -> bool {
+        let turns = has_passed
+            && !self.state.pivot_passed()
+            && !mutant!(self.context.rules, IgnoresStepDeadlines);
+        if turns {
+            let reason = format!("`{}` was not done within its deadline", spec.name);
+            self.turn(TurnCause::StepDeadline, Some(self.id(index)), reason);
+        }
+        turns
     }
 
     pub(super) fn ask_probe(&mut self, index: NodeIndex, spec: &StepSpec) {

@@ -30,18 +30,22 @@ pub(super) enum Line {
 
 impl Decider<'_> {
     pub(super) fn forward(&mut self) {
-        if self.state.deadline_passed()
-            && !self.state.pivot_passed()
-            && !mutant!(self.context.rules, IgnoresSagaDeadlines)
-        {
-            self.turn(
-                TurnCause::Deadline,
-                None,
-                String::from("the saga's deadline passed"),
-            );
+        if self.turns_at_its_deadline() {
             return;
         }
         self.run_block(Graph::MAIN);
+    }
+
+    /// Turns if the saga's deadline has passed before its pivot.
+    pub(super) fn turns_at_its_deadline(&mut self) -> bool {
+        let turns = self.state.deadline_passed()
+            && !self.state.pivot_passed()
+            && !mutant!(self.context.rules, IgnoresSagaDeadlines);
+        if turns {
+            let reason = String::from("the saga's deadline passed");
+            self.turn(TurnCause::Deadline, None, reason);
+        }
+        turns
     }
 
     fn run_block(&mut self, block: BlockIndex) -> Line {

@@ -10,6 +10,7 @@ mod forward;
 pub(crate) mod held;
 mod ids;
 mod numbered;
+mod pause;
 mod refusal;
 mod reply;
 mod request;
@@ -119,6 +120,12 @@ impl Decider<'_> {
 
     fn process(&mut self, input: &SagaInput) -> Result<(), Refusal> {
         match input {
+            SagaInput::Reply(_)
+                if self.state.pause().is_some()
+                    && mutant!(self.context.rules, IgnoresAnswersWhilePaused) =>
+            {
+                Ok(())
+            }
             SagaInput::Reply(reply) => self.reply(reply),
             SagaInput::TimerFired { timer, meanwhile } => {
                 self.timer_fired(*timer, *meanwhile);
@@ -159,6 +166,9 @@ impl Decider<'_> {
     fn go_on(&mut self) {
         if self.state.status().is_terminal() {
             return;
+        }
+        if self.state.pause().is_some() && !mutant!(self.context.rules, GoesOnWhilePaused) {
+            return self.stand_still();
         }
         if self.state.turn().is_none() || mutant!(self.context.rules, GoesForwardAfterTheTurn) {
             self.forward();

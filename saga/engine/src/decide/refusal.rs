@@ -128,6 +128,26 @@ pub enum Refusal {
         /// The saga.
         saga: SagaId,
     },
+    /// The saga stands still already.
+    #[error("saga `{saga}` is paused already, by {by}: it is to be resumed first")]
+    AlreadyPaused {
+        /// The saga.
+        saga: SagaId,
+        /// Who paused it.
+        by: String,
+    },
+    /// The saga does not stand still.
+    #[error("saga `{saga}` is not paused: only one that is paused is resumed")]
+    NotPaused {
+        /// The saga.
+        saga: SagaId,
+    },
+    /// A deadline for a saga that goes back.
+    #[error("saga `{saga}` goes back already: no deadline counts any more")]
+    HasTurned {
+        /// The saga.
+        saga: SagaId,
+    },
     /// An answer to something that was never asked.
     #[error("attempt {attempt} of the {direction} of `{node}` was never asked")]
     NotAsked {

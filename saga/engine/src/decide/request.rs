@@ -1,4 +1,4 @@
-//! What people want: cancel, and mending parked nodes.
+//! What people want: cancel, and mending parked nodes. Pauses and deadlines are in `pause.rs`.
 
 use alloc::string::ToString;
 
@@ -23,6 +23,12 @@ impl Decider<'_> {
         self.has_room(IdKind::Requests, until)?;
         match &request.wish {
             Wish::Cancel { reason } => return self.cancel(request, reason),
+            Wish::Compensate { reason } => return self.compensate(request, reason),
+            Wish::Pause { reason } => return self.pause(request, reason),
+            Wish::Resume => return self.resume(request),
+            Wish::SetDeadline { deadline, reason } => {
+                return self.set_deadline(request, *deadline, reason);
+            }
             Wish::Release { number, content } => {
                 return self.release(*number, request, content.clone());
             }
@@ -117,6 +123,10 @@ impl Decider<'_> {
 fn asked(wish: &Wish) -> Asked {
     match wish {
         Wish::Cancel { reason } => Asked::cancel(reason),
+        Wish::Compensate { reason } => Asked::compensate(reason),
+        Wish::Pause { reason } => Asked::pause(reason),
+        Wish::Resume => Asked::resume(),
+        Wish::SetDeadline { deadline, reason } => Asked::set_deadline(*deadline, reason),
         Wish::Retry { node, reason } => Asked::retry(node, reason.as_deref()),
         Wish::Resolve { node, output } => Asked::resolve(node, output.as_str()),
         Wish::Skip { node, reason } => Asked::skip(node, reason),

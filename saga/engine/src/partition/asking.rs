@@ -4,6 +4,7 @@ use alloc::{
     boxed::Box,
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    vec::Vec,
 };
 
 use sagalog_model::{
@@ -57,6 +58,8 @@ pub(super) struct Ask {
     pub(super) node: NodeIndex,
     pub(super) direction: Direction,
     pub(super) attempt: AttemptNumber,
+    /// Whether it did not leave because its saga was paused: it may need its time anew.
+    was_kept_back: bool,
 }
 
 impl Ask {
@@ -115,6 +118,12 @@ impl Asks {
         rules: &Rules,
     ) {
         self.settle(live, events, now, rules);
+        let is_paused = live.state.pause().is_some();
+        let goes_on = live.was_paused && !is_paused;
+        live.was_paused = is_paused;
+        if goes_on && !mutant!(rules, ForgetsWhatWasKeptBack) {
+            self.let_go(live, events, gate);
+        }
         let state = &live.state;
         for event in events {
             let (id, direction, attempt) = match event {
@@ -146,8 +155,55 @@ impl Asks {
                 node,
                 direction,
                 attempt,
+                was_kept_back: false,
             });
         }
+    }
+
+    /// Queues what did not leave because its saga was paused, before what the batch itself asks (I14).
+    /// I5: none of it leaves before it is durable that the saga goes on.
+    fn let_go(&mut self, live: &mut Live, events: &[SagaEvent], gate: Position) {
+        let saga = live.state.id().clone();
+        let is_new = |place: Place| {
+            events.iter().any(|event| match event {
+                SagaEvent::AttemptAsked(e) => live.open(&e.node, e.direction) == Some(place),
+                _ => false,
+            })
+        };
+        self.queue.retain(|ask| ask.saga != saga);
+        for admitted in self.admitted.iter_mut().filter(|ask| ask.saga == saga) {
+            admitted.gate = gate;
+        }
+        self.admission.retain(|ask| ask.saga != saga);
+        let mut kept_back = Vec::new();
+        for (node, spec, step) in live.state.steps() {
+            for direction in Direction::ALL {
+                let Some(open) = step.attempts(direction).open else {
+                    continue;
+                };
+                let place = (node, direction, open.number);
+                let is_out = live.published.iter().any(|it| it.place == place);
+                if !is_out
+                    && !is_new(place)
+                    && !is_too_late(&live.state, direction)
+                    && live.state.awaits(spec, step, direction)
+                {
+                    kept_back.push(place);
+                }
+            }
+        }
+        for (node, direction, attempt) in kept_back.iter().copied() {
+            self.queue.push_back(Ask {
+                gate,
+                saga: saga.clone(),
+                node,
+                direction,
+                attempt,
+                was_kept_back: true,
+            });
+        }
+        // Its time stands still until it leaves.
+        live.waiting = kept_back;
     }
 
     /// Gives back the places of what is not awaited any more.
@@ -247,6 +303,7 @@ impl Asks {
                         node,
                         direction,
                         attempt: open.number,
+                        was_kept_back: false,
                     });
                 }
             }
@@ -276,7 +333,14 @@ impl Asks {
         let is_durable =
             |ask: &mut Ask| ask.gate <= durable || mutant!(rules, LeavesBeforeItIsAdmitted);
         while let Some(ask) = self.admitted.pop_front_if(is_durable) {
-            if let Some(command) = sagas.get(&ask.saga).and_then(|live| asked(live, &ask)) {
+            let Some(live) = sagas.get_mut(&ask.saga) else {
+                continue;
+            };
+            if live.state.pause().is_some() {
+                self.take_back(live, ask.place(), now);
+                continue;
+            }
+            if let Some(command) = asked(live, &ask) {
                 return Some(Next::Publish(command));
             }
         }
@@ -308,15 +372,20 @@ impl Asks {
                 continue;
             };
             let place = ask.place();
+            if live.is_kept_back(place) && !mutant!(rules, PauseKeepsNothingBack) {
+                continue;
+            }
             if !live.published.iter().any(|it| it.place == place) {
                 let (name, class) = (participant(&command.step), Class::of(ask.direction));
-                let delayed = live.is_delayed(place);
+                let delayed = live.is_delayed(place) || ask.was_kept_back;
                 let permit = (!delayed)
                     .then(|| self.admission.admit(name, class, clock))
                     .flatten();
                 let Some(permit) = permit else {
                     if !is_too_late(&live.state, ask.direction) {
-                        live.waiting.push(place);
+                        if !live.waiting.contains(&place) {
+                            live.waiting.push(place);
+                        }
                         if !mutant!(rules, DropsWhatIsNotAdmitted) {
                             self.admission.wait(name, class, ask);
                         }
@@ -347,6 +416,10 @@ impl Asks {
             return None;
         };
         live.waiting.retain(|waiting| *waiting != place);
+        if live.is_kept_back(place) {
+            self.admission.ended(permit, Ended::Unsaid, now);
+            return None;
+        }
         let Some(command) = asked(live, &ask) else {
             self.admission.ended(permit, Ended::Unsaid, now);
             return None;
@@ -358,6 +431,16 @@ impl Asks {
             Some(Next::Admit(ask))
         } else {
             Some(Next::Publish(command))
+        }
+    }
+
+    /// What was to leave does not, as its saga is paused.
+    fn take_back(&mut self, live: &mut Live, place: Place, now: Time) {
+        let published = live.published.iter().position(|it| it.place == place);
+        if let Some(at) = published {
+            let Published { permit, .. } = live.published.remove(at);
+            self.unanswered -= 1;
+            self.admission.ended(permit, Ended::Unsaid, now);
         }
     }
 

@@ -36,7 +36,9 @@ impl Rules {
         self.id_within_bounds(&request.id)?;
         self.id_within_bounds(&request.by)?;
         match &request.wish {
-            Wish::Retry { reason: None, .. } | Wish::Release { content: None, .. } => Ok(()),
+            Wish::Retry { reason: None, .. }
+            | Wish::Resume
+            | Wish::Release { content: None, .. } => Ok(()),
             Wish::Retry {
                 reason: Some(reason),
                 ..
@@ -46,9 +48,12 @@ impl Rules {
                 content: Some(output),
                 ..
             } => self.payload_within_bounds(output),
-            Wish::Cancel { reason } | Wish::Skip { reason, .. } | Wish::Drop { reason, .. } => {
-                size(reason.len(), self.payload_max)
-            }
+            Wish::Cancel { reason }
+            | Wish::Compensate { reason }
+            | Wish::Pause { reason }
+            | Wish::SetDeadline { reason, .. }
+            | Wish::Skip { reason, .. }
+            | Wish::Drop { reason, .. } => size(reason.len(), self.payload_max),
         }
     }
 

@@ -78,6 +78,8 @@ pub(super) struct Live {
     pub(super) published: Vec<Published>,
     /// Commands that their participants do not take now.
     pub(super) waiting: Vec<Place>,
+    /// Whether it was paused before the newest batch.
+    pub(super) was_paused: bool,
     /// Callers that wait for its end.
     pub(super) waiters: Vec<Ticket>,
 }
@@ -101,10 +103,30 @@ impl Live {
         Some((index, direction, open.number))
     }
 
-    /// Whether a timer is of an attempt whose command waits to be admitted.
+    /// Whether a timer is of an attempt whose command waits to be admitted, or for its saga to go on.
     pub(super) fn waits(&self, timer: Timer) -> bool {
-        matches!(timer, Timer::Attempt { node, direction, attempt }
-            if self.waiting.contains(&(node, direction, attempt)))
+        let Timer::Attempt {
+            node,
+            direction,
+            attempt,
+        } = timer
+        else {
+            return false;
+        };
+        let place = (node, direction, attempt);
+        self.waiting.contains(&place) || self.is_kept_back(place)
+    }
+
+    /// Whether a command does not leave because its saga is paused. What is with its participant is
+    /// out, and so is what one has accepted.
+    pub(super) fn is_kept_back(&self, place: Place) -> bool {
+        let is_out = || {
+            let (node, direction, _) = place;
+            let step = self.state.step(node);
+            let heard = step.and_then(|(_, step)| step.attempts(direction).heard.as_ref());
+            heard.is_some() || self.published.iter().any(|it| it.place == place)
+        };
+        self.state.pause().is_some() && !is_out()
     }
 
     /// Whether its deadline passed while it waited to be admitted.
@@ -119,10 +141,12 @@ impl Live {
         definition: Option<AnyDefinition>,
         key: StreamKey,
     ) -> Self {
+        let was_paused = state.pause().is_some();
         Self {
             state,
             definition,
             key,
+            was_paused,
             driven_since: Time::from_micros(0),
             timer: None,
             published: Vec::new(),

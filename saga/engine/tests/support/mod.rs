@@ -288,6 +288,26 @@ impl World {
         )
     }
 
+    pub fn pause(&mut self, saga: &str) -> u64 {
+        let reason = "she looks into it".into();
+        self.request(saga, "pause-1", Wish::Pause { reason })
+    }
+
+    pub fn resume(&mut self, saga: &str) -> u64 {
+        self.request(saga, "resume-1", Wish::Resume)
+    }
+
+    /// The deadline is this second, or there is none any more.
+    pub fn set_deadline(&mut self, saga: &str, at: Option<u64>) -> u64 {
+        let (deadline, reason) = (at.map(second), "as agreed".into());
+        self.request(saga, "deadline-1", Wish::SetDeadline { deadline, reason })
+    }
+
+    pub fn compensate(&mut self, saga: &str) -> u64 {
+        let reason = "it was a mistake".into();
+        self.request(saga, "compensate-1", Wish::Compensate { reason })
+    }
+
     pub fn reply(
         &mut self,
         saga: &str,
@@ -960,6 +980,13 @@ pub fn line(event: &SagaEvent) -> String {
         E::SignalLate(e) => format!("  signal {} is late", e.id),
         E::PivotPassed(_) => "  pivot".into(),
         E::CancelRequested(e) => format!("cancel by {}: {}", e.by, e.reason),
+        E::CompensateRequested(e) => format!("compensate by {}: {}", e.by, e.reason),
+        E::Paused(e) => format!("paused by {}: {}", e.by, e.reason),
+        E::Resumed(e) => format!("resumed by {}", e.by),
+        E::DeadlineSet(e) => {
+            let deadline = e.deadline.map(|at| at.since(START).as_secs());
+            format!("deadline {deadline:?} by {}: {}", e.by, e.reason)
+        }
         E::DeadlinePassed(_) => "deadline".into(),
         E::Turned(e) => format!("  TURN {:?} {}", e.cause, e.node.as_deref().unwrap_or("-")),
         E::CompensationSkipped(e) => format!("  skip {}: {}", e.node, e.reason),

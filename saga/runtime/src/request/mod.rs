@@ -87,6 +87,63 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// Have a saga undone, as its operator decides; one that is paused goes back at once.
+    Compensate {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        /// Why.
+        reason: String,
+    },
+    /// Have a saga stand still.
+    Pause {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        /// Why.
+        reason: String,
+    },
+    /// Have a paused saga go on.
+    Resume {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    },
+    /// Set a saga's deadline.
+    SetDeadline {
+        /// The saga.
+        saga: String,
+        /// The caller's id for the request.
+        id: String,
+        /// Who.
+        by: String,
+        /// Until when it may come again; without it, it is known for the life of the saga.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        /// When it turns back by itself; without it, it has no deadline any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+        /// Why.
+        reason: String,
+    },
     /// Try a parked node again.
     Retry {
         /// The saga.
@@ -279,6 +336,10 @@ impl Request {
             | Self::Signal { saga, .. }
             | Self::SignalInOrder { saga, .. }
             | Self::Cancel { saga, .. }
+            | Self::Compensate { saga, .. }
+            | Self::Pause { saga, .. }
+            | Self::Resume { saga, .. }
+            | Self::SetDeadline { saga, .. }
             | Self::Retry { saga, .. }
             | Self::Resolve { saga, .. }
             | Self::Skip { saga, .. }
@@ -371,6 +432,38 @@ impl Request {
             } => {
                 let reason = reason.into();
                 asked(id, by, until, Wish::Cancel { reason })
+            }
+            Self::Compensate {
+                id,
+                by,
+                until,
+                reason,
+                ..
+            } => {
+                let reason = reason.into();
+                asked(id, by, until, Wish::Compensate { reason })
+            }
+            Self::Pause {
+                id,
+                by,
+                until,
+                reason,
+                ..
+            } => {
+                let reason = reason.into();
+                asked(id, by, until, Wish::Pause { reason })
+            }
+            Self::Resume { id, by, until, .. } => asked(id, by, until, Wish::Resume),
+            Self::SetDeadline {
+                id,
+                by,
+                until,
+                deadline,
+                reason,
+                ..
+            } => {
+                let reason = reason.into();
+                asked(id, by, until, Wish::SetDeadline { deadline, reason })
             }
             Self::Retry {
                 id,

@@ -51,6 +51,7 @@ pub(super) fn saga(partition: PartitionId, row: &SagaRow) -> Vec<Value> {
         Value::time(row.deadline),
         Value::time(row.next_timer),
         Value::number(row.held),
+        Value::time(row.paused_since),
         Value::maybe_text(row.fault.as_ref()),
     ]
 }

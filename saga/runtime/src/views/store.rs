@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The format of the tables that this release makes and reads. Another one is made again from the log.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 /// Which tables there are, and how far each is. These two stay the same in every format.
 const CATALOGUE: &str = "\

@@ -81,6 +81,7 @@ pub(super) const SAGA: Table = Table {
         number("deadline"),
         number("next_timer"),
         number("held"),
+        number("paused_since"),
         text("fault"),
     ],
     key: 2,
@@ -93,6 +94,10 @@ pub(super) const SAGA: Table = Table {
         ),
         ("started", "(partition, started_at, stream)"),
         ("held", "(partition, stream) where held > 0"),
+        (
+            "paused",
+            "(partition, stream) where paused_since is not null",
+        ),
     ],
 };
 

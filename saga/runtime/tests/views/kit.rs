@@ -74,6 +74,7 @@ fn filters() -> Vec<SagaFilter> {
         node(WaitKind::Signal, Some("stop")),
         node(WaitKind::Person, None),
         waiting(Waiting::Held),
+        waiting(Waiting::Paused),
         SagaFilter {
             participant: Some("plant".into()),
             ..all()

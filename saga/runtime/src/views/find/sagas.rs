@@ -38,6 +38,8 @@ pub enum Waiting {
     Node(WaitKind, Option<String>),
     /// Inputs wait for a person.
     Held,
+    /// Whoever has it stand still.
+    Paused,
 }
 
 /// A saga that was found.
@@ -67,6 +69,8 @@ pub struct FoundSaga {
     pub next_timer: Option<Time>,
     /// How many of its inputs wait for a person.
     pub held: u64,
+    /// Since when it is paused, if it is.
+    pub paused_since: Option<Time>,
     /// The nodes that wait, in the order of the definition.
     pub waiting: Vec<FoundNode>,
 }
@@ -91,6 +95,7 @@ impl SagaFilter {
     pub fn fits(&self, saga: &SagaRow, nodes: &[NodeRow]) -> bool {
         let is_waiting = |waiting: &Waiting| match waiting {
             Waiting::Held => saga.held > 0,
+            Waiting::Paused => saga.paused_since.is_some(),
             Waiting::Node(kind, of) => nodes.iter().any(|node| {
                 let wait = node.wait.as_ref().filter(|wait| wait.kind == *kind);
                 wait.is_some_and(|wait| of.is_none() || of.as_deref() == wait.of.as_deref())
@@ -147,6 +152,7 @@ impl FoundSaga {
             deadline: saga.deadline,
             next_timer: saga.next_timer,
             held: saga.held,
+            paused_since: saga.paused_since,
             waiting: waiting.collect(),
         }
     }
@@ -376,8 +382,10 @@ impl Asked<'_> {
         if let Some(version) = filter.version {
             statement.and("s.version = ?", Value::number(version.into()));
         }
-        if filter.waiting == Some(Waiting::Held) {
-            statement.sql.push_str(" and s.held > 0");
+        match filter.waiting {
+            Some(Waiting::Held) => statement.sql.push_str(" and s.held > 0"),
+            Some(Waiting::Paused) => statement.sql.push_str(" and s.paused_since is not null"),
+            Some(Waiting::Node(..)) | None => {}
         }
         statement
     }
@@ -422,6 +430,7 @@ fn saga(row: &[Value]) -> Option<FoundSaga> {
         deadline: time(&row[9]),
         next_timer: time(&row[10]),
         held: number(&row[11]) as u64,
+        paused_since: time(&row[12]),
         waiting: Vec::new(),
     })
 }
