@@ -1,5 +1,6 @@
 //! `sagalog log`: what the log holds, event by event, whether it is whole, and where else it is.
 
+mod backup;
 mod copy;
 mod read;
 mod stat;
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Copies a log that nobody drives to another store, whose sagas go on there
     Copy(copy::Args),
+    /// Writes all of a log to a file, whoever drives it meanwhile
+    Backup(backup::Backup),
+    /// Makes a log of a backup, whose sagas stand still until they are resumed
+    Restore(backup::Restore),
 }
 
 impl Command {
@@ -35,6 +40,8 @@ impl Command {
             Self::Stat(args) => stat::run(args, output).await,
             Self::Verify(args) => verify::run(args, output).await,
             Self::Copy(args) => copy::run(args, output).await,
+            Self::Backup(args) => backup::backup(args, output).await,
+            Self::Restore(args) => backup::restore(args, output).await,
         }
     }
 }

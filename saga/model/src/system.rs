@@ -28,6 +28,8 @@ pub enum SystemEvent {
     PartitionOwned(PartitionOwned),
     /// What follows was copied from another log. It is the first event of each partition of the copy.
     LogCopied(LogCopied),
+    /// What is before this was restored from a backup: what happened outside after that was made is not known.
+    LogRestored(LogRestored),
     /// A definition was first used with this log.
     DefinitionRecorded(DefinitionRecorded, Arc<Graph>),
     /// An action was reported as a success after its saga had ended without it.
@@ -81,6 +83,21 @@ pub struct LogCopied {
     /// When it was copied. The batch itself has the time of the oldest copied one, as times never go back.
     pub at: Time,
     /// Who copied it.
+    pub by: Arc<str>,
+}
+
+/// A partition goes on from a backup.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LogRestored {
+    /// What the log was called that was backed up, without a password.
+    pub from: Arc<str>,
+    /// Where the partition ended in the backup.
+    pub sealed: Sealed,
+    /// When the backup was made.
+    pub backed_up_at: Time,
+    /// When it was restored.
+    pub at: Time,
+    /// Who restored it.
     pub by: Arc<str>,
 }
 
@@ -164,6 +181,7 @@ impl SystemEvent {
         match self {
             Self::PartitionOwned(event) => new_event("PartitionOwned", event, Data::None),
             Self::LogCopied(event) => new_event("LogCopied", event, Data::None),
+            Self::LogRestored(event) => new_event("LogRestored", event, Data::None),
             Self::DefinitionRecorded(event, graph) => new_event(
                 "DefinitionRecorded",
                 event,
@@ -231,6 +249,7 @@ impl SystemEvent {
         match kind {
             "PartitionOwned" => read(kind, control).map(Self::PartitionOwned),
             "LogCopied" => read(kind, control).map(Self::LogCopied),
+            "LogRestored" => read(kind, control).map(Self::LogRestored),
             "LateSuccess" => read(kind, control).map(Self::LateSuccess),
             "DefinitionRecorded" => {
                 let graph = inline(kind, "graph", data)?;
@@ -254,9 +273,10 @@ impl SystemEvent {
 }
 
 /// The types of all of them.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "PartitionOwned",
     "LogCopied",
+    "LogRestored",
     "DefinitionRecorded",
     "LateSuccess",
     "DeadLettered",

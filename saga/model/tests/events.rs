@@ -26,7 +26,10 @@ use sagalog_model::{
     },
     just,
     log::{Data, Digest, Epoch, NewEvent, Position, Time, Version},
-    system::{DefinitionRecorded, LateSuccess, LogCopied, PartitionOwned, Sealed, SystemEvent},
+    system::{
+        DefinitionRecorded, LateSuccess, LogCopied, LogRestored, PartitionOwned, Sealed,
+        SystemEvent,
+    },
 };
 
 macro_rules! kinds {
@@ -84,6 +87,7 @@ fn every_event_of_the_system_is_read_back_as_it_was_written() {
     let strategies = [
         ("PartitionOwned", partition_owned()),
         ("LogCopied", log_copied()),
+        ("LogRestored", log_restored()),
         ("DefinitionRecorded", definition_recorded()),
         ("LateSuccess", late_success()),
         ("SagaHeld", saga_held()),
@@ -214,6 +218,16 @@ fn every_event_of_the_system_is_written_in_this_form() {
                 chain: Digest([0xab; 32]),
             }],
             at: Time::from_micros(1_795_205_250_000_000),
+            by: "ann".into(),
+        }),
+        SystemEvent::LogRestored(LogRestored {
+            from: "/var/shop/log.db".into(),
+            sealed: Sealed {
+                tail: Position::new(4_711),
+                chain: Digest([0xab; 32]),
+            },
+            backed_up_at: Time::from_micros(1_795_205_250_000_000),
+            at: Time::from_micros(1_795_205_350_000_000),
             by: "ann".into(),
         }),
         SystemEvent::DefinitionRecorded(
@@ -368,6 +382,7 @@ fn every_event_of_the_system_is_written_in_this_form() {
     assert_snapshot!(table, @r#"
     PartitionOwned 1 {"epoch":7,"node":"shop-1","engine":"0.1.0","rules":1}
     LogCopied 1 {"from":"/var/shop/log.db","sealed":[{"tail":4711,"chain":"abababababababababababababababababababababababababababababababab"}],"at":1795205250000000,"by":"ann"}
+    LogRestored 1 {"from":"/var/shop/log.db","sealed":{"tail":4711,"chain":"abababababababababababababababababababababababababababababababab"},"backed_up_at":1795205250000000,"at":1795205350000000,"by":"ann"}
     DefinitionRecorded 1 {"saga":"shop","version":2,"fingerprint":"b009173783adfe04"} + {"saga":"shop","version":2,"nodes":[{"id":"start","block":0,"kind":"start"},{"id":"take","block":0,"kind":{"step":{"spec":{"name":"stock.take","class":"compensatable","probed":false,"timeout":30000000,"retry":{"attempts":5,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"undo":{"timeout":30000000,"retry":{"attempts":10,"delays":{"exponential":{"first":100000,"cap":60000000}},"jitter_percent":20},"otherwise":"park"}},"input":{"copy":0}}}},{"id":"return","block":0,"kind":{"return":{"output":{"copy":1}}}}],"blocks":[{"label":"main","nodes":[0,1,2]}]}
     LateSuccess 1 {"saga":"o-1","node":"take","direction":"action","attempt":2}
     DeadLettered 1 {"letter":{"id":"00000000000000000000000007","retries":1,"cause":"not_asked","reason":"attempt 7 was never asked","queue":"inbox.0","from":"cmd.stock","message":"01K75DPZS0E2V9QT4XNBJA6WMF","kind":"response","correlation":"01K75DPZS0E2V9QT4XNBJA6WMG","deadline":1760000030000000,"saga":"o-1","size":2,"sha_256":"44136fa3","envelope":{"causation":"01K75DPZS0E2V9QT4XNBJA6WMG","traceparent":"00-1-2-01","priority":"high","metadata":{"tenant":"a"}}},"deaths":2,"first_at":1760000000000000,"requests":["r-1"],"oldest":3} + {"text":"{}"}
@@ -1165,12 +1180,29 @@ fn partition_owned() -> BoxedStrategy<SystemEvent> {
         .boxed()
 }
 
-fn log_copied() -> BoxedStrategy<SystemEvent> {
-    let sealed = (any::<u64>(), any::<[u8; 32]>()).prop_map(|(tail, chain)| Sealed {
+fn sealed() -> impl Strategy<Value = Sealed> {
+    (any::<u64>(), any::<[u8; 32]>()).prop_map(|(tail, chain)| Sealed {
         tail: Position::new(tail),
         chain: Digest(chain),
-    });
-    (text(), vec(sealed, 0..4), time(), text())
+    })
+}
+
+fn log_restored() -> BoxedStrategy<SystemEvent> {
+    (text(), sealed(), time(), time(), text())
+        .prop_map(|(from, sealed, backed_up_at, at, by)| {
+            SystemEvent::LogRestored(LogRestored {
+                from,
+                sealed,
+                backed_up_at,
+                at,
+                by,
+            })
+        })
+        .boxed()
+}
+
+fn log_copied() -> BoxedStrategy<SystemEvent> {
+    (text(), vec(sealed(), 0..4), time(), text())
         .prop_map(|(from, sealed, at, by)| {
             SystemEvent::LogCopied(LogCopied {
                 from,

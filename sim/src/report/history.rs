@@ -125,6 +125,7 @@ impl HistoryDocument {
                 Logged::System(
                     SystemEvent::DefinitionRecorded(..)
                     | SystemEvent::LogCopied(_)
+                    | SystemEvent::LogRestored(_)
                     | SystemEvent::Letter(_)
                     | SystemEvent::HeldSaga(
                         HeldSagaEvent::Waits(..)
@@ -195,6 +196,7 @@ fn in_order<'a>(
             SystemEvent::PartitionOwned(_)
             | SystemEvent::LogCopied(_)
             | SystemEvent::Breaker(_)
+            | SystemEvent::LogRestored(_)
             | SystemEvent::DefinitionRecorded(..)
             | SystemEvent::Letter(_) => among.contains(&place),
         };

@@ -193,6 +193,14 @@ impl Place {
         String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
+    /// What the program says when it refuses to do this.
+    pub(crate) fn failed(&self, words: &[&str]) -> String {
+        let ran = std::process::Command::new(program()).args(words).output();
+        let ran = ran.expect("the program runs");
+        assert!(!ran.status.success(), "{words:?}");
+        String::from_utf8_lossy(&ran.stderr).into_owned()
+    }
+
     /// What happened outside, each key once.
     pub(crate) async fn effects(&self) -> Vec<Deed> {
         let options = SqliteConnectOptions::new().filename(self.demo().join("world.db"));
