@@ -890,7 +890,7 @@ fn the_words_in_control_parts_never_change() {
         TurnCause::Operator,
         TurnCause::Deadline,
     ];
-    assert_snapshot!(words(turns.map(json).into()), @r#""step_failed" "step_deadline" "check_failed" "fail" "cancelled" "deadline""#);
+    assert_snapshot!(words(turns.map(json).into()), @r#""step_failed" "step_deadline" "check_failed" "fail" "cancelled" "operator" "deadline""#);
     let parks = [
         ParkCause::Expression,
         ParkCause::Action,
