@@ -203,6 +203,11 @@ impl Shadow {
             let waits = |machine: &Partition<_>| {
                 machine.waits_to_be_admitted(&command.saga, node, direction)
             };
+            // An action that a pause kept back until the turn is not asked any more.
+            let has_turned = live.is_some_and(|live| live.turn().is_some());
+            if direction == Direction::Action && has_turned {
+                return false;
+            }
             let step = live.and_then(|live| live.step(live.graph().find(node)?));
             step.is_some_and(|(spec, step)| {
                 let open = step.attempts(direction).open;
