@@ -151,7 +151,10 @@ async fn from_there_a_saga_is_paused_hurried_resumed_and_undone() {
     paused.expect("it is recorded");
     let again = ann.pause("l-1", "p-2", "is there").await;
     assert!(
-        matches!(again, Err(CallError::RefusedThere(ref refused)) if refused.code() == "already_paused"),
+        matches!(
+            again,
+            Err(CallError::Refused(Refusal::AlreadyPaused { .. }))
+        ),
         "{again:?}"
     );
     let later = Some(Time::from_micros(u64::MAX / 4));
