@@ -84,6 +84,7 @@ pub fn all() -> Vec<Named> {
         one("unreadable", people::unreadable()),
         two("hand-made", people::hand_made()),
         one("given-up", people::given_up()),
+        one("paused-and-undone", people::paused_and_undone()),
     ]
 }
 

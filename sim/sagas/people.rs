@@ -1,8 +1,10 @@
 //! Nodes that wait for a person, and people who come.
 
+use std::time::Duration;
+
 use sagalog_model::Saga;
 
-use super::{Mend, Sim, all_ended, all_or_nothing, is_by_hand, steps::*};
+use super::{Mend, Sim, all_ended, all_or_nothing, branches, is_by_hand, steps::*};
 
 /// A participant gives what its reader cannot read: somebody tries again in vain, then does it by hand.
 pub fn unreadable() -> Sim {
@@ -86,4 +88,12 @@ pub fn given_up() -> Sim {
     .eventually("what is kept is completed", |world| {
         all_or_nothing(world, &["keep", "beside"])
     })
+}
+
+/// Somebody has a saga stand still, and an operator has it undone before it goes on.
+pub fn paused_and_undone() -> Sim {
+    let soon = Duration::from_millis;
+    branches::fork()
+        .pause(soon(4), soon(60_000))
+        .compensate(soon(9))
 }
